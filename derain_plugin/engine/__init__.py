@@ -1,0 +1,3 @@
+from derain_plugin.engine import hooks
+
+__all__ = ["hooks"]

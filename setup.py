@@ -1,0 +1,23 @@
+"""Packaging of derain_plugin; the metadata that is data lives in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+ROOT = Path(__file__).parent
+
+
+def requirements(name: str) -> list[str]:
+    """Read ``requirements/<name>.txt``, without comments and blank lines."""
+    lines = (ROOT / "requirements" / f"{name}.txt").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+setup(
+    install_requires=["torch>=2.6", "transformers>=5.18", "pycocotools>=2.0.7", "opencv-python"],
+    extras_require={
+        "onedl": requirements("onedl"),
+        "openmmlab": requirements("openmmlab"),
+        "dev": requirements("dev"),
+    },
+)
