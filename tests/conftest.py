@@ -1,11 +1,18 @@
 """Fixtures that every test folder shares."""
 
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read at import; nothing here may need a network
+
 from pathlib import Path
 
 import pytest
 from coco_folder import write_coco_folder
+from mmdet.utils import register_all_modules
 
-import derain_plugin  # noqa: F401  registers everything
+import derain_plugin  # noqa: F401  registers our parts
+
+register_all_modules(init_default_scope=True)
 
 
 @pytest.fixture(scope="session")

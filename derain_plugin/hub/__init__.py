@@ -1,0 +1,3 @@
+from derain_plugin.hub.hf_checkpoint import load_from_hf
+
+__all__ = ["load_from_hf"]

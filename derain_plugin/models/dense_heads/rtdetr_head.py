@@ -1,0 +1,180 @@
+"""RT-DETR's decoder and losses as an mmdet head."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from mmdet.structures.bbox import bbox_cxcywh_to_xyxy, bbox_xyxy_to_cxcywh
+from mmdet.utils import reduce_mean
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from derain_plugin.models.layers.rtdetr_decoder import RTDETRDecoder
+from derain_plugin.models.rtdetr_config import rtdetr_config
+
+CLASS_LAYERS = ("denoising_class_embed", "enc_score_head", "class_embed")
+
+
+@MODELS.register_module()
+class RTDETRHead(BaseModule):
+    """Query selection, denoising, decoder, losses and predictions (Zhao et al. 2023, section 4.3).
+
+    Its state-dict names are those of ``RTDetrForObjectDetection`` under ``detr.``. A checkpoint
+    with another number of classes loads all but the class layers, and a log line says so.
+
+    Args:
+        num_classes: Number of foreground classes.
+        arch: ``r18``, ``r34``, ``r50`` or ``r101``.
+        train_cfg: Not used; mmdet's detectors pass it to every head.
+        test_cfg: ``max_per_img``, the number of predictions kept per image, default 300.
+        init_cfg: mmengine initialisation, for example ``Pretrained``.
+        **overrides: Fields of ``transformers.RTDetrConfig`` (``num_queries``,
+            ``weight_loss_giou``, ``matcher_class_cost``, ...); see :func:`rtdetr_config`.
+
+    Attributes:
+        in_channels: Channels expected from the neck, (256, 256, 256) for R18.
+
+    Raises:
+        ValueError: Unknown ``arch`` or field, or ``num_classes`` below 1.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        arch: str = "r18",
+        *,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | list | None = None,
+        **overrides: Any,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        if num_classes < 1:
+            raise ValueError(f"num_classes must be at least 1, got {num_classes}")
+        if "num_labels" in overrides:
+            raise ValueError("set num_classes instead of num_labels")
+        config = rtdetr_config(arch, num_labels=num_classes, **overrides)
+        self.num_classes = num_classes
+        self.in_channels = tuple(config.decoder_in_channels)
+        self.max_per_img = (test_cfg or {}).get("max_per_img", 300)
+        self.detr = RTDETRDecoder(config)
+        self._reinitialised: list[str] = []
+        self.register_load_state_dict_pre_hook(_skip_class_layers_of_other_size)
+        self.register_load_state_dict_post_hook(_forgive_skipped_class_layers)
+
+    def forward(self, feats: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """Give the last decoder layer's outputs.
+
+        Args:
+            feats: Tuple of ``(N, in_channels[i], H_i, W_i)`` from the neck.
+
+        Returns:
+            Logits ``(N, Q, C)`` and boxes ``(N, Q, 4)`` as cx, cy, w, h in 0-1.
+        """
+        outputs = self.detr(feats)
+        return outputs.logits, outputs.pred_boxes
+
+    def loss(self, feats: tuple[Tensor, ...], batch_data_samples: SampleList) -> dict[str, Tensor]:
+        """Compute every loss term, weighted, under transformers' names.
+
+        The terms are normalised by the mean number of boxes over the ranks (at least 1), as
+        upstream does; transformers divides by the local number.
+
+        Args:
+            feats: Tuple of ``(N, in_channels[i], H_i, W_i)`` from the neck.
+            batch_data_samples: Samples with ``gt_instances`` (xyxy, px of the batch) and
+                ``batch_input_shape``.
+
+        Returns:
+            ``loss_vfl``, ``loss_bbox``, ``loss_giou`` and their ``_aux_i`` and ``_dn_i``.
+        """
+        labels = [_to_detr_target(sample) for sample in batch_data_samples]
+        losses = self.detr(feats, labels=labels).loss_dict
+        num_boxes = sum(len(label["boxes"]) for label in labels)
+        mean_boxes = reduce_mean(feats[0].new_tensor(num_boxes, dtype=torch.float32))
+        scale = max(num_boxes, 1) / mean_boxes.clamp(min=1)
+        losses = {name: loss * scale for name, loss in losses.items()}
+        if num_boxes == 0 and self.detr.config.num_denoising > 0:
+            # Without boxes there is no denoising, and DDP waits for gradients of its embedding.
+            unused = self.detr.model.denoising_class_embed.weight
+            losses["loss_vfl"] = losses["loss_vfl"] + 0 * unused.sum()
+        return losses
+
+    def predict(
+        self, feats: tuple[Tensor, ...], batch_data_samples: SampleList, rescale: bool = True
+    ) -> list[InstanceData]:
+        """Give the ``max_per_img`` best of all queries and classes of each image; no NMS.
+
+        Args:
+            feats: Tuple of ``(N, in_channels[i], H_i, W_i)`` from the neck.
+            batch_data_samples: Samples with ``batch_input_shape``, ``img_shape`` and
+                ``scale_factor``.
+            rescale: Whether boxes are in px of the original image, else of the network's input.
+
+        Returns:
+            Per image ``bboxes`` (K, 4; xyxy, clipped to the image), ``scores`` (K,), descending,
+            and ``labels`` (K,).
+        """
+        logits, boxes = self(feats)
+        scores = logits.float().sigmoid().flatten(1)
+        scores, index = scores.topk(min(self.max_per_img, scores.shape[1]), dim=1)
+        labels = index % self.num_classes
+        query = (index // self.num_classes).unsqueeze(-1).expand(-1, -1, 4)
+        boxes = bbox_cxcywh_to_xyxy(boxes.float().gather(1, query))
+        return [
+            InstanceData(
+                bboxes=_to_pixels(box, sample.metainfo, rescale), scores=score, labels=label
+            )
+            for box, score, label, sample in zip(
+                boxes, scores, labels, batch_data_samples, strict=True
+            )
+        ]
+
+
+def _to_detr_target(sample: Any) -> dict[str, Tensor]:
+    boxes = sample.gt_instances.bboxes
+    height, width = sample.batch_input_shape
+    size = boxes.new_tensor([width, height, width, height])
+    return {
+        "class_labels": sample.gt_instances.labels,
+        "boxes": bbox_xyxy_to_cxcywh(boxes / size),
+    }
+
+
+def _to_pixels(boxes: Tensor, meta: dict[str, Any], rescale: bool) -> Tensor:
+    batch_height, batch_width = meta["batch_input_shape"]
+    height, width = meta["img_shape"][:2]
+    boxes = boxes * boxes.new_tensor([batch_width, batch_height, batch_width, batch_height])
+    boxes = boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
+    if rescale:
+        boxes = boxes / boxes.new_tensor(meta["scale_factor"]).repeat(2)
+    return boxes
+
+
+def _skip_class_layers_of_other_size(
+    head: RTDETRHead, state_dict: dict[str, Tensor], prefix: str, *_: Any
+) -> None:
+    head._reinitialised = []
+    for name, tensor in head.state_dict().items():
+        saved = state_dict.get(prefix + name)
+        is_class_layer = any(layer in name.split(".") for layer in CLASS_LAYERS)
+        if is_class_layer and saved is not None and saved.shape != tensor.shape:
+            head._reinitialised.append(prefix + name)
+            del state_dict[prefix + name]
+    if head._reinitialised:
+        print_log(
+            f"The checkpoint has another number of classes than {head.num_classes}; these layers "
+            f"keep their fresh initialisation: {', '.join(head._reinitialised)}",
+            logger="current",
+        )
+
+
+def _forgive_skipped_class_layers(head: RTDETRHead, incompatible_keys: Any) -> None:
+    for name in head._reinitialised:
+        if name in incompatible_keys.missing_keys:
+            incompatible_keys.missing_keys.remove(name)

@@ -1,0 +1,77 @@
+"""RT-DETR as an mmdet detector."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmdet.models.detectors import SingleStageDetector
+from mmdet.registry import MODELS
+
+SHOWN_KEYS = 3
+
+
+@MODELS.register_module()
+class RTDETR(SingleStageDetector):
+    """Real-time detection transformer (Zhao et al. 2023, https://arxiv.org/abs/2304.08069).
+
+    A plain ``SingleStageDetector`` of :class:`RTDETRBackbone`, :class:`RTDETRHybridEncoder`
+    (alone or inside :class:`DerainNeck`) and :class:`RTDETRHead`. It adds two checks: the parts
+    must fit each other, and a checkpoint must fit the model through every way of loading it,
+    where mmengine would only warn.
+
+    Args:
+        backbone: Config of the backbone.
+        neck: Config of the neck.
+        bbox_head: Config of the head.
+        **kwargs: ``train_cfg``, ``test_cfg``, ``data_preprocessor``, ``init_cfg`` of mmdet.
+
+    Raises:
+        ValueError: Channels of neighbouring parts differ, at construction; on loading,
+            a checkpoint misses weights, has others, or has them in other shapes.
+    """
+
+    def __init__(self, backbone: dict, neck: dict, bbox_head: dict, **kwargs: Any) -> None:
+        super().__init__(backbone=backbone, neck=neck, bbox_head=bbox_head, **kwargs)
+        _check_channels("backbone", self.backbone, "neck", self.neck)
+        _check_channels("neck", self.neck, "bbox_head", self.bbox_head)
+        self._shape_errors: list[str] = []
+        self.register_load_state_dict_pre_hook(_watch_shape_errors)
+        self.register_load_state_dict_post_hook(_refuse_what_does_not_fit)
+
+
+def _check_channels(giver_name: str, giver: Any, taker_name: str, taker: Any) -> None:
+    given, taken = (
+        tuple(getattr(part, side, ()) or ())
+        for part, side in ((giver, "out_channels"), (taker, "in_channels"))
+    )
+    if given and taken and given != taken:
+        raise ValueError(
+            f"{giver_name} gives channels {given}, but {taker_name} expects in_channels {taken}; "
+            "use the same `arch` in backbone, neck and bbox_head, and the backbone's channels as "
+            "the de-rain neck's `in_channels`"
+        )
+
+
+def _watch_shape_errors(model: RTDETR, *args: Any) -> None:
+    model._shape_errors = args[-1]
+
+
+def _refuse_what_does_not_fit(model: RTDETR, incompatible_keys: Any) -> None:
+    missing = [k for k in incompatible_keys.missing_keys if "num_batches_tracked" not in k]
+    problems = {
+        "misses": missing,
+        "has, unlike the model,": list(incompatible_keys.unexpected_keys),
+        "has in another shape": list(model._shape_errors),
+    }
+    model._shape_errors = []
+    if any(problems.values()):
+        said = "; ".join(
+            f"it {verb} {len(found)}: {', '.join(found[:SHOWN_KEYS])}"
+            + (", ..." if len(found) > SHOWN_KEYS else "")
+            for verb, found in problems.items()
+            if found
+        )
+        raise ValueError(
+            f"the checkpoint does not fit this {type(model).__name__}: {said}. Use the config "
+            "that the checkpoint was trained with (same arch, same neck)."
+        )

@@ -1,0 +1,67 @@
+"""RT-DETR's hybrid encoder, with the projections in front of it, as an mmdet neck."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmdet.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from transformers.models.rt_detr.modeling_rt_detr import RTDetrHybridEncoder
+
+from derain_plugin.models.layers.rtdetr_init import init_like_upstream
+from derain_plugin.models.rtdetr_config import rtdetr_config
+
+
+@MODELS.register_module()
+class RTDETRHybridEncoder(BaseModule):
+    """Input projections, AIFI on the coarsest level and CCFF (Zhao et al. 2023, section 4.2).
+
+    Its state-dict names are those of ``RTDetrForObjectDetection`` under ``model.``. Without
+    pretrained weights it starts as upstream's PyTorch code does.
+
+    Args:
+        arch: ``r18``, ``r34``, ``r50`` or ``r101``.
+        init_cfg: mmengine initialisation, for example ``Pretrained``.
+        **overrides: Fields of ``transformers.RTDetrConfig``; see :func:`rtdetr_config`.
+
+    Attributes:
+        in_channels: Channels expected from the backbone, (128, 256, 512) for R18.
+        out_channels: Channels of each output level, 256 (384 for R101).
+
+    Shape:
+        - Input: tuple of ``(N, in_channels[i], H_i, W_i)``, each level half the one before.
+        - Output: tuple of ``(N, out_channels[i], H_i, W_i)``.
+
+    Raises:
+        ValueError: Unknown ``arch`` or field; features that are not ``in_channels``.
+    """
+
+    def __init__(
+        self, arch: str = "r18", *, init_cfg: dict | list | None = None, **overrides: Any
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        config = rtdetr_config(arch, **overrides)
+        self.in_channels = tuple(config.encoder_in_channels)
+        self.encoder_input_proj = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(channels, config.encoder_hidden_dim, kernel_size=1, bias=False),
+                nn.BatchNorm2d(config.encoder_hidden_dim),
+            )
+            for channels in self.in_channels
+        )
+        self.encoder = RTDetrHybridEncoder(config)
+        self.out_channels = tuple(self.encoder.out_channels)
+        init_like_upstream(self.encoder)
+        self.encoder.is_init = True  # keeps mmengine from calling transformers' init_weights
+
+    def forward(self, feats: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Fuse the levels; shapes as in the class docstring."""
+        channels = tuple(feat.shape[1] for feat in feats)
+        if channels != self.in_channels:
+            raise ValueError(
+                f"RTDETRHybridEncoder expects in_channels {self.in_channels}, the backbone gives "
+                f"{channels}; use the same `arch` in backbone, neck and bbox_head"
+            )
+        projected = [proj(feat) for proj, feat in zip(self.encoder_input_proj, feats, strict=True)]
+        return tuple(self.encoder(projected).last_hidden_state)

@@ -1,0 +1,84 @@
+"""Our split RT-DETR computes what the unsplit transformers model computes."""
+
+import pytest
+import torch
+from tiny_rtdetr import (
+    TINY,
+    data_samples,
+    our_copy,
+    rtdetr_cfg,
+    tiny_rtdetr_cfg,
+    to_transformers_labels,
+    transformers_twin,
+)
+
+from derain_plugin.hub.hf_checkpoint import to_mmdet_keys
+
+
+@pytest.mark.parametrize("arch", ["r18", "r34", "r50", "r101"])
+def test_logits_and_boxes(arch):
+    twin = transformers_twin(arch, num_classes=7).eval()
+    model = our_copy(twin, rtdetr_cfg(arch, num_classes=7)).eval()
+    shapes = [(1, 3, 640, 640), (2, 3, 320, 480)]
+    for shape in shapes:
+        images = torch.rand(shape)
+        with torch.no_grad():
+            logits, boxes = model(images, mode="tensor")
+            expected = twin(images)
+        assert logits.shape == (shape[0], 300, 7)
+        assert logits.std() > 0.1
+        torch.testing.assert_close(logits, expected.logits, atol=1e-5, rtol=0)
+        torch.testing.assert_close(boxes, expected.pred_boxes, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("arch", "overrides", "size"),
+    [("r18", {}, (224, 256)), ("r50", {}, (128, 160)), ("r18", TINY, (96, 64))],
+    ids=["r18", "r50", "tiny"],
+)
+def test_losses_and_gradients(arch, overrides, size):
+    twin = transformers_twin(arch, num_classes=3, **overrides).train()
+    model = our_copy(twin, rtdetr_cfg(arch, num_classes=3, **overrides)).train()
+    images = torch.rand(2, 3, *size)
+    samples = data_samples([4, 2], size, num_classes=3)
+    labels = to_transformers_labels(samples)
+
+    torch.manual_seed(7)
+    expected = twin(images, labels=labels)
+    expected.loss.backward()
+    torch.manual_seed(7)
+    losses = model(images, samples, mode="loss")
+    sum(losses.values()).backward()
+
+    assert losses.keys() == expected.loss_dict.keys()
+    assert any("_dn_" in name for name in losses)
+    for name, loss in losses.items():
+        torch.testing.assert_close(loss, expected.loss_dict[name], rtol=1e-5, atol=0, msg=name)
+    gradients = to_mmdet_keys({name: p.grad for name, p in twin.named_parameters()})
+    for name, parameter in model.named_parameters():
+        if gradients[name] is None:
+            assert parameter.grad is None, name
+            continue
+        error = (parameter.grad - gradients[name]).norm() / gradients[name].norm().clamp(min=1e-12)
+        assert error <= 1e-4, name
+
+
+def test_predictions_are_transformers_top_k():
+    twin = transformers_twin(num_classes=3, **TINY).eval()
+    model = our_copy(twin, tiny_rtdetr_cfg(num_classes=3)).eval()
+    images, samples = torch.rand(2, 3, 64, 96), data_samples([0, 0], (64, 96))
+    with torch.no_grad():
+        predictions = model(images, samples, mode="predict")
+        outputs = twin(images)
+    for index, prediction in enumerate(predictions):
+        scores = outputs.logits[index].sigmoid().flatten()
+        expected_scores, order = scores.sort(descending=True)
+        found = prediction.pred_instances
+        assert len(found) == 30 * 3
+        torch.testing.assert_close(found.scores, expected_scores)
+        torch.testing.assert_close(scores[order], scores[order // 3 * 3 + found.labels])
+        cx, cy, w, h = outputs.pred_boxes[index][order // 3].unbind(1)
+        boxes = torch.stack([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2], 1)
+        size = torch.tensor([96, 64, 96, 64])
+        expected = (boxes * size).clamp(min=0).minimum(size)
+        torch.testing.assert_close(found.bboxes, expected)

@@ -1,0 +1,106 @@
+"""Small RT-DETRs, random but non-degenerate weights, and data samples for them."""
+
+from __future__ import annotations
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+from transformers import RTDetrForObjectDetection
+
+from derain_plugin.hub.hf_checkpoint import to_mmdet_keys
+from derain_plugin.models.layers.rtdetr_init import init_like_upstream
+from derain_plugin.models.rtdetr_config import rtdetr_config
+
+TINY_BACKBONE = dict(embedding_size=8, hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1])
+TINY = dict(
+    backbone_config=TINY_BACKBONE,
+    encoder_in_channels=[16, 24, 32],
+    encoder_hidden_dim=32,
+    encoder_ffn_dim=32,
+    encoder_attention_heads=2,
+    d_model=32,
+    decoder_in_channels=[32, 32, 32],
+    decoder_ffn_dim=32,
+    decoder_layers=2,
+    decoder_attention_heads=2,
+    num_queries=30,
+    num_denoising=10,
+)
+
+
+def rtdetr_cfg(arch: str = "r18", num_classes: int = 2, **overrides: object) -> dict:
+    """The vanilla detector's config, every part with the same overrides."""
+    return dict(
+        type="RTDETR",
+        data_preprocessor=dict(
+            type="DetDataPreprocessor", mean=[0, 0, 0], std=[255, 255, 255], bgr_to_rgb=True
+        ),
+        backbone=dict(type="RTDETRBackbone", arch=arch, **overrides),
+        neck=dict(type="RTDETRHybridEncoder", arch=arch, **overrides),
+        bbox_head=dict(type="RTDETRHead", arch=arch, num_classes=num_classes, **overrides),
+    )
+
+
+def tiny_rtdetr_cfg(num_classes: int = 2, **overrides: object) -> dict:
+    """A vanilla detector of some 100 K parameters."""
+    return rtdetr_cfg("r18", num_classes, **{**TINY, **overrides})
+
+
+def build(cfg: dict) -> nn.Module:
+    return MODELS.build(cfg)
+
+
+@torch.no_grad()
+def transformers_twin(
+    arch: str = "r18", num_classes: int = 2, seed: int = 0, **overrides: object
+) -> RTDetrForObjectDetection:
+    """The unsplit transformers model: upstream's start, then every weight moved at random."""
+    torch.manual_seed(seed)
+    model = RTDetrForObjectDetection(rtdetr_config(arch, num_labels=num_classes, **overrides))
+    init_like_upstream(model)
+    for parameter in model.parameters():
+        parameter.add_(torch.randn_like(parameter) * 0.02)
+    for name, buffer in model.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            buffer.add_(torch.rand_like(buffer) * 0.1)
+    return model
+
+
+def our_copy(twin: RTDetrForObjectDetection, cfg: dict) -> nn.Module:
+    """Our detector with the twin's weights, loaded strictly."""
+    model = build(cfg)
+    model.load_state_dict(to_mmdet_keys(twin.state_dict()))
+    return model
+
+
+def data_samples(
+    boxes_per_image: list[int], size: tuple[int, int], num_classes: int = 2
+) -> list[DetDataSample]:
+    """Samples with random boxes (xyxy, px) inside images of ``size`` (H, W)."""
+    generator = torch.Generator().manual_seed(len(boxes_per_image))
+    height, width = size
+    samples = []
+    for count in boxes_per_image:
+        corner = torch.rand(count, 2, generator=generator) * 0.6
+        extent = torch.rand(count, 2, generator=generator) * 0.3 + 0.05
+        boxes = torch.cat([corner, corner + extent], 1) * torch.tensor([width, height] * 2)
+        labels = torch.randint(num_classes, (count,), generator=generator)
+        meta = dict(img_shape=size, ori_shape=size, batch_input_shape=size, scale_factor=(1.0, 1.0))
+        sample = DetDataSample(
+            metainfo=meta, gt_instances=InstanceData(bboxes=boxes, labels=labels)
+        )
+        samples.append(sample)
+    return samples
+
+
+def to_transformers_labels(samples: list[DetDataSample]) -> list[dict[str, Tensor]]:
+    """The same targets as transformers takes them: cx, cy, w, h in 0-1."""
+    labels = []
+    for sample in samples:
+        height, width = sample.batch_input_shape
+        x1, y1, x2, y2 = (sample.gt_instances.bboxes / torch.tensor([width, height] * 2)).unbind(1)
+        boxes = torch.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], 1)
+        labels.append({"class_labels": sample.gt_instances.labels, "boxes": boxes})
+    return labels
