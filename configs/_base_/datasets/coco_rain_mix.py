@@ -1,0 +1,89 @@
+# The five settings. tools/train.py and tools/test.py carry a new value, from a child config or
+# from --cfg-options, to every dataset, evaluator and num_classes below; in your own code use
+# derain_plugin.load_config instead of Config.fromfile, which leaves the values below as they are.
+data_root = "data/coco/"
+rainy_root = "data/coco_rain/"  # the same file names under train2017/ and val2017/
+classes = None  # None: the 80 of COCO; else a tuple of category names
+percent = 100  # of the training pictures, always the same ones
+synthetic_rain = None  # None: read rainy_root; 3 or (1, 5): render that severity on the fly
+written_with = dict(
+    data_root=data_root,
+    rainy_root=rainy_root,
+    classes=classes,
+    percent=percent,
+    synthetic_rain=synthetic_rain,
+)
+
+train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations", with_bbox=True),
+    dict(type="PhotoMetricDistortion"),
+    dict(type="Expand", mean=[0, 0, 0], to_rgb=False, ratio_range=(1, 4), prob=0.5),
+    dict(type="RandomApply", transforms=[dict(type="MinIoURandomCrop")], prob=0.8),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="Resize", scale=(640, 640), keep_ratio=False),
+    dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), keep_empty=False),
+    dict(type="PackDetInputs"),
+]
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="Resize", scale=(640, 640), keep_ratio=False),
+    dict(type="LoadAnnotations", with_bbox=True),
+    dict(
+        type="PackDetInputs",
+        meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor"),
+    ),
+]
+
+clean_train = dict(
+    type="CocoDataset",
+    ann_file=data_root + "annotations/instances_train2017.json",
+    data_prefix=dict(img=data_root + "train2017/"),
+    filter_cfg=dict(filter_empty_gt=True, min_size=32),
+    pipeline=train_pipeline,
+)
+rainy_train = dict(clean_train, data_prefix=dict(img=rainy_root + "train2017/"))
+clean_val = dict(
+    type="CocoDataset",
+    ann_file=data_root + "annotations/instances_val2017.json",
+    data_prefix=dict(img=data_root + "val2017/"),
+    test_mode=True,
+    pipeline=test_pipeline,
+)
+rainy_val = dict(clean_val, data_prefix=dict(img=rainy_root + "val2017/"))
+
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type="DefaultSampler", shuffle=True),
+    dataset=dict(
+        type="RainMixDataset",
+        clean=clean_train,
+        rainy=rainy_train,
+        rain_ratio=0.7,
+        percent=percent,
+        seed=0,
+    ),
+)
+val_dataloader = dict(
+    batch_size=24,
+    num_workers=4,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(type="ConcatDataset", datasets=[clean_val, rainy_val]),
+)
+test_dataloader = val_dataloader
+
+coco_metric = dict(
+    type="CocoMetric", metric="bbox", ann_file=data_root + "annotations/instances_val2017.json"
+)
+val_evaluator = dict(
+    type="CleanRainEvaluator",
+    metrics=[coco_metric, coco_metric],
+    dataset_prefixes=["clean", "rainy"],
+)
+test_evaluator = val_evaluator
+
+del clean_train, rainy_train, clean_val, rainy_val, coco_metric

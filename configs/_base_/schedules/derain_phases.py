@@ -1,0 +1,24 @@
+# Epochs 1-5: only the de-rain neck, at 5e-4. Epochs 6-15: the neck at 1e-4, the rest at 1e-5.
+train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=15, val_interval=1)
+val_cfg = dict(type="ValLoop")
+test_cfg = dict(type="TestLoop")
+
+optim_wrapper = dict(
+    type="OptimWrapper",
+    optimizer=dict(type="AdamW", lr=5e-4, betas=(0.9, 0.999), weight_decay=1e-4),
+    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
+    clip_grad=dict(max_norm=0.1, norm_type=2),
+    accumulative_counts=1,
+)
+auto_scale_lr = dict(enable=False, base_batch_size=16)
+
+custom_hooks = [
+    dict(
+        type="PhasedTrainingHook",
+        phases=[
+            dict(name="derain", epochs=(1, 5), lr={"neck.derain": 5e-4}),
+            dict(name="joint", epochs=(6, 15), lr={"neck.derain": 1e-4, "*": 1e-5}),
+        ],
+    ),
+    dict(type="DataEpochHook"),
+]

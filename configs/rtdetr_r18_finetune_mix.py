@@ -1,0 +1,13 @@
+# The control: no neck, phase 2 only, on exactly the pictures, rain and order of epochs 6-15.
+_base_ = [
+    "_base_/models/rtdetr_r18.py",
+    "_base_/datasets/coco_rain_mix.py",
+    "_base_/schedules/derain_phases.py",
+    "_base_/default_runtime.py",
+]
+train_cfg = dict(max_epochs=10)  # 15
+custom_hooks = [
+    dict(type="PhasedTrainingHook", phases=[dict(name="finetune", epochs=(1, 10), lr={"*": 1e-5})]),
+    dict(type="DataEpochHook", epoch_offset=5),
+]
+load_from = "hf://PekingU/rtdetr_r18vd"

@@ -1,0 +1,73 @@
+"""Train a detector: the command line of ``tools/train.py``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from mmdet.utils import setup_cache_size_limit_of_dynamo
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from derain_plugin.cli.arguments import build_parser, config_from
+from derain_plugin.datasets.coco_check import check_datasets
+from derain_plugin.engine.optim_wrappers import enable_amp
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse mmdet's training options."""
+    parser = build_parser(
+        "Train a detector, in the phases that its config names.",
+        "python tools/train.py configs/rtdetr_r18_featderain_ms.py --cfg-options synthetic_rain=3",
+    )
+    parser.add_argument(
+        "--amp", action="store_true", help="mixed precision: fp16 on CUDA, bf16 on CPU"
+    )
+    parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale learning rates by the real batch size over auto_scale_lr.base_batch_size",
+    )
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CHECKPOINT",
+        help="continue from CHECKPOINT, or from the latest in the work dir",
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train as the command line says."""
+    args = parse_args(arguments)
+    setup_cache_size_limit_of_dynamo()
+    cfg = config_from(args)
+    if args.amp:
+        enable_amp(cfg)
+    if args.auto_scale_lr:
+        _enable_auto_scale_lr(cfg)
+    _set_resume(cfg, args.resume)
+    check_datasets(cfg, ("train_dataloader", "val_dataloader"))
+    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    runner.train()
+
+
+def _enable_auto_scale_lr(cfg: Config) -> None:
+    if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
+        raise ValueError("--auto-scale-lr needs auto_scale_lr.base_batch_size in the config")
+    cfg.auto_scale_lr.enable = True
+
+
+def _set_resume(cfg: Config, resume: str | None) -> None:
+    if resume is None:
+        latest = find_latest_checkpoint(cfg.work_dir)
+        if latest is not None and not cfg.get("resume"):
+            raise ValueError(
+                f"{cfg.work_dir} already holds {latest}, which a new run would overwrite: "
+                "continue it with --resume, or choose another --work-dir"
+            )
+        return
+    cfg.resume = True
+    cfg.load_from = None if resume == "auto" else resume

@@ -1,0 +1,153 @@
+"""Load a config so that its data settings reach everything that depends on them.
+
+mmengine fills a base config's variables in when it parses that file: a child config or
+``--cfg-options`` that sets ``data_root`` changes the variable, but none of the datasets and
+evaluators written with it. Our dataset bases therefore keep, in ``written_with``, the values
+that they were written with, and :func:`load_config` carries the new ones over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+DATA_SECTIONS = (
+    "train_dataloader",
+    "val_dataloader",
+    "test_dataloader",
+    "val_evaluator",
+    "test_evaluator",
+)
+ROOTS = ("data_root", "rainy_root")
+
+
+def load_config(filename: str | Path, cfg_options: dict[str, Any] | None = None) -> Config:
+    """Read a config as ``tools/train.py`` and ``tools/test.py`` do.
+
+    ``data_root``, ``rainy_root``, ``classes``, ``percent`` and ``synthetic_rain`` reach every
+    dataset, evaluator and ``num_classes`` that was written with the base config's value; a value
+    that a config sets on one dataset directly stays. A data loader without workers gets
+    ``persistent_workers=False``, which torch requires.
+
+    Args:
+        filename: A config file.
+        cfg_options: Overrides as ``--cfg-options`` gives them: dotted key to value.
+
+    Raises:
+        ValueError: A setting has a value that cannot be used.
+    """
+    cfg = Config.fromfile(filename)
+    cfg.merge_from_dict(cfg_options or {})
+    spread_settings(cfg)
+    for section in DATA_SECTIONS[:3]:
+        loader = cfg.get(section) or {}
+        if loader.get("num_workers") == 0:
+            loader["persistent_workers"] = False
+    return cfg
+
+
+def spread_settings(cfg: Config) -> None:
+    """Carry changed data settings of ``cfg`` over, in place; does nothing without any."""
+    if "written_with" not in cfg:
+        return
+    old = dict(cfg.written_with)
+    new = {name: cfg.get(name) for name in old}
+    for name in ROOTS:
+        new[name] = _as_folder(name, new[name])
+    new["classes"] = _as_classes(new["classes"])
+    new["synthetic_rain"] = _as_severity(new["synthetic_rain"])
+    for node in _dicts([cfg.get(section) for section in DATA_SECTIONS]):
+        _move_paths(node, old, new)
+        if "data_prefix" in node:
+            _set_classes(node, old["classes"], new["classes"])
+            _set_rain(node, old, new)
+        if node.get("type") == "RainMixDataset" and node.get("percent") == old["percent"]:
+            node["percent"] = new["percent"]
+    for node in _dicts(cfg.get("model")):
+        if node.get("num_classes") == _num_classes(old["classes"]):
+            node["num_classes"] = _num_classes(new["classes"])
+    for name, value in new.items():
+        cfg[name] = value
+    cfg.written_with = new
+
+
+def _as_folder(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} must be the path of a folder, got {value!r}")
+    return value.rstrip("/") + "/"
+
+
+def _as_classes(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    names = (value,) if isinstance(value, str) else tuple(value)
+    distinct = {name for name in names if isinstance(name, str)}
+    if not names or len(distinct) < len(names):
+        raise ValueError(
+            f"classes must be distinct category names, or None for COCO's 80, got {value!r}"
+        )
+    return names
+
+
+def _as_severity(value: Any) -> int | tuple[int, int] | None:
+    # SyntheticRain itself refuses what is out of range, when it is built.
+    return tuple(value) if isinstance(value, list | tuple) else value
+
+
+def _num_classes(classes: tuple[str, ...] | None) -> int:
+    return len(classes) if classes else 80
+
+
+def _dicts(node: Any) -> Iterator[dict]:
+    if isinstance(node, dict):
+        yield node
+        node = node.values()
+    elif not isinstance(node, list | tuple):
+        return
+    for child in list(node):
+        yield from _dicts(child)
+
+
+def _move_paths(node: dict, old: dict, new: dict) -> None:
+    for key, value in node.items():
+        if isinstance(value, str):
+            node[key] = _moved(value, old, new)
+
+
+def _moved(path: str, old: dict, new: dict) -> str:
+    # The longer root first: one may lie inside the other.
+    for name in sorted(ROOTS, key=lambda root: -len(old[root])):
+        if path.startswith(old[name]):
+            return new[name] + path.removeprefix(old[name])
+    return path
+
+
+def _set_classes(dataset: dict, old: Any, new: Any) -> None:
+    metainfo = dict(dataset.get("metainfo") or {})
+    current = metainfo.get("classes")
+    if (tuple(current) if current else None) != (tuple(old) if old else None):
+        return
+    if new:
+        dataset["metainfo"] = {**metainfo, "classes": new}
+    elif current:
+        del metainfo["classes"]
+        dataset["metainfo"] = metainfo
+
+
+def _set_rain(dataset: dict, old: dict, new: dict) -> None:
+    """Switch a rainy dataset between images on disk and rain rendered while loading."""
+    images = _moved(dataset["data_prefix"].get("img", ""), old, new)
+    pipeline = [step for step in dataset["pipeline"] if step["type"] != "SyntheticRain"]
+    was_synthetic = len(pipeline) < len(dataset["pipeline"])
+    if not was_synthetic and not images.startswith(new["rainy_root"]):
+        return
+    tail = images.removeprefix(new["data_root"] if was_synthetic else new["rainy_root"])
+    if new["synthetic_rain"] is not None:
+        rain = dict(type="SyntheticRain", severity=new["synthetic_rain"], seed=0)
+        pipeline.insert(1, rain)  # right after the image is loaded
+    root = new["rainy_root"] if new["synthetic_rain"] is None else new["data_root"]
+    dataset["data_prefix"] = dict(dataset["data_prefix"], img=root + tail)
+    dataset["pipeline"] = pipeline

@@ -1,0 +1,147 @@
+import copy
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from derain_plugin import load_config
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+NAMED = sorted(CONFIGS.glob("*.py"))
+MS = CONFIGS / "rtdetr_r18_featderain_ms.py"
+
+
+def paths_in(node):
+    if isinstance(node, str):
+        return [node] if node.startswith("data/") else []
+    children = node.values() if isinstance(node, dict) else node
+    return (
+        [path for child in children for path in paths_in(child)]
+        if isinstance(node, dict | list | tuple)
+        else []
+    )
+
+
+def datasets_of(cfg):
+    train = cfg.train_dataloader.dataset
+    sides = [train.clean, train.rainy] if train.type == "RainMixDataset" else [train]
+    return [*sides, *cfg.val_dataloader.dataset.datasets, *cfg.test_dataloader.dataset.datasets]
+
+
+@pytest.mark.parametrize("path", NAMED, ids=lambda path: path.stem)
+def test_defaults_are_what_mmengine_alone_reads(path):
+    plain = Config.fromfile(path).to_dict()
+    assert load_config(path).to_dict() == plain
+
+
+@pytest.mark.parametrize("path", NAMED, ids=lambda path: path.stem)
+def test_settings_reach_everything_from_the_command_line(path):
+    cfg = load_config(path, dict(data_root="/a", rainy_root="/b/", classes=["car", "person"]))
+    assert paths_in(cfg.to_dict()) == []
+    assert cfg.model.bbox_head.num_classes == 2
+    for dataset in datasets_of(cfg):
+        assert dataset.metainfo.classes == ("car", "person")
+        assert dataset.ann_file.startswith("/a/annotations/")
+    for section in (cfg.val_dataloader, cfg.test_dataloader):
+        clean, rainy = section.dataset.datasets
+        assert clean.data_prefix.img == "/a/val2017/"
+        assert rainy.data_prefix.img == "/b/val2017/"
+    for metric in (*cfg.val_evaluator.metrics, *cfg.test_evaluator.metrics):
+        assert metric.ann_file == "/a/annotations/instances_val2017.json"
+
+
+def write_child(folder, text):
+    path = folder / "child.py"
+    path.write_text(f"_base_ = {str(MS)!r}\n{text}")
+    return path
+
+
+def test_settings_reach_everything_from_a_child_config(tmp_path):
+    child = write_child(
+        tmp_path, "data_root = '/a/'\nclasses = ('car',)\npercent = 10\nsynthetic_rain = (1, 5)\n"
+    )
+    cfg = load_config(child)
+    train = cfg.train_dataloader.dataset
+    assert (train.percent, cfg.model.bbox_head.num_classes) == (10, 1)
+    assert train.rainy.data_prefix.img == train.clean.data_prefix.img == "/a/train2017/"
+    assert [step.type for step in train.rainy.pipeline[:2]] == [
+        "LoadImageFromFile",
+        "SyntheticRain",
+    ]
+    assert train.rainy.pipeline[1].severity == (1, 5)
+    assert "SyntheticRain" not in [step.type for step in train.clean.pipeline]
+    clean, rainy = cfg.val_dataloader.dataset.datasets
+    assert [step.type for step in rainy.pipeline].count("SyntheticRain") == 1
+    assert "SyntheticRain" not in [step.type for step in clean.pipeline]
+
+
+def test_command_line_wins_over_the_child(tmp_path):
+    child = write_child(tmp_path, "classes = ('car',)\n")
+    assert load_config(child, dict(classes="bus")).model.bbox_head.num_classes == 1
+    assert load_config(child, dict(classes=["a", "b", "c"])).model.bbox_head.num_classes == 3
+
+
+def test_what_a_config_sets_on_one_dataset_stays(tmp_path):
+    child = write_child(
+        tmp_path,
+        "data_root = '/a/'\n"
+        "train_dataloader = dict(dataset=dict(percent=5, clean=dict(ann_file='/mine.json')))\n"
+        "model = dict(bbox_head=dict(num_classes=7))\n",
+    )
+    cfg = load_config(child, dict(percent=50, classes=["car"]))
+    assert cfg.train_dataloader.dataset.percent == 5
+    assert cfg.train_dataloader.dataset.clean.ann_file == "/mine.json"
+    assert cfg.train_dataloader.dataset.rainy.ann_file.startswith("/a/")
+    assert cfg.model.bbox_head.num_classes == 7
+
+
+@pytest.mark.parametrize("back", [None, 5])
+def test_a_dumped_config_takes_new_settings(tmp_path, back):
+    cfg = load_config(MS, dict(data_root="/a", synthetic_rain=3, classes=["car"]))
+    cfg.dump(tmp_path / "dumped.py")
+    assert load_config(tmp_path / "dumped.py").to_dict() == cfg.to_dict()
+    again = load_config(tmp_path / "dumped.py", dict(synthetic_rain=back, rainy_root="/r"))
+    rainy = again.val_dataloader.dataset.datasets[1]
+    rain = [step.severity for step in rainy.pipeline if step.type == "SyntheticRain"]
+    assert rain == ([] if back is None else [back])
+    assert rainy.data_prefix.img == ("/r/val2017/" if back is None else "/a/val2017/")
+
+
+def test_no_workers_means_no_persistent_workers():
+    cfg = load_config(MS, {"train_dataloader.num_workers": 0})
+    assert cfg.train_dataloader.persistent_workers is False
+    assert cfg.val_dataloader.persistent_workers is True
+
+
+def test_configs_of_others_are_left_alone(tmp_path):
+    path = tmp_path / "other.py"
+    path.write_text("data_root = 'x'\nmodel = dict(num_classes=80)\n")
+    assert load_config(path).to_dict() == Config.fromfile(path).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (dict(data_root=""), "data_root must be the path of a folder"),
+        (dict(rainy_root=3), "rainy_root must be the path of a folder, got 3"),
+        (dict(classes=[]), "classes must be distinct category names"),
+        (dict(classes=["car", "car"]), "classes must be distinct category names"),
+    ],
+)
+def test_unusable_settings(setting, message):
+    with pytest.raises(ValueError, match=message):
+        load_config(MS, copy.deepcopy(setting))
+
+
+def test_control_follows_phase_two_of_the_full_run():
+    full, control = (
+        load_config(CONFIGS / f"rtdetr_r18_{n}.py") for n in ("featderain_ms", "finetune_mix")
+    )
+    phases = full.custom_hooks[0].phases
+    first, last = phases[-1].epochs
+    assert control.train_cfg.max_epochs == last - first + 1
+    assert control.custom_hooks[1].epoch_offset == first - 1
+    assert control.custom_hooks[0].phases[0].lr["*"] == phases[-1].lr["*"]
+    for name in ("train_dataloader", "val_dataloader", "optim_wrapper", "load_from"):
+        assert control[name] == full[name]
+    assert "neck" not in control.model.neck
