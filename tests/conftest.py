@@ -9,10 +9,17 @@ from pathlib import Path
 import pytest
 from coco_folder import write_coco_folder
 from mmdet.utils import register_all_modules
+from mmengine.registry import init_default_scope
 
 import derain_plugin  # noqa: F401  registers our parts
 
 register_all_modules(init_default_scope=True)
+
+
+@pytest.fixture(autouse=True)
+def _mmdet_scope() -> None:
+    """A Runner of an earlier test may have left its own scope current."""
+    init_default_scope("mmdet")
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,3 @@
-from derain_plugin.engine import hooks
+from derain_plugin.engine import checkpoint, hooks, optim_wrappers
 
-__all__ = ["hooks"]
+__all__ = ["checkpoint", "hooks", "optim_wrappers"]

@@ -1,0 +1,3 @@
+from derain_plugin.evaluation.clean_rain_evaluator import CleanRainEvaluator
+
+__all__ = ["CleanRainEvaluator"]

@@ -1,0 +1,149 @@
+"""One evaluation run over clean and rainy images, and the gap between them."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any
+
+from mmdet.evaluation import MultiDatasetsEvaluator
+from mmdet.registry import EVALUATOR
+from mmengine.dist import get_rank, get_world_size
+from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.logging import print_log
+from mmengine.structures import BaseDataElement
+
+GAP_SUFFIXES = ("mAP", "mAP_50")
+
+# Keeps the place of a sample of another dataset; collect_results would drop a None.
+ELSEWHERE = "elsewhere"
+
+
+@EVALUATOR.register_module()
+class CleanRainEvaluator(MultiDatasetsEvaluator):
+    """Evaluate each dataset of a ``ConcatDataset`` with its own metric, and add the gap.
+
+    ``gap/bbox_mAP`` is the clean value minus the mean over the other datasets: with one rainy
+    dataset what rain costs, with one per severity ``P - mPC`` of Michaelis et al.
+    (https://arxiv.org/abs/1907.07484). The same for ``mAP_50``; higher means worse in rain.
+
+    Each sample goes only to the metric of its dataset, so the work does not grow with the number
+    of datasets. Which dataset that is follows, as in mmdet's own slicing of the results, from
+    the order in which a non-shuffling ``DefaultSampler`` deals samples to the ranks. Metrics
+    must add one result per sample, as ``CocoMetric`` does. Metrics appended after construction,
+    such as the ``DumpDetResults`` of ``tools/test.py --out``, see all samples, in the order of
+    the datasets and with the prefix of their dataset under ``dataset``.
+
+    Args:
+        metrics: One metric (or config of one) per dataset, in the order of the datasets.
+        dataset_prefixes: Names of the datasets in the results, the clean one first.
+
+    Raises:
+        ValueError: If prefixes, metrics and datasets differ in number, or prefixes repeat.
+    """
+
+    def __init__(
+        self,
+        metrics: Sequence[dict | BaseMetric],
+        dataset_prefixes: Sequence[str] = ("clean", "rainy"),
+    ) -> None:
+        super().__init__(metrics, list(dataset_prefixes))
+        if len(self.metrics) != len(self.dataset_prefixes) or len(self.metrics) < 2:
+            raise ValueError(
+                "CleanRainEvaluator needs one metric per dataset, two at least, got "
+                f"{len(self.metrics)} metrics for dataset_prefixes={self.dataset_prefixes}"
+            )
+        names = self.dataset_prefixes
+        if len(set(names)) < len(names) or any(name == "gap" or "/" in name for name in names):
+            raise ValueError(
+                f"dataset_prefixes must be unique, without '/' and other than 'gap', got {names}"
+            )
+
+    @property
+    def dataset_meta(self) -> dict | Sequence[dict] | None:
+        """Metainfo of the concatenated dataset: one dict, or one per part where they differ."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict | Sequence[dict]) -> None:
+        Evaluator.dataset_meta.fset(self, dataset_meta)
+        first = dataset_meta if isinstance(dataset_meta, dict) else dataset_meta[0]
+        sizes = first.get("cumulative_sizes", [])
+        if len(sizes) != len(self.dataset_prefixes):
+            raise ValueError(
+                f"dataset_prefixes={self.dataset_prefixes} needs a ConcatDataset of "
+                f"{len(self.dataset_prefixes)} datasets (mmdet's, in this order), but the "
+                f"dataset under evaluation has {len(sizes) or 'no'} parts"
+            )
+
+    def process(
+        self, data_samples: Sequence[BaseDataElement | dict], data_batch: Any = None
+    ) -> None:
+        """Hand each sample to the metric of its dataset, and to the appended metrics.
+
+        Args:
+            data_samples: Predictions of the model with the ground truth, one per image.
+            data_batch: The batch that they come from.
+        """
+        own, appended = self._split_metrics()
+        cumulative_sizes = self._get_cumulative_sizes()
+        for data_sample in data_samples:
+            sample = data_sample if isinstance(data_sample, dict) else data_sample.to_dict()
+            # The sampler pads with the first samples again; collect_results cuts those off.
+            index = len(own[0].results) * get_world_size() + get_rank()
+            part = bisect_right(cumulative_sizes, index % cumulative_sizes[-1])
+            for i, metric in enumerate(own):
+                if i == part:
+                    metric.process(data_batch, [sample])
+                else:
+                    metric.results.append(ELSEWHERE)
+            named = dict(sample, dataset=self.dataset_prefixes[part])
+            for metric in appended:
+                metric.process(data_batch, [named])
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Compute all metrics and the gap, and print the latter as a table.
+
+        Args:
+            size: Number of samples in all datasets together.
+
+        Returns:
+            ``{prefix}/{metric prefix}/{name}`` of every dataset, ``gap/{name}``, and whatever
+            the appended metrics return.
+        """
+        _, appended = self._split_metrics()
+        results = super().evaluate(size)
+        rows = self._comparable(results)
+        results.update({f"gap/{name}": value for name, value in rows["gap"].items()})
+        for metric in appended:
+            results.update(metric.evaluate(size))
+        if rows["gap"]:
+            print_log(_table(rows), logger="current")
+        return results
+
+    def _split_metrics(self) -> tuple[list[BaseMetric], list[BaseMetric]]:
+        count = len(self.dataset_prefixes)
+        return self.metrics[:count], self.metrics[count:]
+
+    def _comparable(self, results: dict[str, float]) -> dict[str, dict[str, float]]:
+        """AP values that every dataset has, one row per dataset, and the row of their gap."""
+        rows: dict[str, dict[str, float]] = {prefix: {} for prefix in self.dataset_prefixes}
+        for key, value in results.items():
+            prefix, _, name = key.partition("/")
+            if key.endswith(GAP_SUFFIXES):
+                rows[prefix][name.rsplit("/", 1)[-1]] = value
+        clean, *rainy = rows.values()
+        names = [name for name in clean if all(name in row for row in rainy)]
+        rows["gap"] = {
+            name: round(clean[name] - sum(row[name] for row in rainy) / len(rainy), 4)
+            for name in names
+        }
+        return rows
+
+
+def _table(rows: dict[str, dict[str, float]]) -> str:
+    names = list(rows["gap"])
+    first = max(map(len, rows))
+    lines = [" " * first + "".join(f"  {name}" for name in names)]
+    for prefix, row in rows.items():
+        cells = (f"  {row[name]:>{len(name)}.3f}" for name in names)
+        lines.append(f"{prefix:<{first}}{''.join(cells)}")
+    return "\n" + "\n".join(lines)
