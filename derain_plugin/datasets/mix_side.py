@@ -1,0 +1,137 @@
+"""Build one side of a clean/rainy mix and list its pictures, with errors that name the side."""
+
+import copy
+import functools
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmdet.registry import DATASETS
+from mmengine.dataset import BaseDataset, Compose
+from mmengine.logging import print_log
+
+
+def build_sides(clean: Mapping, rainy: Mapping) -> tuple[BaseDataset, BaseDataset]:
+    """Build and load both sides; see :func:`build_side`.
+
+    Sides that differ in their pipeline only (rain on the fly) share the
+    annotations: half the time to load them, half the memory to hold them.
+    """
+    dataset = build_side("clean", clean)
+    if not isinstance(rainy, Mapping) or _options(clean) != _options(rainy):
+        return dataset, build_side("rainy", rainy)
+    other = copy.copy(dataset)
+    other.pipeline = Compose(rainy.get("pipeline", []))
+    return dataset, other
+
+
+def build_side(side: str, cfg: Mapping) -> BaseDataset:
+    """Build and load the dataset of one side.
+
+    Args:
+        side: ``"clean"`` or ``"rainy"``, the config key that messages point at.
+        cfg: Config of a dataset derived from mmengine's ``BaseDataset``, such as
+            ``CocoDataset``.
+
+    Raises:
+        TypeError: ``cfg`` is no config of such a dataset.
+        FileNotFoundError: Its annotation file or an image folder is missing.
+        ValueError: It is a test set, or no picture passes its filter.
+    """
+    if not isinstance(cfg, Mapping):
+        raise TypeError(f"{side} must be the config dict of a dataset, got {cfg!r}")
+    dataset = DATASETS.build({**cfg, "lazy_init": True})
+    if not isinstance(dataset, BaseDataset):
+        raise TypeError(
+            f"{side} must be a dataset derived from mmengine's BaseDataset, got "
+            f"{type(dataset).__name__}; wrap RainMixDataset in it instead"
+        )
+    if dataset.test_mode:
+        raise ValueError(
+            f"{side}.test_mode must be False: test sets skip filter_cfg and bad images; "
+            "evaluate the clean and the rainy images as two datasets"
+        )
+    _check_paths(side, dataset)
+    _load(side, dataset)
+    return dataset
+
+
+def list_pictures(side: str, dataset: BaseDataset) -> dict[str, int]:
+    """Map each picture's file name, relative to the image folder, to its index.
+
+    Listed images whose file is not there (a copy that is rendered in part) are
+    left out with a warning; remote storage is not looked at.
+
+    Raises:
+        FileNotFoundError: None of the listed images is there.
+        ValueError: Two entries have the same file name.
+    """
+    pictures: dict[str, int] = {}
+    missing: list[str] = []
+    files_in = functools.cache(_list_folder)
+    prefix = _image_prefix(dataset)
+    for index in range(len(dataset)):
+        path = dataset.get_data_info(index)["img_path"]
+        folder, file = os.path.split(path)
+        if _is_local(dataset, path) and file not in files_in(folder):
+            missing.append(path)
+            continue
+        name = path.removeprefix(prefix).lstrip("/\\")
+        if name in pictures:
+            raise ValueError(f"{side}: {name!r} is listed twice in {dataset.ann_file!r}")
+        pictures[name] = index
+    if missing:
+        message = f"{side}: {len(missing)} of {len(dataset)} listed images are missing, "
+        message += f"for example {missing[0]!r}"
+        if not pictures:
+            raise FileNotFoundError(f"{message}; set {side}.data_root or {side}.data_prefix")
+        print_log(f"{message}; they are left out", logger="current", level=logging.WARNING)
+    return pictures
+
+
+def _options(cfg: Mapping) -> dict:
+    return {key: value for key, value in cfg.items() if key != "pipeline"}
+
+
+def _check_paths(side: str, dataset: BaseDataset) -> None:
+    if _is_local(dataset, dataset.ann_file) and not Path(dataset.ann_file).is_file():
+        raise FileNotFoundError(
+            f"{side}: annotation file {dataset.ann_file!r} does not exist; "
+            f"set {side}.data_root or {side}.ann_file"
+        )
+    for key, folder in dataset.data_prefix.items():
+        if _is_local(dataset, folder) and not Path(folder).is_dir():
+            raise FileNotFoundError(
+                f"{side}: image folder {folder!r} does not exist; "
+                f"set {side}.data_root or {side}.data_prefix.{key}"
+            )
+
+
+def _load(side: str, dataset: BaseDataset) -> None:
+    try:
+        dataset.full_init()
+        is_empty = len(dataset) == 0
+    except ValueError as error:
+        # How mmengine fails to serialise an empty list.
+        is_empty = "need at least one array" in str(error)
+        if not is_empty:
+            raise
+    if is_empty:
+        raise ValueError(
+            f"{side}: no image of {dataset.ann_file!r} is left with filter_cfg="
+            f"{dataset.filter_cfg} and classes={dataset.metainfo.get('classes')}"
+        )
+
+
+def _list_folder(folder: str) -> set[str]:
+    return set(os.listdir(folder)) if os.path.isdir(folder) else set()
+
+
+def _image_prefix(dataset: BaseDataset) -> str:
+    prefixes = (dataset.data_prefix.get(key) for key in ("img", "img_path"))
+    return next(filter(None, prefixes), dataset.data_root or "")
+
+
+def _is_local(dataset: BaseDataset, path: str) -> bool:
+    return bool(path) and "://" not in path and not getattr(dataset, "backend_args", None)
