@@ -1,0 +1,21 @@
+from derain_plugin.models.backbones import RTDETRBackbone
+from derain_plugin.models.data_preprocessors import BatchRandomResize
+from derain_plugin.models.dense_heads import RTDETRHead
+from derain_plugin.models.detectors import RTDETR
+from derain_plugin.models.necks import (
+    DerainNeck,
+    LightweightFeatureDerain,
+    MultiScaleFeatureDerain,
+    RTDETRHybridEncoder,
+)
+
+__all__ = [
+    "RTDETR",
+    "BatchRandomResize",
+    "DerainNeck",
+    "LightweightFeatureDerain",
+    "MultiScaleFeatureDerain",
+    "RTDETRBackbone",
+    "RTDETRHead",
+    "RTDETRHybridEncoder",
+]

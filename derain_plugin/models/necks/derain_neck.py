@@ -1,0 +1,167 @@
+"""A de-rain neck in front of any other neck."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from mmdet.registry import MODELS
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+SHOWN_KEYS = 5
+
+
+@MODELS.register_module()
+class DerainNeck(BaseModule):
+    """Clean the backbone's features, then hand them to the detector's own neck.
+
+    A checkpoint of the same detector without this neck loads as it is, however it is loaded:
+    its ``neck.*`` keys become ``neck.neck.*`` and the de-rain part keeps the weights it has, the
+    identity when fresh. That much is expected and only logged; anything else that a checkpoint
+    lacks here is an error, also where mmengine would only warn.
+
+    A vanilla config becomes a derained one, and its children can change one option of either
+    part, since both are dicts::
+
+        model = dict(
+            neck=dict(
+                _delete_=True,
+                type='DerainNeck',
+                derain=dict(type='MultiScaleFeatureDerain', in_channels=(128, 256, 512)),
+                neck={{_base_.model.neck}}))
+
+        # in a child of that config
+        model = dict(neck=dict(derain=dict(num_residual_blocks=3)))
+
+    Args:
+        derain: Config of a de-rain neck, or the module.
+        neck: Config of the neck behind it, or the module.
+        init_cfg: mmengine initialisation.
+
+    Attributes:
+        in_channels: Channels expected from the backbone.
+        out_channels: The inner neck's ``out_channels`` (None where it does not tell).
+
+    Raises:
+        TypeError: ``derain`` is no de-rain neck.
+        ValueError: The channels of the two parts differ, at construction; on loading, a
+            checkpoint that does not fit.
+    """
+
+    def __init__(
+        self,
+        derain: dict | nn.Module,
+        neck: dict | nn.Module,
+        *,
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.derain = _build(derain)
+        self.neck = _build(neck)
+        _check_channels(self.derain, self.neck)
+        _warn_of_dropped_levels(self.neck)
+        self.in_channels = self.derain.in_channels
+        self.out_channels = getattr(self.neck, "out_channels", None)
+        self._loading: tuple[str, list[str]] = ("", [])
+        self.register_load_state_dict_post_hook(_refuse_misfit)
+
+    def forward(self, feats: Sequence[Tensor]) -> Any:
+        """Return what the inner neck makes of the cleaned ``feats``."""
+        return self.neck(self.derain(feats))
+
+    def rain_masks(self, feats: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return the rain masks, ``(N, 1, H_i, W_i)`` per level, 0-1."""
+        return self.derain.rain_masks(feats)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        # Both torch and mmengine hand over this module's share of the checkpoint only, and take
+        # the children's shares from it afterwards: what is renamed here is what they see.
+        if not any(key.startswith(f"{prefix}derain.") for key in state_dict):
+            _adopt_inner_neck(self.neck, state_dict, prefix)
+            _keep_derain_weights(self.derain, state_dict, prefix)
+        self._loading = (prefix, args[-1])
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def _build(part: dict | nn.Module) -> Any:
+    return part if isinstance(part, nn.Module) else MODELS.build(part)
+
+
+def _check_channels(derain: Any, neck: nn.Module) -> None:
+    if not (hasattr(derain, "in_channels") and hasattr(derain, "rain_masks")):
+        raise TypeError(
+            "`derain` must be a de-rain neck (with in_channels and rain_masks), such as "
+            f"MultiScaleFeatureDerain, got {type(derain).__name__}"
+        )
+    taken = getattr(neck, "in_channels", None)
+    if not isinstance(taken, Sequence):
+        return
+    # Order is left to the first forward: YOLOV3Neck lists its channels from coarse to fine.
+    if sorted(taken) != sorted(derain.in_channels):
+        raise ValueError(
+            f"{type(derain).__name__} has in_channels {tuple(derain.in_channels)}, but "
+            f"{type(neck).__name__} behind it has in_channels {tuple(taken)}: "
+            "give both the channels of the backbone's out_indices"
+        )
+
+
+def _warn_of_dropped_levels(neck: nn.Module) -> None:
+    start = getattr(neck, "start_level", 0)
+    if start:
+        print_log(
+            f"{type(neck).__name__} has start_level={start}: de-raining the levels before it costs "
+            "time and trains nothing (DDP then needs find_unused_parameters=True). Take them out "
+            "of the backbone's out_indices and of both in_channels, and set start_level=0; "
+            "checkpoints still fit.",
+            logger="current",
+            level=logging.WARNING,
+        )
+
+
+def _adopt_inner_neck(neck: nn.Module, state_dict: dict[str, Tensor], prefix: str) -> None:
+    """Rename ``X`` to ``neck.X``, unless the names are the inner neck's already."""
+    if all(f"{prefix}neck.{name}" in state_dict for name, _ in neck.named_parameters()):
+        return
+    own = [key for key in state_dict if key.startswith(prefix)]
+    state_dict.update({f"{prefix}neck.{k[len(prefix) :]}": state_dict.pop(k) for k in own})
+
+
+def _keep_derain_weights(derain: nn.Module, state_dict: dict[str, Tensor], prefix: str) -> None:
+    """Complete the checkpoint with the present weights, so that nothing counts as missing."""
+    weights = derain.state_dict(prefix=f"{prefix}derain.")
+    state_dict.update(weights)
+    print_log(
+        f"the checkpoint has no de-rain weights: the {len(weights)} of {type(derain).__name__} "
+        "keep their values, which are the identity in a fresh model",
+        logger="current",
+    )
+
+
+def _refuse_misfit(module: DerainNeck, incompatible_keys: Any) -> None:
+    prefix, errors = module._loading
+    misfits = {
+        "misses": [
+            key
+            for key in incompatible_keys.missing_keys
+            if key.startswith(prefix) and not key.endswith("num_batches_tracked")
+        ],
+        "has, unlike the model,": [
+            key for key in incompatible_keys.unexpected_keys if key.startswith(f"{prefix}derain.")
+        ],
+        "does not fit in": [error for error in errors if f" {prefix}" in error],
+    }
+    found = "; ".join(_told(verb, keys) for verb, keys in misfits.items() if keys)
+    if found:
+        raise ValueError(
+            f"the checkpoint does not fit {type(module.derain).__name__} in front of "
+            f"{type(module.neck).__name__}: it {found}. Load a checkpoint of the same detector, "
+            "with this de-rain neck or with none; for a part of the weights, load that module"
+        )
+
+
+def _told(verb: str, keys: list[str]) -> str:
+    more = ", ..." if len(keys) > SHOWN_KEYS else ""
+    return f"{verb} {len(keys)}: {', '.join(keys[:SHOWN_KEYS])}{more}"

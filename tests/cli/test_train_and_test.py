@@ -1,0 +1,171 @@
+"""The main job on ten real photos: train in two phases, resume, score clean and rainy."""
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_rtdetr import TINY, transformers_twin
+
+from derain_plugin.cli import test as test_cli
+from derain_plugin.cli import train as train_cli
+from derain_plugin.hub import load_from_hf
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+CHILD = """
+_base_ = {base!r}
+model = dict(
+    data_preprocessor=dict(batch_augments=[dict(type="BatchRandomResize", sizes=[64, 96])]),
+    backbone=dict({tiny}),
+    neck=dict(derain=dict(in_channels=[16, 24, 32]), neck=dict({tiny})),
+    bbox_head=dict({tiny}),
+)
+train_cfg = dict(max_epochs=2)
+custom_hooks = [
+    dict(
+        type="PhasedTrainingHook",
+        phases=[
+            dict(name="derain", epochs=(1, 1), lr={{"neck.derain": 5e-4}}),
+            dict(name="joint", epochs=(2, 2), lr={{"neck.derain": 1e-4, "*": 1e-5}}),
+        ],
+    ),
+    dict(type="DataEpochHook"),
+]
+train_dataloader = dict(batch_size=4, num_workers=0)
+val_dataloader = dict(batch_size=4, num_workers=0)
+test_dataloader = dict(batch_size=4, num_workers=0)
+default_hooks = dict(logger=dict(interval=1))
+"""
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights")
+    transformers_twin(num_classes=80, **TINY).save_pretrained(folder)
+    return f"hf://{folder}"
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    path = tmp_path_factory.mktemp("config") / "tiny_featderain.py"
+    tiny = ", ".join(f"{key}={value!r}" for key, value in TINY.items())
+    base = str(CONFIGS / "rtdetr_r18_featderain_ms.py")
+    path.write_text(CHILD.format(base=base, tiny=tiny))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def settings(coco_root):
+    return [f"data_root={coco_root}", "classes=square,disc", "synthetic_rain=3"]
+
+
+def train(config, work_dir, settings, *options):
+    train_cli.main([config, "--work-dir", str(work_dir), *options, "--cfg-options", *settings])
+
+
+@pytest.fixture(scope="module")
+def trained(config, settings, weights, tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp("work")
+    train(config, work_dir, [*settings, f"load_from={weights}"])
+    return work_dir
+
+
+def weights_of(path):
+    return torch.load(path, weights_only=False)["state_dict"]
+
+
+def logged(work_dir):
+    lines = "".join(p.read_text() for p in sorted(work_dir.glob("*/vis_data/scalars.json")))
+    return [json.loads(line) for line in lines.splitlines()]
+
+
+def test_each_phase_trains_what_it_names(trained, weights):
+    start = {ours(name): value for name, value in load_from_hf(weights)["state_dict"].items()}
+    first, second = (weights_of(trained / f"epoch_{epoch}.pth") for epoch in (1, 2))
+    kept = [name for name in start if start[name].shape == first[name].shape]
+    assert len(kept) > 200
+    for name in kept:
+        assert torch.equal(first[name], start[name]), name
+    moved = {name for name in first if not torch.equal(first[name], second[name])}
+    for part in ("neck.derain.", "backbone.", "neck.neck.", "bbox_head."):
+        assert any(name.startswith(part) for name in moved), part
+
+
+def ours(name):
+    """The derained detector's name of a vanilla weight."""
+    return "neck.neck." + name.removeprefix("neck.") if name.startswith("neck.") else name
+
+
+def test_log_has_losses_rates_and_the_gap(trained):
+    entries = logged(trained)
+    rates = [entry["lr"] for entry in entries if "loss_vfl" in entry]
+    assert rates[0] == pytest.approx(5e-4)
+    assert any("gap/bbox_mAP" in entry for entry in entries)
+
+
+def test_resume_continues_with_the_second_phase(trained, config, settings, tmp_path):
+    work_dir = tmp_path / "resumed"
+    shutil.copytree(trained, work_dir)
+    (work_dir / "epoch_2.pth").unlink()
+    (work_dir / "last_checkpoint").write_text(str(work_dir / "epoch_1.pth"))
+    train(config, work_dir, settings, "--resume")
+    resumed = torch.load(work_dir / "epoch_2.pth", weights_only=False)
+    assert resumed["meta"]["epoch"] == 2
+    first = weights_of(trained / "epoch_1.pth")
+    assert any(not torch.equal(first[k], v) for k, v in resumed["state_dict"].items())
+
+
+def test_a_new_run_does_not_overwrite_an_old_one(trained, config, settings):
+    with pytest.raises(ValueError, match=r"already holds .*epoch_2.pth.*--resume"):
+        train(config, trained, settings)
+
+
+def test_scores_clean_and_rainy_and_dumps_both(trained, config, settings, tmp_path, coco_root):
+    out = tmp_path / "predictions.pkl"
+    checkpoint = str(trained / "epoch_2.pth")
+    arguments = [config, checkpoint, "--work-dir", str(tmp_path), "--out", str(out)]
+    metrics = test_cli.main([*arguments, "--cfg-options", *settings])
+    for name in ("clean/coco/bbox_mAP", "rainy/coco/bbox_mAP", "gap/bbox_mAP"):
+        assert name in metrics
+    predictions = pickle.loads(out.read_bytes())
+    paths = [Path(prediction["img_path"]).name for prediction in predictions]
+    assert len(paths) == 20
+    assert paths[:10] == paths[10:]
+
+
+def test_scores_an_hf_folder(config, settings, weights, tmp_path):
+    arguments = [config, weights, "--work-dir", str(tmp_path), "--cfg-options", *settings]
+    assert "rainy/coco/bbox_mAP" in test_cli.main(arguments)
+
+
+def test_amp_on_this_machine(config, settings, weights, tmp_path):
+    options = [*settings, f"load_from={weights}"]
+    train(config, tmp_path / "amp", options, "--amp", "--auto-scale-lr")
+    assert (tmp_path / "amp/epoch_2.pth").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "error", "message"),
+    [
+        ("synthetic_rain=6", ValueError, "6"),
+        ("percent=0", ValueError, "percent"),
+        ("classes=square,car", ValueError, "no category 'car'"),
+        ("data_root=/nowhere", FileNotFoundError, "/nowhere"),
+        ("model.backbone.arch=r17", ValueError, "unknown RT-DETR arch 'r17'"),
+        ("model.neck.derain.in_channels=16,24,64", ValueError, r"16, 24, 32.*16, 24, 64"),
+        ("load_from=hf:///nowhere", FileNotFoundError, "nowhere"),
+    ],
+)
+def test_bad_input_is_refused_before_training(config, settings, tmp_path, option, error, message):
+    with pytest.raises(error, match=message):
+        train(config, tmp_path / "work", [*settings, option])
+    assert not list(tmp_path.glob("work/*.pth"))
+
+
+@pytest.mark.parametrize("cli", [train_cli, test_cli])
+def test_help_teaches_the_settings(cli, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--help"])
+    assert "synthetic_rain=3" in capsys.readouterr().out

@@ -1,0 +1,43 @@
+import pytest
+import torch
+
+from derain_plugin.models.layers.feature_derain_block import FeatureDerainBlock
+from derain_plugin.models.layers.lightweight_derain_block import LightweightDerainBlock
+
+
+@pytest.fixture
+def x() -> torch.Tensor:
+    return torch.randn(2, 24, 5, 7, generator=torch.Generator().manual_seed(0))
+
+
+def test_multi_scale_block_masks_suppresses_and_refines_in_this_order(x):
+    torch.manual_seed(0)
+    block = FeatureDerainBlock(24)
+    torch.nn.init.constant_(block.blend, 0.7)
+    torch.nn.init.normal_(block.expand.weight)
+    cleaned, mask = block(x)
+    suppressed = x * (1 - 0.7 * mask)
+    refined = suppressed + block.expand(block.refine(block.reduce(suppressed)))
+    torch.testing.assert_close(cleaned, refined)
+
+
+def test_lightweight_block_takes_a_share_and_an_offset_where_the_mask_is(x):
+    block = LightweightDerainBlock(24)
+    torch.nn.init.normal_(block.suppression)
+    torch.nn.init.normal_(block.offset)
+    cleaned, mask = block(x)
+    torch.testing.assert_close(cleaned, x - mask * (block.suppression * x + block.offset))
+
+
+def test_full_blend_of_a_full_mask_removes_everything_but_the_refinement(x):
+    block = FeatureDerainBlock(24)
+    torch.nn.init.ones_(block.blend)
+    torch.nn.init.constant_(block.mask[-2].bias, 100.0)
+    torch.testing.assert_close(block(x)[0], torch.zeros_like(x))
+
+
+@pytest.mark.parametrize("block", [FeatureDerainBlock(24), LightweightDerainBlock(24)])
+def test_mask_varies_over_the_picture(block, x):
+    mask = block(x)[1]
+    assert mask.shape == (2, 1, 5, 7)
+    assert mask.std() > 0
