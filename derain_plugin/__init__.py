@@ -12,6 +12,7 @@ except ImportError as error:
         "mmcv compiles against torch, so install torch first and pass --no-build-isolation."
     ) from error
 
-from derain_plugin import datasets, engine, models
+from derain_plugin import datasets, engine, evaluation, hub, models
+from derain_plugin.config import load_config
 
-__all__ = ["__version__", "datasets", "engine", "models"]
+__all__ = ["__version__", "datasets", "engine", "evaluation", "hub", "load_config", "models"]

@@ -41,9 +41,7 @@ def test_incomplete_checkpoint_is_refused(tmp_path):
     state = model.state_dict()
     del state["neck.encoder.lateral_convs.0.conv.weight"]
     torch.save({"state_dict": state}, tmp_path / "part.pth")
-    with pytest.raises(
-        ValueError, match=r"misses 1: neck\.encoder\.lateral_convs\.0"
-    ):
+    with pytest.raises(ValueError, match=r"misses 1: neck\.encoder\.lateral_convs\.0"):
         load_checkpoint(model, str(tmp_path / "part.pth"))
 
 

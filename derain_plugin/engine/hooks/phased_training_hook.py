@@ -1,0 +1,203 @@
+"""Training in phases: what trains, and how fast, follows from the epoch."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.model import MMSeparateDistributedDataParallel, is_model_wrapper
+from mmengine.optim import (
+    OneCycleParamScheduler,
+    OptimWrapper,
+    OptimWrapperDict,
+    ReduceOnPlateauParamScheduler,
+)
+from mmengine.runner import Runner
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from derain_plugin.engine.hooks.phase import Phase, check_patterns, parse_phases
+from derain_plugin.engine.hooks.phase_rates import PhaseRates
+
+
+@HOOKS.register_module()
+class PhasedTrainingHook(Hook):
+    """Train different parts of a model at different rates in successive phases.
+
+    The phase follows from ``runner.epoch`` alone, so a resumed run does what an
+    uninterrupted one does. While a parameter is frozen it has
+    ``requires_grad=False`` and no gradient, so the optimizer neither steps nor
+    decays it. A norm layer with running statistics follows its own parameters
+    (one without parameters: the pattern that covers its name) and is in eval
+    mode while it is frozen. Other layers keep their mode, dropout in frozen
+    modules included. What the model froze itself (``frozen_stages``, frozen
+    BatchNorm) stays frozen in every phase.
+
+    A phase starts with fresh optimizer state and without gradients left over
+    from accumulation, which it counts anew. Its rates are multiplied by
+    ``lr_mult`` of ``paramwise_cfg`` and the factor of ``auto_scale_lr``;
+    schedulers act on the result as described in :meth:`PhaseRates.apply`.
+    Logs show the rate of each pattern as ``<pattern>_lr``, 0 meaning frozen.
+
+    Under DDP the model is wrapped anew at each phase start, since a wrapper
+    synchronises just those parameters that trained when it was built. Buffers
+    are mmengine's business as ever: by default the statistics of BatchNorm
+    that trains differ between ranks (see ``sync_bn`` and ``SyncBuffersHook``).
+
+    Args:
+        phases: One dict per phase with the arguments of :class:`Phase`. They
+            must follow each other and cover exactly ``train_cfg.max_epochs``.
+
+    Raises:
+        ValueError: At the start of training for epochs that are missing, claimed
+            twice or too many, and for patterns that train nothing.
+        TypeError: At the start of training for what has no defined meaning with
+            phases: several optimizers, schedulers that set absolute rates
+            (OneCycle) or count metrics (ReduceOnPlateau), wrappers like FSDP.
+
+    Example:
+        >>> hook = PhasedTrainingHook(
+        ...     phases=[
+        ...         dict(name="derain", epochs=(1, 5), lr={"neck.derain": 5e-4}),
+        ...         dict(name="joint", epochs=(6, 15), lr={"neck.derain": 1e-4, "*": 1e-5}),
+        ...     ]
+        ... )
+        >>> hook.phase_at(6).name
+        'joint'
+    """
+
+    def __init__(self, phases: Sequence[Mapping[str, Any]]) -> None:
+        self.phases = parse_phases(phases)
+        self._phase: Phase | None = None
+        self._rates: PhaseRates
+        self._trainable: dict[str, nn.Parameter] = {}
+        self._frozen_norms: list[nn.Module] = []
+
+    def phase_at(self, epoch: int) -> Phase:
+        """The phase of an epoch, counted from 1."""
+        return next(item for item in self.phases if item.first_epoch <= epoch <= item.last_epoch)
+
+    def before_run(self, runner: Runner) -> None:
+        """Check the phases against the run and prepare the optimizer for all of them."""
+        # Runner.val and Runner.test come by here too, before or after a training.
+        if self._trainable or not isinstance(runner.optim_wrapper, OptimWrapper):
+            return
+        _check_support(runner)
+        if self.phases[-1].last_epoch != runner.max_epochs:
+            raise ValueError(
+                f"The phases end with epoch {self.phases[-1].last_epoch}, but "
+                f"train_cfg.max_epochs is {runner.max_epochs}; make them equal"
+            )
+        model = _unwrapped(runner.model)
+        model.train()  # some backbones freeze their stages only here
+        every = dict(model.named_parameters())
+        self._trainable = {name: item for name, item in every.items() if item.requires_grad}
+        check_patterns(self.phases, trainable=self._trainable, every=list(every))
+        self._check_optimizer(runner.optim_wrapper)
+        self._rates = PhaseRates(
+            runner.optim_wrapper,
+            runner.param_schedulers or [],
+            phases=self.phases,
+            names={parameter: name for name, parameter in self._trainable.items()},
+        )
+
+    def _check_optimizer(self, optim_wrapper: OptimWrapper) -> None:
+        known = {item for group in optim_wrapper.optimizer.param_groups for item in group["params"]}
+        missing = [name for name, item in self._trainable.items() if item not in known]
+        if missing:
+            raise ValueError(
+                f"The optimizer was built without {missing[:3]} and so could never train them "
+                f"({len(missing)} in all); give it every parameter that requires a gradient"
+            )
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Enter a phase at its first epoch, and the present one when resuming."""
+        epoch = runner.epoch + 1
+        phase = self.phase_at(epoch)
+        if phase is not self._phase:
+            self._phase = phase
+            self._enter(runner, phase, restart=epoch == phase.first_epoch)
+
+    def _enter(self, runner: Runner, phase: Phase, *, restart: bool) -> None:
+        for name, parameter in self._trainable.items():
+            parameter.requires_grad_(phase.pattern_of(name) is not None)
+            parameter.grad = None
+        if restart:
+            runner.optim_wrapper.optimizer.state.clear()
+        self._rates.apply(phase, restart=restart)
+        if _is_ddp(runner.model):
+            _wrap_anew(runner)
+        self._frozen_norms = _frozen_norms(_unwrapped(runner.model), phase)
+        done = (phase.first_epoch - 1) * len(runner.train_dataloader)
+        runner.optim_wrapper.initialize_count_status(
+            runner.model, runner.iter - done, runner.max_iters - done
+        )
+        self._log(runner, phase)
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None
+    ) -> None:
+        """Keep frozen norm layers frozen, and record the rates for the log."""
+        # Not once per epoch: the loop calls model.train() after before_train_epoch.
+        for norm in self._frozen_norms:
+            norm.eval()
+        for pattern, rate in self._rates.by_pattern().items():
+            runner.message_hub.update_scalar(f"train/{pattern}_lr", rate)
+
+    def _log(self, runner: Runner, phase: Phase) -> None:
+        parameters = list(_unwrapped(runner.model).parameters())
+        training = [item for item in parameters if item.requires_grad]
+        present = self._rates.by_pattern()
+        rates = ", ".join(f"{pattern} at {present[pattern]:.3g}" for pattern in phase.lr)
+        runner.logger.info(
+            f"Phase {self.phases.index(phase) + 1}/{len(self.phases)} {phase.name!r}, epochs "
+            f"{phase.first_epoch}-{phase.last_epoch}: {len(training)} of {len(parameters)} "
+            f"parameters train ({sum(item.numel() for item in training):,} values), "
+            f"{len(parameters) - len(training)} are frozen; learning rates: {rates}"
+        )
+
+
+def _unwrapped(model: Any) -> nn.Module:
+    return model.module if is_model_wrapper(model) else model
+
+
+def _is_ddp(model: nn.Module) -> bool:
+    """Whether one DDP wrapper holds the whole model."""
+    separate = isinstance(model, MMSeparateDistributedDataParallel)
+    return isinstance(model, DistributedDataParallel) and not separate
+
+
+def _check_support(runner: Runner) -> None:
+    if isinstance(runner.optim_wrapper, OptimWrapperDict):
+        raise TypeError("Phases need a single optimizer, got an OptimWrapperDict")
+    for scheduler in runner.param_schedulers or []:
+        if isinstance(scheduler, OneCycleParamScheduler | ReduceOnPlateauParamScheduler):
+            raise TypeError(
+                f"{type(scheduler).__name__} does not scale a base rate by the step alone, so it "
+                "cannot follow phases; use another scheduler"
+            )
+    if is_model_wrapper(runner.model) and not _is_ddp(runner.model):
+        raise TypeError(
+            f"Phases cannot wrap the model anew in {type(runner.model).__name__}; "
+            "use MMDistributedDataParallel"
+        )
+
+
+def _wrap_anew(runner: Runner) -> None:
+    runner.model = runner.wrap_model(runner.cfg.get("model_wrapper_cfg"), runner.model.module)
+    # Runner compiles a method of the wrapper, which the new one does not have yet.
+    runner._maybe_compile("train_step")
+
+
+def _frozen_norms(model: nn.Module, phase: Phase) -> list[nn.Module]:
+    """Norm layers that must neither update nor replace their running statistics."""
+    frozen = []
+    for name, module in model.named_modules():
+        # Any class: SyncBatchNorm of mmcv is not one of torch's.
+        if getattr(module, "running_mean", None) is None:
+            continue
+        own = list(module.parameters(recurse=False))
+        trains = any(item.requires_grad for item in own) if own else phase.pattern_of(name)
+        if not trains:
+            frozen.append(module)
+    return frozen

@@ -1,0 +1,274 @@
+import pytest
+import torch
+from mmdet.registry import HOOKS
+from mmengine.config import Config
+from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
+from mmengine.registry import OPTIM_WRAPPERS
+from phased_runner import (
+    ADAMW,
+    DERAIN_THEN_JOINT,
+    Spy,
+    ToyDetector,
+    build_runner,
+    changed,
+    state_of,
+)
+from torch import nn
+from torch.optim import AdamW
+
+from derain_plugin.engine.hooks import PhasedTrainingHook
+
+ALWAYS_FROZEN = ("backbone.frozen_stage", "backbone.late_frozen")
+GROUPINGS = [
+    pytest.param({}, id="one-group"),
+    pytest.param(dict(paramwise_cfg=dict(norm_decay_mult=0.0)), id="group-per-parameter"),
+]
+
+
+def one_epoch_each():
+    return [dict(phase, epochs=(i, i)) for i, phase in enumerate(DERAIN_THEN_JOINT, start=1)]
+
+
+class PlainTrainer(OptimWrapper):
+    """Another wrapper: an update that does more than mmengine's."""
+
+    def step(self, **kwargs):
+        super().step(**kwargs)
+        self.steps = getattr(self, "steps", 0) + 1
+
+
+OPTIM_WRAPPERS.register_module(module=PlainTrainer)
+
+
+@pytest.mark.parametrize("optim", GROUPINGS)
+def test_phase_1_leaves_frozen_parameters_and_buffers_bitwise(tmp_path, optim):
+    seen = []
+    runner = build_runner(
+        tmp_path,
+        hooks=(Spy(lambda runner: seen.append(state_of(runner.model))),),
+        optim=optim,
+    )
+    runner.train()
+    before, after = seen[0], seen[8]
+    assert changed(before, after) == {name for name in before if name.startswith("neck.derain.")}
+
+
+def test_what_was_frozen_at_construction_never_moves(tmp_path):
+    runner = build_runner(tmp_path)
+    before = state_of(runner.model)
+    runner.train()
+    moved = changed(before, state_of(runner.model))
+    assert not {name for name in moved if name.startswith(ALWAYS_FROZEN)}
+    assert len(moved) == sum(not name.startswith(ALWAYS_FROZEN) for name in before)
+
+
+def test_frozen_means_no_grad_and_no_requirement_of_one(tmp_path):
+    seen = []
+
+    def look(runner):
+        params = dict(runner.model.named_parameters())
+        seen.append({name for name, item in params.items() if item.requires_grad})
+        assert all(item.grad is None for item in params.values() if not item.requires_grad)
+
+    build_runner(tmp_path, phases=one_epoch_each(), epochs=2, hooks=(Spy(look),)).train()
+    names = [name for name, _ in ToyDetector().named_parameters()]
+    assert seen[:4] == [{name for name in names if name.startswith("neck.derain.")}] * 4
+    assert seen[4:] == [{name for name in names if not name.startswith(ALWAYS_FROZEN)}] * 4
+
+
+def test_only_frozen_norms_are_in_eval_mode_while_training(tmp_path):
+    seen = []
+
+    def look(runner):
+        seen.append({name for name, item in runner.model.named_modules() if not item.training})
+
+    build_runner(tmp_path, phases=one_epoch_each(), epochs=2, hooks=(Spy(look),)).train()
+    by_phase_1 = {"backbone.stage.1", "backbone.stage.2", "neck.neck.1"}
+    assert seen[:4] == [by_phase_1 | {"backbone.frozen_stage.1"}] * 4
+    assert seen[4:] == [{"backbone.frozen_stage.1"}] * 4
+
+
+@pytest.mark.parametrize("kind", [nn.SyncBatchNorm, nn.InstanceNorm2d])
+def test_every_kind_of_running_statistics_freezes(tmp_path, kind):
+    model = ToyDetector()
+    model.neck.neck[1] = kind(4, affine=True, track_running_stats=True)
+    before = state_of(model)
+    phases = [dict(name="derain", epochs=(1, 1), lr={"neck.derain": 1e-3})]
+    build_runner(tmp_path, model=model, phases=phases, epochs=1).train()
+    assert not {name for name in changed(before, state_of(model)) if name.startswith("neck.neck")}
+
+
+def test_optimizer_state_is_fresh_in_every_phase(tmp_path):
+    runner = build_runner(tmp_path)
+    runner.train()
+    state = runner.optim_wrapper.optimizer.state
+    trainable = [item for item in runner.model.parameters() if item.requires_grad]
+    assert {int(entry["step"]) for entry in state.values()} == {8}
+    assert set(state) == set(trainable)
+
+
+def test_leftover_gradients_are_dropped_and_accumulation_starts_anew(tmp_path):
+    steps, grads = [], []
+
+    def look(runner):
+        derain = runner.model.neck.derain[0].weight
+        grads.append(derain.grad is not None)
+        steps.append(int(runner.optim_wrapper.optimizer.state.get(derain, dict(step=0))["step"]))
+
+    runner = build_runner(
+        tmp_path,
+        phases=one_epoch_each(),
+        epochs=2,
+        batches=5,
+        hooks=(Spy(look),),
+        optim=dict(accumulative_counts=3),
+    )
+    runner.train()
+    # 5 iterations: an update after the third, two gradients left over.
+    assert steps[:5] == [0, 0, 0, 1, 1]
+    assert grads[:5] == [False, True, True, False, True]
+    # Phase 2 counts from 0: an update after its third and its last iteration.
+    assert steps[5:] == [0, 0, 0, 1, 1]
+    assert grads[5:] == [False, True, True, False, True]
+    assert int(runner.optim_wrapper.optimizer.state[runner.model.head.weight]["step"]) == 2
+
+
+def test_group_settings_survive_the_split(tmp_path):
+    keys = {"backbone": dict(lr_mult=0.1, decay_mult=0.5)}
+    runner = build_runner(tmp_path, optim=dict(paramwise_cfg=dict(custom_keys=keys)))
+    runner.train()
+    names = {parameter: name for name, parameter in runner.model.named_parameters()}
+    for group in runner.optim_wrapper.optimizer.param_groups:
+        in_backbone = {names[item].startswith("backbone") for item in group["params"]}
+        assert in_backbone == {group["weight_decay"] == ADAMW["weight_decay"] * 0.5}
+
+
+def test_ema_of_frozen_weights_is_bitwise_the_weights(tmp_path):
+    ema = dict(type="EMAHook", ema_type="ExpMomentumEMA", gamma=5, update_buffers=True)
+    runner = build_runner(tmp_path, hooks=(ema,))
+    before = state_of(runner.model)
+    runner.train()
+    saved = torch.load(tmp_path / "epoch_2.pth", weights_only=False)["state_dict"]
+    moved = changed(before, saved)
+    assert moved
+    assert all(name.startswith("neck.derain.") for name in moved)
+
+
+def test_other_optim_wrapper(tmp_path):
+    runner = build_runner(tmp_path, optim=dict(type="PlainTrainer"))
+    before = state_of(runner.model)
+    runner.train()
+    assert runner.optim_wrapper.steps == 16
+    assert len(changed(before, state_of(runner.model))) > 10
+
+
+def test_amp_optim_wrapper(tmp_path, amp_on_cpu):
+    runner = build_runner(
+        tmp_path,
+        optim=dict(
+            type="AmpOptimWrapper",
+            dtype="bfloat16",
+            accumulative_counts=3,
+            clip_grad=dict(max_norm=0.1),
+        ),
+    )
+    seen = []
+    runner.register_hook(Spy(lambda runner: seen.append(state_of(runner.model))))
+    runner.train()
+    assert isinstance(runner.optim_wrapper, AmpOptimWrapper)
+    assert all(name.startswith("neck.derain.") for name in changed(seen[0], seen[8]))
+    assert changed(seen[0], seen[8])
+    assert "head.weight" in changed(seen[8], state_of(runner.model))
+
+
+def test_test_and_val_after_training_leave_the_phases_alone(tmp_path):
+    derain, joint = DERAIN_THEN_JOINT
+    phases = [joint | dict(epochs=(1, 1)), derain | dict(epochs=(2, 2))]
+    runner = build_runner(tmp_path, phases=phases, epochs=2)
+    runner.train()
+    groups = [group["lr"] for group in runner.optim_wrapper.optimizer.param_groups]
+    runner.val()
+    assert [group["lr"] for group in runner.optim_wrapper.optimizer.param_groups] == groups
+
+
+def test_val_alone_needs_no_training_parts(tmp_path):
+    nothing = dict(train_dataloader=None, train_cfg=None, optim_wrapper=None)
+    runner = build_runner(tmp_path, scores=[0.5], **nothing)
+    assert runner.val() == {"acc": 0.5}
+
+
+def phases_with(**lr):
+    return [DERAIN_THEN_JOINT[0], dict(name="joint", epochs=(3, 4), lr=lr)]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "message"),
+    [
+        (dict(epochs=3), ValueError, "end with epoch 4, but train_cfg.max_epochs is 3"),
+        (dict(epochs=5), ValueError, "end with epoch 4, but train_cfg.max_epochs is 5"),
+        (dict(phases=phases_with(haed=1.0)), ValueError, "'haed' matches no.*'head'"),
+        (dict(phases=phases_with(**{"backbone.frozen_stage": 1.0})), ValueError, "trains nothing"),
+        (dict(phases=phases_with(**{"he*d": 1.0, "hea*": 1.0})), ValueError, "equally long"),
+        (
+            dict(param_scheduler=dict(type="OneCycleLR", eta_max=1.0, total_steps=4)),
+            TypeError,
+            "OneCycleLR",
+        ),
+        (
+            dict(param_scheduler=dict(type="ReduceOnPlateauLR", monitor="acc")),
+            TypeError,
+            "ReduceOnPlateauLR",
+        ),
+    ],
+)
+def test_errors_at_start(tmp_path, kwargs, error, message):
+    seen = []
+    runner = build_runner(tmp_path, hooks=(Spy(seen.append),), **kwargs)
+    with pytest.raises(error, match=message):
+        runner.train()
+    assert not seen
+
+
+def test_parameters_that_the_optimizer_lacks_are_named(tmp_path):
+    model = ToyDetector()
+    optimizer = AdamW(model.neck.derain.parameters())
+    runner = build_runner(tmp_path, model=model)
+    runner.optim_wrapper = OptimWrapper(optimizer)
+    with pytest.raises(ValueError, match=r"without \['backbone\.stage\.0\.weight'.*10 in all"):
+        runner.train()
+
+
+def test_several_optimizers_are_refused(tmp_path):
+    model = ToyDetector()
+    wrapper = OptimWrapper(AdamW(model.parameters()))
+    runner = build_runner(tmp_path, model=model)
+    runner.optim_wrapper = OptimWrapperDict(only=wrapper)
+    with pytest.raises(TypeError, match="single optimizer"):
+        runner.train()
+
+
+def test_other_model_wrappers_are_refused(tmp_path):
+    runner = build_runner(tmp_path)
+    runner.model = nn.DataParallel(runner.model)
+    with pytest.raises(TypeError, match="anew in DataParallel; use MMDistributedDataParallel"):
+        runner.train()
+
+
+def test_each_phase_is_announced(tmp_path, monkeypatch):
+    runner = build_runner(tmp_path)
+    said = []
+    monkeypatch.setattr(runner.logger, "info", said.append)
+    runner.train()
+    phases = [text for text in said if text.startswith("Phase ")]
+    assert len(phases) == 2
+    assert "1/2 'derain', epochs 1-2: 4 of 20 parameters train (28 values), 16 are" in phases[0]
+    assert phases[0].endswith("learning rates: neck.derain at 0.005")
+    assert "2/2 'joint', epochs 3-4: 14 of 20 parameters train" in phases[1]
+    assert phases[1].endswith("learning rates: neck.derain at 0.001, * at 0.0001")
+
+
+def test_built_from_a_config():
+    config = Config(dict(hook=dict(type="PhasedTrainingHook", phases=list(DERAIN_THEN_JOINT))))
+    hook = HOOKS.build(config.hook)
+    assert isinstance(hook, PhasedTrainingHook)
+    assert [hook.phase_at(epoch).name for epoch in (1, 2, 3, 4)] == ["derain"] * 2 + ["joint"] * 2
