@@ -1,0 +1,16 @@
+"""A renderer of rain on photographs, on NumPy and OpenCV alone."""
+
+from derain_plugin.rain.render import render_rain
+from derain_plugin.rain.seeding import RENDERER_VERSION, Seed, image_seed
+from derain_plugin.rain.severity import SEVERITIES, Severity
+from derain_plugin.rain.streaks import streak_mask
+
+__all__ = [
+    "RENDERER_VERSION",
+    "SEVERITIES",
+    "Seed",
+    "Severity",
+    "image_seed",
+    "render_rain",
+    "streak_mask",
+]

@@ -1,0 +1,3 @@
+from derain_plugin.datasets.transforms.synthetic_rain import SyntheticRain
+
+__all__ = ["SyntheticRain"]

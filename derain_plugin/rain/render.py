@@ -1,0 +1,79 @@
+"""Render rain on a photograph: veil, then streaks, then sensor noise."""
+
+from statistics import NormalDist
+
+import cv2
+import numpy as np
+
+from derain_plugin.rain.seeding import Seed, random_stream
+from derain_plugin.rain.severity import SEVERITIES, check_severity
+from derain_plugin.rain.streaks import streak_mask
+from derain_plugin.rain.veil import airlight, mean_light, veil_table
+
+_STREAK_GLARE = 1.15  # a streak lenses more of the sky than the haze around it
+_NORMAL = np.array([NormalDist().inv_cdf((byte + 0.5) / 256) for byte in range(256)])
+
+
+def render_rain(image: np.ndarray, severity: int, *, seed: Seed) -> np.ndarray:
+    """Return ``image`` in rain; the same arguments give the same pixels in any process.
+
+    Rain is grey, so the order of the color channels does not matter. The severities share
+    their streaks (see :func:`streak_mask`).
+
+    Args:
+        image: ``(H, W, 3)`` uint8; it is not modified.
+        severity: 0 (a plain copy) to 5; see ``SEVERITIES``.
+        seed: One non-negative integer or several, such as ``image_seed`` returns.
+
+    Returns:
+        A new ``(H, W, 3)`` uint8 array.
+
+    Raises:
+        TypeError: If ``image`` is not a uint8 array or ``seed`` not made of integers.
+        ValueError: If ``image`` is not ``(H, W, 3)``, ``severity`` not 0 to 5, or ``seed``
+            negative.
+
+    Example:
+        >>> photo = np.full((48, 64, 3), 90, np.uint8)
+        >>> render_rain(photo, 3, seed=0).shape
+        (48, 64, 3)
+    """
+    _check_image(image)
+    check_severity(severity)
+    noise = random_stream(seed, "noise")
+    if severity == 0:
+        return image.copy()
+    height, width = image.shape[:2]
+    parameters = SEVERITIES[severity]
+    mean = mean_light(image)
+    # All further steps work on the negative, where the screen blend
+    # 1 - (1 - I)(1 - M) is a plain product.
+    negative = cv2.LUT(image, _bytes(255 * (1 - veil_table(parameters, mean=mean))))
+    mask = streak_mask(height, width, parameters, seed=seed)
+    glare = min(1.0, _STREAK_GLARE * airlight(mean))
+    unlit = cv2.LUT(mask, _bytes(255 - glare * np.arange(256)))
+    negative = cv2.multiply(negative, cv2.merge([unlit] * 3), scale=1 / 255)
+    return _develop(negative, noise=noise, deviation=parameters.noise)
+
+
+def _check_image(image: np.ndarray) -> None:
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        found = getattr(image, "dtype", type(image).__name__)
+        raise TypeError(f"image must be a uint8 array with values 0-255, got {found}")
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(
+            f"image must have shape (height, width, 3), got {image.shape}; "
+            "convert grey or alpha images to three channels first"
+        )
+
+
+def _develop(negative: np.ndarray, *, noise: np.random.Generator, deviation: float) -> np.ndarray:
+    """Return the positive of ``negative`` with Gaussian noise of this standard deviation."""
+    # A table of the normal distribution over random bytes: NumPy's own costs ten times more.
+    grain = np.frombuffer(noise.bytes(negative.size), np.uint8).reshape(negative.shape)
+    grain = cv2.LUT(grain, _bytes(128 + deviation * _NORMAL))
+    return cv2.addWeighted(grain, 1, negative, -1, 255 - 128)
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    return np.rint(values).clip(0, 255).astype(np.uint8)

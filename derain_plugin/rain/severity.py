@@ -1,0 +1,76 @@
+"""The five rain severities: one table of documented parameters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Severity:
+    """What one severity looks like, at any resolution.
+
+    Lengths are fractions of the image height (of a quarter of the width in panoramas wider
+    than 4:1), so a photo and its thumbnail get the same rain. The fall angle is absent on
+    purpose: wind belongs to the picture (it is drawn from the seed), and streaks that keep
+    their place and direction make the severities nested.
+
+    Attributes:
+        density: Streaks of the middle distance in a square as high as the image (at 640 x 480,
+            0.23 megapixels); the other distances have a fixed multiple of it.
+        length: Mean streak length in the middle distance; grows with the drops' speed.
+        opacity: Opacity of the brightest streaks in the middle distance, 0-1.
+        num_layers: How many distances hold visible streaks, 1-4.
+        transmission: Share of the scene's light that passes the haze of drops too far to be
+            seen as streaks, 0-1.
+        contrast: Factor on the scene's deviation from its own mean, 0-1.
+        brightness: Factor on the scene's light, 0-1: the sky is overcast.
+        noise: Standard deviation of the sensor noise in grey levels of 0-255: cameras raise
+            their gain under a dark sky.
+    """
+
+    density: float
+    length: float
+    opacity: float
+    num_layers: int
+    transmission: float
+    contrast: float
+    brightness: float
+    noise: float
+
+
+# Levels of a 2D renderer are nominal; the words are those of the AMS Glossary of Meteorology
+# (light up to 2.5, moderate 2.6 to 7.6, heavy above 7.6 mm/h), not a calibration. Downwards
+# the streaks may only grow and the scene may only fade.
+SEVERITIES: Mapping[int, Severity] = MappingProxyType(
+    {
+        1: Severity(  # light
+            density=100, length=0.060, opacity=0.50, num_layers=2,
+            transmission=0.97, contrast=0.97, brightness=0.98, noise=0.5,
+        ),
+        2: Severity(  # light to moderate
+            density=180, length=0.072, opacity=0.54, num_layers=3,
+            transmission=0.92, contrast=0.94, brightness=0.95, noise=0.8,
+        ),
+        3: Severity(  # moderate
+            density=290, length=0.085, opacity=0.58, num_layers=3,
+            transmission=0.84, contrast=0.90, brightness=0.92, noise=1.2,
+        ),
+        4: Severity(  # heavy
+            density=430, length=0.100, opacity=0.62, num_layers=4,
+            transmission=0.74, contrast=0.86, brightness=0.88, noise=1.6,
+        ),
+        5: Severity(  # very heavy
+            density=600, length=0.115, opacity=0.66, num_layers=4,
+            transmission=0.62, contrast=0.82, brightness=0.84, noise=2.0,
+        ),
+    }
+)  # fmt: skip
+
+
+def check_severity(severity: int) -> None:
+    """Raise unless ``severity`` is 0, the clean picture, or one of the table."""
+    if not isinstance(severity, Integral):
+        raise TypeError(f"severity must be an integer, got {severity!r}")
+    if severity != 0 and severity not in SEVERITIES:
+        raise ValueError(f"severity must be in 0-{max(SEVERITIES)}, got {severity}")
