@@ -10,6 +10,7 @@ import pytest
 import torch
 from coco_folder import write_coco_folder
 from mmdet.utils import register_all_modules
+from mmengine.config import config as mmengine_config
 from mmengine.registry import init_default_scope
 from yapf.yapflib import yapf_api
 
@@ -19,7 +20,7 @@ register_all_modules(init_default_scope=True)
 # Layers as small as most of ours only wait for each other on several threads.
 torch.set_num_threads(1)
 # Each Runner formats its config with yapf for the log, which takes longer than its training here.
-yapf_api.FormatCode = lambda text, **_: (text, True)
+yapf_api.FormatCode = mmengine_config.FormatCode = lambda text, **_: (text, True)
 
 
 @pytest.fixture(autouse=True)

@@ -143,15 +143,16 @@ def test_group_settings_survive_the_split(tmp_path):
         assert in_backbone == {group["weight_decay"] == ADAMW["weight_decay"] * 0.5}
 
 
-def test_ema_of_frozen_weights_is_bitwise_the_weights(tmp_path):
+def test_ema_of_frozen_weights_stays_the_weights(tmp_path):
     ema = dict(type="EMAHook", ema_type="ExpMomentumEMA", gamma=5, update_buffers=True)
     runner = build_runner(tmp_path, hooks=(ema,))
     before = state_of(runner.model)
     runner.train()
     saved = torch.load(tmp_path / "epoch_2.pth", weights_only=False)["state_dict"]
-    moved = changed(before, saved)
-    assert moved
-    assert all(name.startswith("neck.derain.") for name in moved)
+    assert any(name.startswith("neck.derain.") for name in changed(before, saved))
+    for name in changed(before, saved):
+        if not name.startswith("neck.derain."):  # mmengine 0.10.7 averages with rounding errors
+            torch.testing.assert_close(saved[name], before[name], rtol=1e-6, atol=1e-7, msg=name)
 
 
 def test_other_optim_wrapper(tmp_path):
