@@ -2,9 +2,11 @@ import copy
 from pathlib import Path
 
 import pytest
+from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from derain_plugin import load_config
+from derain_plugin.engine.hooks.phase import check_patterns, parse_phases
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 NAMED = sorted(CONFIGS.glob("*.py"))
@@ -145,3 +147,19 @@ def test_control_follows_phase_two_of_the_full_run():
     for name in ("train_dataloader", "val_dataloader", "optim_wrapper", "load_from"):
         assert control[name] == full[name]
     assert "neck" not in control.model.neck
+
+
+@pytest.mark.parametrize("path", NAMED, ids=lambda path: path.stem)
+def test_models_build_and_phases_find_their_parameters(path):
+    cfg = load_config(path)
+    names = [name for name, _ in MODELS.build(cfg.model).named_parameters()]
+    hooks = {hook.type: hook for hook in cfg.custom_hooks}
+    if "PhasedTrainingHook" not in hooks:
+        assert path.stem == "rtdetr_r18_coco"
+        return
+    phases = parse_phases(hooks["PhasedTrainingHook"].phases)
+    check_patterns(phases, trainable=names, every=names)
+    assert phases[-1].last_epoch == cfg.train_cfg.max_epochs
+    if len(phases) == 2:
+        first = {name for name in names if phases[0].pattern_of(name)}
+        assert first == {name for name in names if name.startswith("neck.derain.")}

@@ -19,23 +19,28 @@ SHOWN = 3
 def check_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
     """Check every ``CocoDataset`` below the data loaders of ``cfg``, each file once.
 
+    The sides of a ``RainMixDataset`` may lack images: it takes the largest set that it can.
+
     Raises:
         FileNotFoundError: An annotation file, an image folder or a listed image is missing.
         ValueError: The annotations are not COCO, lack a class of the config, or hold a box that
             is not finite, has no area or lies outside its image.
     """
     seen = set()
-    for dataset in _coco_datasets([cfg.get(loader) for loader in loaders]):
+    for dataset, may_lack in _coco_datasets([cfg.get(loader) for loader in loaders]):
         root = dataset.get("data_root") or ""
         ann_file = os.path.join(root, dataset["ann_file"])
         images = os.path.join(root, (dataset.get("data_prefix") or {}).get("img", ""))
         classes = tuple((dataset.get("metainfo") or {}).get("classes") or ())
-        if (ann_file, images, classes) not in seen:
-            check_coco(ann_file, images, classes or CocoDataset.METAINFO["classes"])
-            seen.add((ann_file, images, classes))
+        if (key := (ann_file, images, classes, may_lack)) not in seen:
+            classes = classes or CocoDataset.METAINFO["classes"]
+            check_coco(ann_file, images, classes, may_lack_images=may_lack)
+            seen.add(key)
 
 
-def check_coco(ann_file: str, images: str, classes: tuple[str, ...]) -> None:
+def check_coco(
+    ann_file: str, images: str, classes: tuple[str, ...], *, may_lack_images: bool = False
+) -> None:
     """Check one annotation file against its image folder and the class names."""
     if not Path(ann_file).is_file():
         raise FileNotFoundError(f"annotation file {ann_file} does not exist; set data_root")
@@ -46,20 +51,24 @@ def check_coco(ann_file: str, images: str, classes: tuple[str, ...]) -> None:
         )
     content = _read(ann_file)
     _check_classes(content, ann_file, classes)
-    _check_images(content, ann_file, images)
+    if not may_lack_images:
+        _check_images(content, ann_file, images)
     _check_boxes(content, ann_file)
 
 
-def _coco_datasets(node: Any) -> Iterator[dict]:
+def _coco_datasets(node: Any, in_mix: bool = False) -> Iterator[tuple[dict, bool]]:
+    """Give each dataset config below ``node``, and whether it is the side of a mix."""
     if isinstance(node, dict):
-        if node.get("type") == "CocoDataset":
-            yield node
+        kind = node.get("type")
+        if kind == "CocoDataset":
+            yield node, in_mix
             return
+        in_mix = in_mix or kind == "RainMixDataset"
         node = node.values()
     elif not isinstance(node, list | tuple):
         return
     for child in node:
-        yield from _coco_datasets(child)
+        yield from _coco_datasets(child, in_mix)
 
 
 def _read(ann_file: str) -> dict[str, list[dict]]:

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,15 @@ def test_every_dataset_of_a_config_is_checked(folder, loader):
     cfg = load_config(CONFIG, options)
     with pytest.raises(FileNotFoundError, match="rainy"):
         check_datasets(cfg, (loader,))
+
+
+def test_only_a_mix_may_lack_images(folder):
+    rainy = folder / "rainy"
+    for split in ("train2017", "val2017"):
+        shutil.copytree(folder / split, rainy / split)
+        next((rainy / split).iterdir()).unlink()
+    options = dict(data_root=str(folder), classes=list(CLASSES), rainy_root=str(rainy))
+    cfg = load_config(CONFIG, options)
+    check_datasets(cfg, ("train_dataloader",))
+    with pytest.raises(FileNotFoundError, match="lacks 1 of the 2 images"):
+        check_datasets(cfg, ("val_dataloader",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from mmdet.registry import MODELS
@@ -34,7 +35,7 @@ class RTDETRHybridEncoder(BaseModule):
         - Output: tuple of ``(N, out_channels[i], H_i, W_i)``.
 
     Raises:
-        ValueError: Unknown ``arch`` or field; features that are not ``in_channels``.
+        ValueError: Unknown ``arch`` or field; features of other channels or sizes.
     """
 
     def __init__(
@@ -62,6 +63,12 @@ class RTDETRHybridEncoder(BaseModule):
             raise ValueError(
                 f"RTDETRHybridEncoder expects in_channels {self.in_channels}, the backbone gives "
                 f"{channels}; use the same `arch` in backbone, neck and bbox_head"
+            )
+        sizes = [tuple(feat.shape[-2:]) for feat in feats]
+        if any(fine != (2 * h, 2 * w) for fine, (h, w) in pairwise(sizes)):
+            raise ValueError(
+                f"each level must be twice as large as the next, got {sizes}; make image height "
+                "and width multiples of 32 (Resize, or pad_size_divisor=32 in data_preprocessor)"
             )
         projected = [proj(feat) for proj, feat in zip(self.encoder_input_proj, feats, strict=True)]
         return tuple(self.encoder(projected).last_hidden_state)

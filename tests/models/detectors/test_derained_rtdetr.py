@@ -1,0 +1,95 @@
+"""The de-rain neck inside RT-DETR: vanilla weights fit, and nothing changes until it is trained."""
+
+import copy
+
+import pytest
+import torch
+from mmdet.apis import init_detector
+from mmengine.config import Config
+from mmengine.runner import load_checkpoint
+from tiny_rtdetr import TINY, build, data_samples, tiny_rtdetr_cfg, transformers_twin
+
+NECKS = ["MultiScaleFeatureDerain", "LightweightFeatureDerain"]
+
+
+def derained_cfg(derain, **overrides):
+    cfg = tiny_rtdetr_cfg(**overrides)
+    cfg["neck"] = dict(
+        type="DerainNeck", derain=dict(type=derain, in_channels=[16, 24, 32]), neck=cfg["neck"]
+    )
+    return cfg
+
+
+def through_load_checkpoint(cfg, source):
+    model = build(cfg)
+    load_checkpoint(model, source)
+    return model
+
+
+def through_init_detector(cfg, source):
+    config = Config(dict(model=cfg, test_dataloader=dict(dataset={})))
+    return init_detector(config, source, device="cpu", palette="random")
+
+
+def through_init_cfg(cfg, source):
+    model = build(dict(cfg, init_cfg=dict(type="Pretrained", checkpoint=source)))
+    model.init_weights()
+    return model
+
+
+@pytest.fixture(scope="module")
+def twin():
+    return transformers_twin(num_classes=2, **TINY).eval()
+
+
+@pytest.mark.parametrize("derain", NECKS)
+@pytest.mark.parametrize("load", [through_load_checkpoint, through_init_detector, through_init_cfg])
+def test_vanilla_hf_weights_give_bitwise_vanilla_outputs(load, derain, twin, tmp_path):
+    twin.save_pretrained(tmp_path)
+    vanilla = load(tiny_rtdetr_cfg(), f"hf://{tmp_path}").eval()
+    model = load(derained_cfg(derain), f"hf://{tmp_path}").eval()
+    images = torch.rand(2, 3, 96, 64)
+    with torch.no_grad():
+        for ours, expected in zip(
+            model(images, mode="tensor"), vanilla(images, mode="tensor"), strict=True
+        ):
+            assert torch.equal(ours, expected)
+
+
+@pytest.mark.parametrize("derain", NECKS)
+def test_losses_are_vanilla_and_every_weight_gets_a_gradient(derain):
+    torch.manual_seed(0)
+    vanilla = build(tiny_rtdetr_cfg())
+    model = build(derained_cfg(derain))
+    model.load_state_dict(copy.deepcopy(vanilla.state_dict()))
+    images, samples = torch.rand(2, 3, 64, 64), data_samples([2, 3], (64, 64))
+    torch.manual_seed(1)
+    expected = vanilla.train()(images, samples, mode="loss")
+    torch.manual_seed(1)
+    losses = model.train()(images, samples, mode="loss")
+    for name, loss in losses.items():
+        assert torch.equal(loss, expected[name]), name
+    sum(losses.values()).backward()
+    derain_gradients = [p.grad for p in model.neck.derain.parameters()]
+    assert all(gradient is not None for gradient in derain_gradients)
+    assert any(gradient.any() for gradient in derain_gradients)
+
+
+def test_checkpoint_of_another_architecture_is_refused(tmp_path):
+    other = build(tiny_rtdetr_cfg(decoder_layers=3))
+    torch.save({"state_dict": other.state_dict()}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match="does not fit"):
+        load_checkpoint(build(derained_cfg(NECKS[0])), str(tmp_path / "other.pth"))
+
+
+def test_derained_checkpoint_does_not_go_into_a_vanilla_model(tmp_path):
+    torch.save({"state_dict": build(derained_cfg(NECKS[0])).state_dict()}, tmp_path / "d.pth")
+    with pytest.raises(ValueError, match=r"neck\.derain"):
+        load_checkpoint(build(tiny_rtdetr_cfg()), str(tmp_path / "d.pth"))
+
+
+def test_channels_must_be_the_backbones():
+    cfg = derained_cfg(NECKS[0])
+    cfg["neck"]["derain"]["in_channels"] = [16, 24, 64]
+    with pytest.raises(ValueError, match=r"\(16, 24, 64\).*\(16, 24, 32\)"):
+        build(cfg)
