@@ -36,6 +36,13 @@ def test_defaults_are_what_mmengine_alone_reads(path):
     assert load_config(path).to_dict() == plain
 
 
+def test_vanilla_trains_on_the_clean_side_alone():
+    vanilla, full = load_config(CONFIGS / "rtdetr_r18_coco.py"), load_config(MS)
+    assert vanilla.train_dataloader.dataset == full.train_dataloader.dataset.clean
+    for name in ("batch_size", "num_workers", "persistent_workers", "sampler"):
+        assert vanilla.train_dataloader[name] == full.train_dataloader[name]
+
+
 @pytest.mark.parametrize("path", NAMED, ids=lambda path: path.stem)
 def test_settings_reach_everything_from_the_command_line(path):
     cfg = load_config(path, dict(data_root="/a", rainy_root="/b/", classes=["car", "person"]))

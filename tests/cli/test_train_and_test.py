@@ -14,6 +14,7 @@ from derain_plugin.cli import train as train_cli
 from derain_plugin.hub import load_from_hf
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+TINY_TEXT = ", ".join(f"{key}={value!r}" for key, value in TINY.items())
 CHILD = """
 _base_ = {base!r}
 model = dict(
@@ -50,9 +51,8 @@ def weights(tmp_path_factory):
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     path = tmp_path_factory.mktemp("config") / "tiny_featderain.py"
-    tiny = ", ".join(f"{key}={value!r}" for key, value in TINY.items())
     base = str(CONFIGS / "rtdetr_r18_featderain_ms.py")
-    path.write_text(CHILD.format(base=base, tiny=tiny))
+    path.write_text(CHILD.format(base=base, tiny=TINY_TEXT))
     return str(path)
 
 
@@ -144,6 +144,40 @@ def test_amp_on_this_machine(config, settings, weights, tmp_path):
     options = [*settings, f"load_from={weights}", "percent=20"]
     train(config, tmp_path / "amp", options, "--amp", "--auto-scale-lr")
     assert (tmp_path / "amp/epoch_2.pth").exists()
+
+
+OTHER_RECIPES = {
+    "rtdetr_r18_coco": (f"neck=dict({TINY_TEXT})", []),
+    "rtdetr_r18_finetune_mix": (f"neck=dict({TINY_TEXT})", [(1, 1)]),
+    "rtdetr_r18_featderain_lite": (
+        f"neck=dict(derain=dict(in_channels=[16, 24, 32]), neck=dict({TINY_TEXT}))",
+        [(1, 1), (2, 2)],
+    ),
+}
+
+
+@pytest.mark.parametrize("recipe", OTHER_RECIPES)
+def test_other_recipes_train_and_validate(recipe, settings, weights, tmp_path):
+    neck, phases = OTHER_RECIPES[recipe]
+    path = tmp_path / f"{recipe}.py"
+    path.write_text(
+        f"_base_ = {str(CONFIGS / f'{recipe}.py')!r}\n"
+        f"model = dict(backbone=dict({TINY_TEXT}), bbox_head=dict({TINY_TEXT}), "
+        f"{neck})\n"
+    )
+    phased = [
+        f"custom_hooks.0.phases.{i}.epochs={e}".replace(" ", "") for i, e in enumerate(phases)
+    ]
+    loaders = [f"{name}_dataloader.num_workers=0" for name in ("train", "val")]
+    epochs = max(len(phases), 1)
+    quick = [
+        f"train_cfg.max_epochs={epochs}",
+        "train_dataloader.batch_size=5",
+        f"load_from={weights}",
+    ]
+    train(str(path), tmp_path / "work", [*settings, *quick, *loaders, *phased])
+    assert (tmp_path / f"work/epoch_{epochs}.pth").exists()
+    assert list(tmp_path.glob("work/best_*_coco_bbox_mAP_epoch_*.pth"))  # it was validated
 
 
 @pytest.mark.parametrize(
