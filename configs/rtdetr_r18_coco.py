@@ -6,12 +6,10 @@ _base_ = [
     "_base_/default_runtime.py",
 ]
 train_dataloader = dict(
-    _delete_=True,
-    batch_size=16,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=True),
-    dataset={{_base_.train_dataloader.dataset.clean}},  # without the mix
+    dataset=dict(
+        rainy={{_base_.train_dataloader.dataset.clean}},
+        rain_ratio=0.0,  # 0.7
+    )
 )
 default_hooks = dict(checkpoint=dict(save_best="clean/coco/bbox_mAP"))  # rainy
 load_from = "hf://PekingU/rtdetr_r18vd"  # None: from upstream's initialisation

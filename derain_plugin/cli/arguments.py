@@ -47,6 +47,12 @@ def build_parser(description: str, example: str) -> argparse.ArgumentParser:
     return parser
 
 
+def is_first_process() -> bool:
+    """Whether this is rank 0 of the launcher; known before mmengine starts the group."""
+    ranks = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK"))
+    return all(rank in (None, "0") for rank in ranks)
+
+
 def config_from(args: argparse.Namespace) -> Config:
     """Load the config that the arguments name, with their overrides."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))

@@ -11,7 +11,7 @@ from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from derain_plugin.cli.arguments import build_parser, config_from
+from derain_plugin.cli.arguments import build_parser, config_from, is_first_process
 from derain_plugin.datasets.coco_check import check_datasets
 
 
@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:
         cfg = trigger_visualization_hook(cfg, args)
-    check_datasets(cfg, ("test_dataloader",))
+    if is_first_process():
+        check_datasets(cfg, ("test_dataloader",))
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from derain_plugin.cli.arguments import build_parser, config_from
+from derain_plugin.cli.arguments import build_parser, config_from, is_first_process
 from derain_plugin.datasets.coco_check import check_datasets
 from derain_plugin.engine.optim_wrappers import enable_amp
 
@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.auto_scale_lr:
         _enable_auto_scale_lr(cfg)
     _set_resume(cfg, args.resume)
-    check_datasets(cfg, ("train_dataloader", "val_dataloader"))
+    if is_first_process():
+        check_datasets(cfg, ("train_dataloader", "val_dataloader"))
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     runner.train()
 

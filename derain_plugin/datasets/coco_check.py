@@ -17,43 +17,42 @@ SHOWN = 3
 
 
 def check_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
-    """Check every ``CocoDataset`` below the data loaders of ``cfg``, each file once.
+    """Check every ``CocoDataset`` below the data loaders of ``cfg``, reading each file once.
 
     The sides of a ``RainMixDataset`` may lack images: it takes the largest set that it can.
 
     Raises:
         FileNotFoundError: An annotation file, an image folder or a listed image is missing.
         ValueError: The annotations are not COCO, lack a class of the config, or hold a box that
-            is not finite, has no area or lies outside its image.
+            is not finite, has a negative size or lies outside its image.
     """
-    seen = set()
+    uses: dict[str, set[tuple[str, tuple[str, ...], bool]]] = {}
     for dataset, may_lack in _coco_datasets([cfg.get(loader) for loader in loaders]):
         root = dataset.get("data_root") or ""
-        ann_file = os.path.join(root, dataset["ann_file"])
         images = os.path.join(root, (dataset.get("data_prefix") or {}).get("img", ""))
-        classes = tuple((dataset.get("metainfo") or {}).get("classes") or ())
-        if (key := (ann_file, images, classes, may_lack)) not in seen:
-            classes = classes or CocoDataset.METAINFO["classes"]
-            check_coco(ann_file, images, classes, may_lack_images=may_lack)
-            seen.add(key)
+        classes = (dataset.get("metainfo") or {}).get("classes") or CocoDataset.METAINFO["classes"]
+        use = (images, tuple(classes), may_lack)
+        uses.setdefault(os.path.join(root, dataset["ann_file"]), set()).add(use)
+    for ann_file, of_file in uses.items():
+        content = read_coco(ann_file)
+        _check_boxes(content, ann_file)
+        for images, classes, may_lack in sorted(of_file):
+            _check_classes(content, ann_file, classes)
+            _check_images(content, ann_file, images, may_lack=may_lack)
 
 
-def check_coco(
-    ann_file: str, images: str, classes: tuple[str, ...], *, may_lack_images: bool = False
-) -> None:
-    """Check one annotation file against its image folder and the class names."""
+def read_coco(ann_file: str) -> dict[str, list[dict]]:
+    """Read an annotation file, which must exist and have the three lists of COCO."""
     if not Path(ann_file).is_file():
         raise FileNotFoundError(f"annotation file {ann_file} does not exist; set data_root")
-    if not Path(images).is_dir():
-        raise FileNotFoundError(
-            f"image folder {images} does not exist; set data_root or rainy_root, or render rain "
-            "on the fly with synthetic_rain=3"
-        )
-    content = _read(ann_file)
-    _check_classes(content, ann_file, classes)
-    if not may_lack_images:
-        _check_images(content, ann_file, images)
-    _check_boxes(content, ann_file)
+    try:
+        content = json.loads(Path(ann_file).read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{ann_file} is not JSON ({error}); is the download complete?") from error
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise ValueError(f"{ann_file} is not in COCO format: it has no list {key!r}")
+    return content
 
 
 def _coco_datasets(node: Any, in_mix: bool = False) -> Iterator[tuple[dict, bool]]:
@@ -71,17 +70,6 @@ def _coco_datasets(node: Any, in_mix: bool = False) -> Iterator[tuple[dict, bool
         yield from _coco_datasets(child, in_mix)
 
 
-def _read(ann_file: str) -> dict[str, list[dict]]:
-    try:
-        content = json.loads(Path(ann_file).read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{ann_file} is not JSON ({error}); is the download complete?") from error
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise ValueError(f"{ann_file} is not in COCO format: it has no list {key!r}")
-    return content
-
-
 def _check_classes(content: dict, ann_file: str, classes: tuple[str, ...]) -> None:
     names = [category["name"] for category in content["categories"]]
     absent = [name for name in classes if name not in names]
@@ -92,7 +80,14 @@ def _check_classes(content: dict, ann_file: str, classes: tuple[str, ...]) -> No
         )
 
 
-def _check_images(content: dict, ann_file: str, images: str) -> None:
+def _check_images(content: dict, ann_file: str, images: str, *, may_lack: bool) -> None:
+    if not Path(images).is_dir():
+        raise FileNotFoundError(
+            f"image folder {images} does not exist; set data_root or rainy_root, or render rain "
+            "on the fly with synthetic_rain=3"
+        )
+    if may_lack:
+        return
     present = {
         str(Path(folder, name).relative_to(images))
         for folder, _, names in os.walk(images)

@@ -6,7 +6,7 @@ import pytest
 from coco_folder import write_coco_folder
 
 from derain_plugin import load_config
-from derain_plugin.datasets.coco_check import check_coco, check_datasets
+from derain_plugin.datasets.coco_check import check_datasets
 
 CONFIG = Path(__file__).parents[2] / "configs/rtdetr_r18_featderain_ms.py"
 CLASSES = ("square", "disc")
@@ -17,9 +17,14 @@ def folder(tmp_path):
     return write_coco_folder(tmp_path, num_images=2)
 
 
-def check(folder, classes=CLASSES):
-    ann_file = folder / "annotations/instances_train2017.json"
-    check_coco(str(ann_file), str(folder / "train2017"), classes)
+def check(folder, classes=CLASSES, **overrides):
+    dataset = dict(
+        type="CocoDataset",
+        ann_file=str(folder / "annotations/instances_train2017.json"),
+        data_prefix=dict(img=str(folder / "train2017")),
+        metainfo=dict(classes=classes),
+    )
+    check_datasets(dict(test_dataloader=dict(dataset={**dataset, **overrides})))
 
 
 def edit(folder, change):
@@ -64,10 +69,9 @@ def test_unknown_class(folder):
 
 def test_missing_files(folder):
     with pytest.raises(FileNotFoundError, match="set data_root"):
-        check_coco(str(folder / "absent.json"), str(folder / "train2017"), CLASSES)
-    ann_file = str(folder / "annotations/instances_train2017.json")
+        check(folder, ann_file=str(folder / "absent.json"))
     with pytest.raises(FileNotFoundError, match=r"absent.*synthetic_rain"):
-        check_coco(ann_file, str(folder / "absent"), CLASSES)
+        check(folder, data_prefix=dict(img=str(folder / "absent")))
 
 
 def test_truncated_json(folder):
