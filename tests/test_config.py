@@ -121,6 +121,14 @@ def test_a_dumped_config_takes_new_settings(tmp_path, back):
     assert rainy.data_prefix.img == ("/r/val2017/" if back is None else "/a/val2017/")
 
 
+def test_one_root_may_lie_inside_the_other(tmp_path):
+    load_config(MS, dict(data_root="/a", rainy_root="/a/rain")).dump(tmp_path / "dumped.py")
+    cfg = load_config(tmp_path / "dumped.py", dict(data_root="/b"))
+    clean, rainy = cfg.val_dataloader.dataset.datasets
+    assert clean.data_prefix.img == "/b/val2017/"
+    assert rainy.data_prefix.img == "/a/rain/val2017/"
+
+
 def test_no_workers_means_no_persistent_workers():
     cfg = load_config(MS, {"train_dataloader.num_workers": 0})
     assert cfg.train_dataloader.persistent_workers is False

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from tiny_rtdetr import TINY
 
 from derain_plugin.cli import test as test_cli
 from derain_plugin.cli import train as train_cli
+from derain_plugin.engine.checkpoint import load_from_local
 from derain_plugin.hub import load_from_hf
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -29,7 +31,7 @@ def trained(config, settings, weights, tmp_path_factory):
 
 
 def weights_of(path):
-    return torch.load(path, weights_only=False)["state_dict"]
+    return load_from_local(path)["state_dict"]
 
 
 def logged(work_dir):
@@ -67,7 +69,7 @@ def test_resume_continues_with_the_second_phase(trained, config, settings, tmp_p
     (work_dir / "epoch_2.pth").unlink()
     (work_dir / "last_checkpoint").write_text(str(work_dir / "epoch_1.pth"))
     train(config, work_dir, settings, "--resume")
-    resumed = torch.load(work_dir / "epoch_2.pth", weights_only=False)
+    resumed = load_from_local(work_dir / "epoch_2.pth")
     assert resumed["meta"]["epoch"] == 2
     first = weights_of(trained / "epoch_1.pth")
     assert any(not torch.equal(first[k], v) for k, v in resumed["state_dict"].items())
@@ -100,6 +102,10 @@ def test_amp_on_this_machine(config, settings, weights, tmp_path):
     options = [*settings, f"load_from={weights}", "percent=20"]
     train(config, tmp_path / "amp", options, "--amp", "--auto-scale-lr")
     assert (tmp_path / "amp/epoch_2.pth").exists()
+    used = Config.fromfile(tmp_path / "amp" / Path(config).name)
+    expected = "AmpOptimWrapper" if torch.cuda.is_available() else "mmdet.BF16OptimWrapper"
+    assert used.optim_wrapper.type == expected
+    assert used.auto_scale_lr.enable
 
 
 OTHER_RECIPES = {

@@ -49,7 +49,6 @@ class RTDETRBackbone(BaseModule):
         super().__init__(init_cfg=init_cfg)
         self.model = RTDetrConvEncoder(rtdetr_config(arch, **overrides)).model
         init_like_upstream(self.model)
-        self.model.is_init = True  # keeps mmengine from calling transformers' init_weights
         self.out_channels = tuple(self.model.channels)
         num_stages = len(self.model.encoder.stages)
         if not -1 <= frozen_stages <= num_stages:

@@ -30,7 +30,6 @@ class RTDETRDecoder(RTDetrForObjectDetection):
         for name in ("backbone", "encoder_input_proj", "encoder"):
             delattr(self.model, name)
         init_like_upstream(self)
-        self.is_init = True  # keeps mmengine from calling transformers' init_weights
 
     def forward(
         self, feats: tuple[Tensor, ...], labels: list[dict[str, Tensor]] | None = None

@@ -28,9 +28,7 @@ def init_like_upstream(module: nn.Module) -> None:
         if callable(reset):
             reset()
     for part in module.modules():
-        if isinstance(part, rt.RTDetrFrozenBatchNorm2d):
-            _init_frozen_batch_norm(part)
-        elif isinstance(part, rt.RTDetrSelfAttention):
+        if isinstance(part, rt.RTDetrSelfAttention):
             _init_self_attention(part)
         elif isinstance(part, rt.RTDetrMultiscaleDeformableAttention):
             _init_deformable_attention(part)
@@ -38,13 +36,6 @@ def init_like_upstream(module: nn.Module) -> None:
             _init_query_selection(part)
         elif isinstance(part, rt.RTDetrDecoder):
             _init_decoder(part)
-
-
-def _init_frozen_batch_norm(norm: rt.RTDetrFrozenBatchNorm2d) -> None:
-    for buffer, value in zip(
-        (norm.weight, norm.bias, norm.running_mean, norm.running_var), (1, 0, 0, 1), strict=True
-    ):
-        buffer.fill_(value)
 
 
 def _init_self_attention(attention: rt.RTDetrSelfAttention) -> None:

@@ -54,7 +54,6 @@ class RTDETRHybridEncoder(BaseModule):
         self.encoder = RTDetrHybridEncoder(config)
         self.out_channels = tuple(self.encoder.out_channels)
         init_like_upstream(self.encoder)
-        self.encoder.is_init = True  # keeps mmengine from calling transformers' init_weights
 
     def forward(self, feats: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Fuse the levels; shapes as in the class docstring."""

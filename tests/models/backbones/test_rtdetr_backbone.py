@@ -2,6 +2,7 @@ import pytest
 import torch
 from tiny_rtdetr import TINY
 from torch import nn
+from transformers.models.rt_detr.modeling_rt_detr import RTDetrFrozenBatchNorm2d
 
 from derain_plugin.models import RTDETRBackbone
 
@@ -39,3 +40,14 @@ def test_starts_as_upstream_does():
 def test_frozen_stages_out_of_range(frozen_stages):
     with pytest.raises(ValueError, match=f"-1..4, got {frozen_stages}"):
         RTDETRBackbone("r18", frozen_stages=frozen_stages, **TINY)
+
+
+def test_frozen_norms_start_as_the_identity():
+    backbone = RTDETRBackbone("r50", backbone_config=dict(depths=[1, 1, 1, 1]))
+    norms = [m for m in backbone.modules() if isinstance(m, RTDetrFrozenBatchNorm2d)]
+    assert len(norms) > 10
+    for norm in norms:
+        assert norm.weight.eq(1).all()
+        assert norm.running_var.eq(1).all()
+        assert not norm.bias.any()
+        assert not norm.running_mean.any()

@@ -32,6 +32,7 @@ def test_losses_divide_by_the_mean_number_of_boxes_over_ranks(model, monkeypatch
 
 def test_an_empty_rank_counts_as_the_others_do(model, monkeypatch):
     alone = losses_of(model, [0])["loss_vfl"]
+    assert alone > 0
     monkeypatch.setattr(rtdetr_head, "reduce_mean", lambda number: number + 5.0)
     torch.testing.assert_close(losses_of(model, [0])["loss_vfl"], alone / 5)
 
@@ -66,7 +67,8 @@ def test_loss_under_autocast_is_computed_in_fp32(model, monkeypatch):
     assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in losses.values())
 
 
-def test_predictions_are_in_pixels_of_the_original_image(model):
+@pytest.mark.parametrize("toward", [-4.0, 4.0], ids=["top left", "bottom right"])
+def test_predictions_are_in_pixels_of_the_original_image(model, toward):
     samples = data_samples([0], (64, 64), num_classes=3)
     samples[0].set_metainfo(
         dict(batch_input_shape=(64, 96), img_shape=(64, 80), scale_factor=(0.5, 2.0))
@@ -74,11 +76,17 @@ def test_predictions_are_in_pixels_of_the_original_image(model):
     images = torch.rand(1, 3, 64, 96)
     model.eval()
     with torch.no_grad():
+        last_layer = model.bbox_head.detr.model.decoder.bbox_embed[-1].layers[-1]
+        last_layer.bias.copy_(torch.tensor([toward, toward, 4, 4]))  # huge boxes in a corner
         feats = model.extract_feat(images)
         boxes = model.bbox_head.predict(feats, samples, rescale=True)[0].bboxes
         unscaled = model.bbox_head.predict(feats, samples, rescale=False)[0].bboxes
     assert unscaled.min() >= 0
     assert (unscaled <= torch.tensor([80, 64, 80, 64])).all()
+    if toward < 0:
+        assert (unscaled[:, :2] == 0).any(0).all()
+    else:
+        assert (unscaled[:, 2:] == torch.tensor([80, 64])).any(0).all()
     torch.testing.assert_close(boxes, unscaled / torch.tensor([0.5, 2.0, 0.5, 2.0]))
 
 

@@ -66,6 +66,13 @@ def test_other_number_of_classes_keeps_only_the_class_layers_fresh(tmp_path, mon
     assert all(name in message for name in fresh)
 
 
+def test_init_weights_keeps_upstreams_start():
+    model = build(tiny_rtdetr_cfg())
+    before = copy.deepcopy(model.state_dict())
+    model.init_weights()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
 def test_copies_and_pickles():
     model = build(tiny_rtdetr_cfg()).eval()
     images = torch.rand(1, 3, 64, 64)
