@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 from transformers import AutoConfig, RTDetrForObjectDetection
@@ -36,7 +37,7 @@ def load_from_hf(filename: str, map_location: Any = None) -> dict[str, Any]:
 
     Args:
         filename: ``hf://PekingU/rtdetr_r18vd`` or ``hf:///path/to/folder``.
-        map_location: Device of the weights, as in ``torch.load``.
+        map_location: Device of the weights; default the CPU.
 
     Returns:
         A checkpoint with ``state_dict`` in our names, and in ``meta`` the class names
@@ -60,7 +61,8 @@ def load_from_hf(filename: str, map_location: Any = None) -> dict[str, Any]:
             f"missing {sorted(report['missing_keys'])}, "
             f"other shapes {sorted(report['mismatched_keys'])}"
         )
-    device = map_location if map_location is not None else "cpu"
+    # What else torch.load takes, functions and tables of devices, is about files.
+    device = map_location if isinstance(map_location, str | torch.device) else "cpu"
     state_dict = to_mmdet_keys(model.to(device).state_dict())
     classes = tuple(config.id2label[index] for index in sorted(config.id2label))
     meta = dict(dataset_meta=dict(classes=classes), hf_config=config.to_dict())

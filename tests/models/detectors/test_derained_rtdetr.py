@@ -1,14 +1,16 @@
 """The de-rain neck inside RT-DETR: vanilla weights fit, and nothing changes until it is trained."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
-from mmdet.apis import init_detector
+from mmdet.apis import inference_detector, init_detector
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 from tiny_rtdetr import TINY, build, data_samples, tiny_rtdetr_cfg, transformers_twin
 
+CONFIGS = Path(__file__).parents[3] / "configs"
 NECKS = ["MultiScaleFeatureDerain", "LightweightFeatureDerain"]
 
 
@@ -93,3 +95,20 @@ def test_channels_must_be_the_backbones():
     cfg["neck"]["derain"]["in_channels"] = [16, 24, 64]
     with pytest.raises(ValueError, match=r"\(16, 24, 64\).*\(16, 24, 32\)"):
         build(cfg)
+
+
+def test_mmdets_inference_runs_on_an_image_file(twin, coco_root, tmp_path):
+    twin.save_pretrained(tmp_path)
+    tiny = ", ".join(f"{key}={value!r}" for key, value in TINY.items())
+    path = tmp_path / "tiny.py"
+    path.write_text(
+        f"_base_ = {str(CONFIGS / 'rtdetr_r18_featderain_ms.py')!r}\n"
+        f"model = dict(backbone=dict({tiny}), bbox_head=dict({tiny}, num_classes=2), "
+        f"neck=dict(derain=dict(in_channels=[16, 24, 32]), neck=dict({tiny})))\n"
+    )
+    model = init_detector(str(path), f"hf://{tmp_path}", device="cpu", palette="random")
+    image = next((coco_root / "val2017").iterdir())
+    result = inference_detector(model, str(image))
+    assert len(result.pred_instances) == 60
+    height, width = result.ori_shape
+    assert (result.pred_instances.bboxes <= torch.tensor([width, height] * 2) + 1e-3).all()
