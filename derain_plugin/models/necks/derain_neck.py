@@ -8,6 +8,7 @@ from mmdet.registry import MODELS
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_module_registration_hook
 
 SHOWN_KEYS = 5
 
@@ -19,7 +20,8 @@ class DerainNeck(BaseModule):
     A checkpoint of the same detector without this neck loads as it is, however it is loaded:
     its ``neck.*`` keys become ``neck.neck.*`` and the de-rain part keeps the weights it has, the
     identity when fresh. That much is expected and only logged; anything else that a checkpoint
-    lacks here is an error, also where mmengine would only warn.
+    lacks, of this neck or of the detector around it, is an error, also where mmengine would
+    only warn.
 
     A vanilla config becomes a derained one, and its children can change one option of either
     part, since both are dicts::
@@ -165,3 +167,31 @@ def _refuse_misfit(module: DerainNeck, incompatible_keys: Any) -> None:
 def _told(verb: str, keys: list[str]) -> str:
     more = ", ..." if len(keys) > SHOWN_KEYS else ""
     return f"{verb} {len(keys)}: {', '.join(keys[:SHOWN_KEYS])}{more}"
+
+
+def _watch_detector(parent: nn.Module, name: str, child: nn.Module | None) -> None:
+    if isinstance(child, DerainNeck):
+        parent.register_load_state_dict_post_hook(_refuse_incomplete)
+
+
+def _refuse_incomplete(detector: nn.Module, incompatible_keys: Any) -> None:
+    """Refuse what lacks weights of a part that is loaded after the neck, such as the head."""
+    for name, child in detector.named_children():
+        if isinstance(child, DerainNeck):
+            prefix = child._loading[0].removesuffix(f"{name}.")
+            missing = [
+                key
+                for key in incompatible_keys.missing_keys
+                if key.startswith(prefix) and not key.endswith("num_batches_tracked")
+            ]
+            if missing:
+                raise ValueError(
+                    f"the checkpoint does not fit this {type(detector).__name__}: it "
+                    f"{_told('misses', missing)}. Load a checkpoint of the same detector; for a "
+                    "part of the weights, load that module"
+                )
+
+
+# A detector does not know of its neck, and a module is not told what it becomes a part of;
+# this is torch's way to learn it.
+register_module_module_registration_hook(_watch_detector)

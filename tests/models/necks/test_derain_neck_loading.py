@@ -136,12 +136,15 @@ def test_a_failed_load_does_not_spoil_the_next_one():
     load_state_dict(model, state, strict=True)
 
 
-def test_what_other_parts_miss_is_left_to_the_loader():
-    model, state = toy(), toy(FPN).state_dict()
-    del state["backbone.0.bias"]
-    missing, unexpected = model.load_state_dict(state, strict=False)
-    assert missing == ["backbone.0.bias"]
-    assert not unexpected
+@pytest.mark.parametrize("way", [by_torch, by_file, by_outer_module, by_pretrained_init])
+@pytest.mark.parametrize("part", ["backbone.0.bias", "head.weight"])
+def test_what_other_parts_of_the_detector_miss_is_an_error(way, part, tmp_path):
+    model = toy()
+    model.head = nn.Linear(2, 2)  # loaded after the neck
+    state = copy.deepcopy(model.state_dict())
+    del state[part]
+    with pytest.raises(ValueError, match=f"this ToyDetector: it misses 1: .*{part}"):
+        way(model, state, tmp_path)
 
 
 def test_one_line_says_that_the_derain_weights_are_the_fresh_ones(monkeypatch):
