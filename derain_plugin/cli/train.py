@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from derain_plugin.cli.arguments import build_parser, config_from, is_first_process
 from derain_plugin.datasets.coco_check import check_datasets
@@ -63,11 +64,11 @@ def _enable_auto_scale_lr(cfg: Config) -> None:
 
 def _set_resume(cfg: Config, resume: str | None) -> None:
     if resume is None:
-        latest = find_latest_checkpoint(cfg.work_dir)
-        if latest is not None and not cfg.get("resume"):
+        marker = Path(cfg.work_dir, "last_checkpoint")
+        if marker.is_file() and not cfg.get("resume"):
             raise ValueError(
-                f"{cfg.work_dir} already holds {latest}, which a new run would overwrite: "
-                "continue it with --resume, or choose another --work-dir"
+                f"{cfg.work_dir} already holds {marker.read_text().strip()}, which a new run would "
+                "overwrite: continue it with --resume, or choose another --work-dir"
             )
         return
     cfg.resume = True

@@ -48,13 +48,15 @@ def load_from_hf(filename: str, map_location: Any = None) -> dict[str, Any]:
         ValueError: Not an RT-DETR, or weights that do not fill the model.
     """
     source = filename.removeprefix(PREFIX)
-    config = _load_config(source)
+    folder = Path(source).expanduser()
+    source = str(folder) if folder.is_dir() else source
+    config = _fetched(AutoConfig, source)
     if config.model_type != "rt_detr":
         raise ValueError(
             f"{filename} holds a {config.model_type!r} model, but RTDETR needs 'rt_detr' "
             "(for example hf://PekingU/rtdetr_r18vd)"
         )
-    model, report = RTDetrForObjectDetection.from_pretrained(source, output_loading_info=True)
+    model, report = _fetched(RTDetrForObjectDetection, source, output_loading_info=True)
     if report["missing_keys"] or report["mismatched_keys"]:
         raise ValueError(
             f"the weights of {filename} do not fill the model its config.json describes: "
@@ -69,10 +71,9 @@ def load_from_hf(filename: str, map_location: Any = None) -> dict[str, Any]:
     return dict(state_dict=state_dict, meta=meta)
 
 
-def _load_config(source: str) -> Any:
-    folder = Path(source).expanduser()
+def _fetched(kind: Any, source: str, **options: Any) -> Any:
     try:
-        return AutoConfig.from_pretrained(folder if folder.is_dir() else source)
+        return kind.from_pretrained(source, **options)
     except (OSError, ValueError) as error:
         raise FileNotFoundError(
             f"{PREFIX}{source} is no folder written by save_pretrained and no model id that the "

@@ -69,6 +69,20 @@ def test_missing_folder_says_so(tmp_path):
         through_load_checkpoint(f"hf://{tmp_path}/absent")
 
 
+def test_folder_without_weights_says_so(twin, tmp_path):
+    twin.config.save_pretrained(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no folder written by save_pretrained"):
+        through_load_checkpoint(f"hf://{tmp_path}")
+
+
+def test_home_folder_is_expanded(twin, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    twin.save_pretrained(tmp_path / "weights")
+    model = through_load_checkpoint("hf://~/weights").eval()
+    with torch.no_grad():
+        torch.testing.assert_close(model(IMAGES, mode="tensor")[0], twin(IMAGES).logits)
+
+
 def test_another_model_type_is_refused(tmp_path):
     RTDetrV2Config().save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="'rt_detr_v2' model, but RTDETR needs 'rt_detr'"):

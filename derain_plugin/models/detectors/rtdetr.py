@@ -7,7 +7,7 @@ from typing import Any
 from mmdet.models.detectors import SingleStageDetector
 from mmdet.registry import MODELS
 
-SHOWN_KEYS = 3
+from derain_plugin.models.checkpoint_misfit import describe_misfit, lacking
 
 
 @MODELS.register_module()
@@ -56,21 +56,16 @@ def _watch_shape_errors(model: RTDETR, *args: Any) -> None:
 
 
 def _refuse_what_does_not_fit(model: RTDETR, incompatible_keys: Any) -> None:
-    missing = [k for k in incompatible_keys.missing_keys if "num_batches_tracked" not in k]
-    problems = {
-        "misses": missing,
-        "has, unlike the model,": list(incompatible_keys.unexpected_keys),
-        "has in another shape": list(model._shape_errors),
-    }
+    misfit = describe_misfit(
+        {
+            "misses": lacking(incompatible_keys.missing_keys),
+            "has, unlike the model,": incompatible_keys.unexpected_keys,
+            "has in another shape": model._shape_errors,
+        }
+    )
     model._shape_errors = []
-    if any(problems.values()):
-        said = "; ".join(
-            f"it {verb} {len(found)}: {', '.join(found[:SHOWN_KEYS])}"
-            + (", ..." if len(found) > SHOWN_KEYS else "")
-            for verb, found in problems.items()
-            if found
-        )
+    if misfit:
         raise ValueError(
-            f"the checkpoint does not fit this {type(model).__name__}: {said}. Use the config "
+            f"the checkpoint does not fit this {type(model).__name__}: {misfit}. Use the config "
             "that the checkpoint was trained with (same arch, same neck)."
         )

@@ -10,7 +10,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_module_registration_hook
 
-SHOWN_KEYS = 5
+from derain_plugin.models.checkpoint_misfit import describe_misfit, lacking
 
 
 @MODELS.register_module()
@@ -144,29 +144,20 @@ def _keep_derain_weights(derain: nn.Module, state_dict: dict[str, Tensor], prefi
 
 def _refuse_misfit(module: DerainNeck, incompatible_keys: Any) -> None:
     prefix, errors = module._loading
-    misfits = {
-        "misses": [
-            key
-            for key in incompatible_keys.missing_keys
-            if key.startswith(prefix) and not key.endswith("num_batches_tracked")
-        ],
-        "has, unlike the model,": [
-            key for key in incompatible_keys.unexpected_keys if key.startswith(f"{prefix}derain.")
-        ],
-        "does not fit in": [error for error in errors if f" {prefix}" in error],
-    }
-    found = "; ".join(_told(verb, keys) for verb, keys in misfits.items() if keys)
-    if found:
+    unexpected = incompatible_keys.unexpected_keys
+    misfit = describe_misfit(
+        {
+            "misses": lacking(incompatible_keys.missing_keys, prefix),
+            "has, unlike the model,": [k for k in unexpected if k.startswith(f"{prefix}derain.")],
+            "does not fit in": [error for error in errors if f" {prefix}" in error],
+        }
+    )
+    if misfit:
         raise ValueError(
             f"the checkpoint does not fit {type(module.derain).__name__} in front of "
-            f"{type(module.neck).__name__}: it {found}. Load a checkpoint of the same detector, "
+            f"{type(module.neck).__name__}: {misfit}. Load a checkpoint of the same detector, "
             "with this de-rain neck or with none; for a part of the weights, load that module"
         )
-
-
-def _told(verb: str, keys: list[str]) -> str:
-    more = ", ..." if len(keys) > SHOWN_KEYS else ""
-    return f"{verb} {len(keys)}: {', '.join(keys[:SHOWN_KEYS])}{more}"
 
 
 def _watch_detector(parent: nn.Module, name: str, child: nn.Module | None) -> None:
@@ -179,16 +170,11 @@ def _refuse_incomplete(detector: nn.Module, incompatible_keys: Any) -> None:
     for name, child in detector.named_children():
         if isinstance(child, DerainNeck):
             prefix = child._loading[0].removesuffix(f"{name}.")
-            missing = [
-                key
-                for key in incompatible_keys.missing_keys
-                if key.startswith(prefix) and not key.endswith("num_batches_tracked")
-            ]
-            if missing:
+            misfit = describe_misfit({"misses": lacking(incompatible_keys.missing_keys, prefix)})
+            if misfit:
                 raise ValueError(
-                    f"the checkpoint does not fit this {type(detector).__name__}: it "
-                    f"{_told('misses', missing)}. Load a checkpoint of the same detector; for a "
-                    "part of the weights, load that module"
+                    f"the checkpoint does not fit this {type(detector).__name__}: {misfit}. Load "
+                    "a checkpoint of the same detector; for a part of the weights, load that module"
                 )
 
 
