@@ -1,4 +1,5 @@
-# The control: no neck, phase 2 only, on exactly the pictures, rain and order of epochs 6-15.
+# The control: no neck, phase 2 only, on exactly the pictures of epochs 6-15: the same order, rain
+# and augmentations.
 _base_ = [
     "_base_/models/rtdetr_r18.py",
     "_base_/datasets/coco_rain_mix.py",
@@ -8,6 +9,6 @@ _base_ = [
 train_cfg = dict(max_epochs=10)  # 15
 custom_hooks = [
     dict(type="PhasedTrainingHook", phases=[dict(name="finetune", epochs=(1, 10), lr={"*": 1e-5})]),
-    dict(type="DataEpochHook", epoch_offset=5),
 ]
+default_hooks = dict(sampler_seed=dict(epoch_offset=5))
 load_from = "hf://PekingU/rtdetr_r18vd"

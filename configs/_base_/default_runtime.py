@@ -9,7 +9,8 @@ default_hooks = dict(
     checkpoint=dict(
         type="CheckpointHook", interval=1, max_keep_ckpts=3, save_best="rainy/coco/bbox_mAP"
     ),
-    sampler_seed=dict(type="DistSamplerSeedHook"),
+    sampler_seed=dict(type="EpochSeedHook"),
+    resume_validation=dict(type="ResumeValidationHook"),
     visualization=dict(type="DetVisualizationHook"),
 )
 

@@ -35,7 +35,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         nargs="?",
         const="auto",
         metavar="CHECKPOINT",
-        help="continue from CHECKPOINT, or from the latest in the work dir",
+        help="continue from CHECKPOINT, or from the latest in the work dir, if there is one",
     )
     return parser.parse_args(arguments)
 
@@ -63,13 +63,14 @@ def _enable_auto_scale_lr(cfg: Config) -> None:
 
 
 def _set_resume(cfg: Config, resume: str | None) -> None:
+    marker = Path(cfg.work_dir, "last_checkpoint")
     if resume is None:
-        marker = Path(cfg.work_dir, "last_checkpoint")
         if marker.is_file() and not cfg.get("resume"):
             raise ValueError(
                 f"{cfg.work_dir} already holds {marker.read_text().strip()}, which a new run would "
                 "overwrite: continue it with --resume, or choose another --work-dir"
             )
-        return
-    cfg.resume = True
-    cfg.load_from = None if resume == "auto" else resume
+    elif resume != "auto" or marker.is_file():
+        cfg.resume = True
+        cfg.load_from = None if resume == "auto" else resume
+    # Else the run was stopped before its first checkpoint: it starts anew, from load_from.

@@ -2,6 +2,7 @@
 
 import logging
 import random
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from torch.utils.data import Dataset
 
 from derain_plugin.datasets.mix_side import build_sides, list_pictures
 from derain_plugin.datasets.rain_draw import RainDraw, check_options
+from derain_plugin.datasets.seeded_draws import seeded_draws
+
+UNKNOWN = -1
 
 
 @DATASETS.register_module()
@@ -27,8 +31,16 @@ class RainMixDataset(Dataset):
 
     :class:`RainDraw` defines which pictures are used when the sides differ, and
     draws which are rainy. Index and picture belong together for the life of the
-    dataset; an epoch only decides the side. ``DataEpochHook`` tells the epoch;
+    dataset; an epoch only decides the side. ``EpochSeedHook`` tells the epoch;
     without it every epoch is epoch 0.
+
+    The hook also tells the run's seed. From then on all that the pipelines draw
+    from the global generators of Python, NumPy and torch (CPU) follows from (run's
+    seed, epoch, picture) alone: the same in any worker, persistent or not, in the
+    main process, whose generators stay as they are, and after a resume. A picture
+    that comes twice in an epoch (``RepeatDataset``) looks the same twice. Not
+    covered are wrappers that draw themselves (``MultiImageMixDataset``) and
+    transforms with a generator or a memory of their own.
 
     ``rainy`` (bool) is in the ``results`` that enter the pipeline and in the
     metainfo of the packed data sample. It is the side that the sample came from.
@@ -43,7 +55,8 @@ class RainMixDataset(Dataset):
         rainy: Config of the rainy dataset with the same classes.
         rain_ratio: Rainy share of an epoch, 0-1, exact to one picture.
         percent: Share of the pictures that is used, in (0, 100]; always the same ones.
-        seed: Seed of that choice and, with the epoch, of the draws.
+        seed: Seed of that choice and, with the epoch, of which pictures are rainy. Not
+            the run's: runs with several seeds shall see the same rain.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -72,6 +85,7 @@ class RainMixDataset(Dataset):
         if not (on_clean & on_rainy).all():
             _log_difference(on_clean, on_rainy, self._draw, rain_ratio)
         self._epoch = torch.zeros((), dtype=torch.int64)
+        self._run_seed = torch.tensor(UNKNOWN)
         self.set_epoch(0)
 
     @property
@@ -88,6 +102,12 @@ class RainMixDataset(Dataset):
             raise ValueError(f"epoch must not be negative, got {epoch}")
         # Shared memory is what workers that outlive an epoch see; a deep copy has to share anew.
         self._epoch.share_memory_().fill_(epoch)
+
+    def set_run_seed(self, seed: int) -> None:
+        """Let every sample follow from ``seed``, the epoch and the picture alone."""
+        if seed < 0:
+            raise ValueError(f"the run's seed must not be negative, got {seed}")
+        self._run_seed.share_memory_().fill_(seed)
 
     def __len__(self) -> int:
         """Return the number of pictures, the same in every epoch."""
@@ -106,6 +126,12 @@ class RainMixDataset(Dataset):
 
     def __getitem__(self, idx: int) -> Any:
         """Return what the pipeline of the picture's side makes of it."""
+        seed = int(self._run_seed)
+        numbers = seed, int(self._epoch), int(idx) % len(self)
+        with nullcontext() if seed == UNKNOWN else seeded_draws(*numbers):
+            return self._draw_sample(idx)
+
+    def _draw_sample(self, idx: int) -> Any:
         dataset, _, rainy = self._locate(idx)
         for _ in range(dataset.max_refetch + 1):
             sample = self._fetch(idx)

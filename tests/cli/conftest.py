@@ -24,7 +24,6 @@ custom_hooks = [
             dict(name="joint", epochs=(2, 2), lr={{"neck.derain": 1e-4, "*": 1e-5}}),
         ],
     ),
-    dict(type="DataEpochHook"),
 ]
 train_dataloader = dict(batch_size=4, num_workers=0)
 val_dataloader = dict(batch_size=4, num_workers=0)

@@ -20,5 +20,4 @@ custom_hooks = [
             dict(name="joint", epochs=(6, 15), lr={"neck.derain": 1e-4, "*": 1e-5}),
         ],
     ),
-    dict(type="DataEpochHook"),
 ]

@@ -1,5 +1,11 @@
-from derain_plugin.engine.hooks.data_epoch_hook import DataEpochHook
+from derain_plugin.engine.hooks.epoch_seed_hook import EpochSeedHook
 from derain_plugin.engine.hooks.phased_early_stopping_hook import PhasedEarlyStoppingHook
 from derain_plugin.engine.hooks.phased_training_hook import PhasedTrainingHook
+from derain_plugin.engine.hooks.resume_validation_hook import ResumeValidationHook
 
-__all__ = ["DataEpochHook", "PhasedEarlyStoppingHook", "PhasedTrainingHook"]
+__all__ = [
+    "EpochSeedHook",
+    "PhasedEarlyStoppingHook",
+    "PhasedTrainingHook",
+    "ResumeValidationHook",
+]

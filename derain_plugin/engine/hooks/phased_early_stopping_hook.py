@@ -16,9 +16,9 @@ class PhasedEarlyStoppingHook(EarlyStoppingHook):
     Earlier phases train only a part of the model, so their scores say nothing
     about when to stop. Needs a :class:`PhasedTrainingHook` in the same run.
 
-    mmengine saves a checkpoint before it validates the same epoch. On resume
-    this hook first repeats that validation, so the run stops where an
-    uninterrupted one stops, even if it broke off within the validation.
+    A checkpoint holds the count from before the validation of its epoch. With
+    :class:`ResumeValidationHook`, which repeats that validation, a resumed run
+    stops where an uninterrupted one stops.
 
     Args:
         monitor: Key of the metric, such as ``'coco/bbox_mAP'``.
@@ -28,19 +28,21 @@ class PhasedEarlyStoppingHook(EarlyStoppingHook):
         **kwargs: See mmengine's :class:`EarlyStoppingHook`.
     """
 
+    # As the CheckpointHook, but registered after it, and before ResumeValidationHook.
+    priority = "VERY_LOW"
+
     def __init__(
         self, monitor: str, *, patience: int = 3, min_delta: float = 5e-4, **kwargs: Any
     ) -> None:
         super().__init__(monitor, patience=patience, min_delta=min_delta, **kwargs)
         self._last_phase_start: int | None = None
-        self._counted_epoch = 0
         self._stored: dict[str, Any] = {}
 
     def before_run(self, runner: Runner) -> None:
         """Do nothing: the check of mmengine's hook builds the training data even for a test."""
 
     def before_train(self, runner: Runner) -> None:
-        """Find the last phase, and repeat the validation that a resume has lost.
+        """Find the last phase, and take up the count of the resumed checkpoint.
 
         Raises:
             ValueError: If the run has no PhasedTrainingHook.
@@ -53,34 +55,18 @@ class PhasedEarlyStoppingHook(EarlyStoppingHook):
             )
         self._last_phase_start = phased[0].phases[-1].first_epoch
         if self._stored and runner.epoch > 0:  # else the checkpoint was only loaded from
-            self._counted_epoch = self._stored["counted_epoch"]
             self.wait_count = self._stored["wait_count"]
             self.best_score = self._stored["best_score"]
-        if self._lacks_validation(runner, self._last_phase_start):
-            runner.logger.info(f"Repeating the validation of epoch {runner.epoch} after resume")
-            runner.val_loop.run()
-
-    def _lacks_validation(self, runner: Runner, start: int) -> bool:
-        loop = runner.train_loop
-        return (
-            runner.val_loop is not None
-            and max(start, loop.val_begin, self._counted_epoch + 1) <= runner.epoch
-            and runner.epoch < runner.max_epochs
-            and runner.epoch % loop.val_interval == 0
-        )
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, Any]) -> None:
         """Count the validation if it belongs to the last phase."""
         if self._last_phase_start is not None and runner.epoch >= self._last_phase_start:
             super().after_val_epoch(runner, metrics)
-            self._counted_epoch = runner.epoch
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Store the count as plain numbers, which load without executing code."""
         checkpoint["early_stopping"] = dict(
-            counted_epoch=int(self._counted_epoch),
-            wait_count=int(self.wait_count),
-            best_score=float(self.best_score),
+            wait_count=int(self.wait_count), best_score=float(self.best_score)
         )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

