@@ -22,15 +22,16 @@ DATA_SECTIONS = (
     "test_evaluator",
 )
 ROOTS = ("data_root", "rainy_root")
+STRIDE = 32  # px, of the coarsest feature map
 
 
 def load_config(filename: str | Path, cfg_options: dict[str, Any] | None = None) -> Config:
     """Read a config as ``tools/train.py`` and ``tools/test.py`` do.
 
-    ``data_root``, ``rainy_root``, ``classes``, ``percent`` and ``synthetic_rain`` reach every
-    dataset, evaluator and ``num_classes`` that was written with the base config's value; a value
-    that a config sets on one dataset directly stays. A data loader without workers gets
-    ``persistent_workers=False``, which torch requires.
+    ``data_root``, ``rainy_root``, ``classes``, ``percent``, ``synthetic_rain`` and ``image_size``
+    reach every dataset, evaluator, ``num_classes`` and ``BatchRandomResize`` that was written
+    with the base config's value; a value that a config sets on one dataset directly stays. A data
+    loader without workers gets ``persistent_workers=False``, which torch requires.
 
     Args:
         filename: A config file.
@@ -59,8 +60,11 @@ def spread_settings(cfg: Config) -> None:
         new[name] = _as_folder(name, new[name])
     new["classes"] = _as_classes(new["classes"])
     new["synthetic_rain"] = _as_severity(new["synthetic_rain"])
+    _check_image_size(new["image_size"])
     for node in _dicts([cfg.get(section) for section in DATA_SECTIONS]):
         _move_paths(node, old, new)
+        if node.get("type") == "Resize" and node.get("scale") == (old["image_size"],) * 2:
+            node["scale"] = (new["image_size"],) * 2
         if "data_prefix" in node:
             _set_classes(node, old["classes"], new["classes"])
             _set_rain(node, old, new)
@@ -69,6 +73,8 @@ def spread_settings(cfg: Config) -> None:
     for node in _dicts(cfg.get("model")):
         if node.get("num_classes") == _num_classes(old["classes"]):
             node["num_classes"] = _num_classes(new["classes"])
+        if node.get("type") == "BatchRandomResize":
+            _scale_sizes(node, old["image_size"], new["image_size"])
     for name, value in new.items():
         cfg[name] = value
     cfg.written_with = new
@@ -95,6 +101,18 @@ def _as_classes(value: Any) -> tuple[str, ...] | None:
 def _as_severity(value: Any) -> int | tuple[int, int] | None:
     # SyntheticRain itself refuses what is out of range, when it is built.
     return tuple(value) if isinstance(value, list | tuple) else value
+
+
+def _check_image_size(value: Any) -> None:
+    if not isinstance(value, int) or value < STRIDE or value % STRIDE:
+        raise ValueError(f"image_size must be a positive multiple of {STRIDE} px, got {value!r}")
+
+
+def _scale_sizes(augment: dict, old: int, new: int) -> None:
+    """Move multi-scale sizes written around ``old`` to the same share of ``new``."""
+    if old in augment["sizes"] and new not in augment["sizes"]:
+        steps = [max(1, round(size * new / old / STRIDE)) for size in augment["sizes"]]
+        augment["sizes"] = [step * STRIDE for step in steps]
 
 
 def _num_classes(classes: tuple[str, ...] | None) -> int:
@@ -140,7 +158,7 @@ def _set_classes(dataset: dict, old: Any, new: Any) -> None:
 def _set_rain(dataset: dict, old: dict, new: dict) -> None:
     """Switch a rainy dataset between images on disk and rain rendered while loading."""
     images = _moved(dataset["data_prefix"].get("img", ""), old, new)
-    pipeline = [step for step in dataset["pipeline"] if step["type"] != "SyntheticRain"]
+    pipeline = [step for step in dataset["pipeline"] if not _renders(step, old["synthetic_rain"])]
     was_synthetic = len(pipeline) < len(dataset["pipeline"])
     if not was_synthetic and not images.startswith(new["rainy_root"]):
         return
@@ -151,3 +169,7 @@ def _set_rain(dataset: dict, old: dict, new: dict) -> None:
     root = new["rainy_root"] if new["synthetic_rain"] is None else new["data_root"]
     dataset["data_prefix"] = dict(dataset["data_prefix"], img=root + tail)
     dataset["pipeline"] = pipeline
+
+
+def _renders(step: dict, severity: Any) -> bool:
+    return step["type"] == "SyntheticRain" and step.get("severity") == severity

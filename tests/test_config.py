@@ -10,6 +10,7 @@ from derain_plugin.engine.hooks.phase import check_patterns, parse_phases
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 NAMED = sorted(CONFIGS.glob("*.py"))
+TOY = sorted(CONFIGS.glob("toy/*.py"))
 MS = CONFIGS / "rtdetr_r18_featderain_ms.py"
 
 
@@ -129,6 +130,39 @@ def test_one_root_may_lie_inside_the_other(tmp_path):
     assert rainy.data_prefix.img == "/a/rain/val2017/"
 
 
+def test_image_size_reaches_every_resize(tmp_path):
+    child = write_child(tmp_path, "image_size = 320\n")
+    for cfg, size, ends in (
+        (load_config(MS), 640, (480, 800)),
+        (load_config(child), 320, (256, 384)),
+    ):
+        pipelines = [dataset.pipeline for dataset in datasets_of(cfg)]
+        scales = [s.scale for pipeline in pipelines for s in pipeline if s.type == "Resize"]
+        assert scales == [(size, size)] * 6
+        (augment,) = cfg.model.data_preprocessor.batch_augments
+        assert augment.sizes.count(size) >= 3
+        assert (min(augment.sizes), max(augment.sizes)) == ends
+
+
+def test_multi_scale_sizes_written_for_the_new_image_size_stay(tmp_path):
+    augments = "[dict(type='BatchRandomResize', sizes=[320, 640])]"
+    model = f"dict(data_preprocessor=dict(batch_augments={augments}))"
+    child = write_child(tmp_path, f"image_size = 320\nmodel = {model}\n")
+    assert load_config(child).model.data_preprocessor.batch_augments[0].sizes == [320, 640]
+
+
+def test_a_rain_of_its_own_stays_on_a_dataset(tmp_path):
+    own = "dict(type='SyntheticRain', severity=2, seed=0)"
+    child = write_child(
+        tmp_path,
+        f"rainy = dict(**_base_.val_dataloader.dataset.datasets[0])\n"
+        f"rainy['pipeline'] = [rainy['pipeline'][0], {own}, *rainy['pipeline'][1:]]\n"
+        "test_dataloader = dict(dataset=dict(datasets=[rainy]))\ndel rainy\n",
+    )
+    (rainy,) = load_config(child, dict(synthetic_rain=5)).test_dataloader.dataset.datasets
+    assert [step.severity for step in rainy.pipeline if step.type == "SyntheticRain"] == [2]
+
+
 def test_no_workers_means_no_persistent_workers():
     cfg = load_config(MS, {"train_dataloader.num_workers": 0})
     assert cfg.train_dataloader.persistent_workers is False
@@ -148,6 +182,8 @@ def test_configs_of_others_are_left_alone(tmp_path):
         (dict(rainy_root=3), "rainy_root must be the path of a folder, got 3"),
         (dict(classes=[]), "classes must be distinct category names"),
         (dict(classes=["car", "car"]), "classes must be distinct category names"),
+        (dict(image_size=100), "image_size must be a positive multiple of 32 px, got 100"),
+        (dict(image_size="640"), "image_size must be a positive multiple of 32 px, got '640'"),
     ],
 )
 def test_unusable_settings(setting, message):
@@ -162,7 +198,7 @@ def test_control_follows_phase_two_of_the_full_run():
     phases = full.custom_hooks[0].phases
     first, last = phases[-1].epochs
     assert control.train_cfg.max_epochs == last - first + 1
-    assert control.custom_hooks[1].epoch_offset == first - 1
+    assert control.default_hooks.sampler_seed.epoch_offset == first - 1
     assert control.custom_hooks[0].phases[0].lr["*"] == phases[-1].lr["*"]
     for name in ("train_dataloader", "val_dataloader", "optim_wrapper", "load_from"):
         assert control[name] == full[name]

@@ -1,4 +1,4 @@
-# The five settings. tools/train.py and tools/test.py carry a new value, from a child config or
+# The six settings. tools/train.py and tools/test.py carry a new value, from a child config or
 # from --cfg-options, to every dataset, evaluator and num_classes below; in your own code use
 # derain_plugin.load_config instead of Config.fromfile, which leaves the values below as they are.
 data_root = "data/coco/"
@@ -6,12 +6,14 @@ rainy_root = "data/coco_rain/"  # the same file names under train2017/ and val20
 classes = None  # None: the 80 of COCO; else a tuple of category names
 percent = 100  # of the training pictures, always the same ones
 synthetic_rain = None  # None: read rainy_root; 3 or (1, 5): render that severity on the fly
+image_size = 640  # px, a multiple of 32; images are resized to a square
 written_with = dict(
     data_root=data_root,
     rainy_root=rainy_root,
     classes=classes,
     percent=percent,
     synthetic_rain=synthetic_rain,
+    image_size=image_size,
 )
 
 train_pipeline = [
@@ -21,13 +23,13 @@ train_pipeline = [
     dict(type="Expand", mean=[0, 0, 0], to_rgb=False, ratio_range=(1, 4), prob=0.5),
     dict(type="RandomApply", transforms=[dict(type="MinIoURandomCrop")], prob=0.8),
     dict(type="RandomFlip", prob=0.5),
-    dict(type="Resize", scale=(640, 640), keep_ratio=False),
+    dict(type="Resize", scale=(image_size, image_size), keep_ratio=False),
     dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), keep_empty=False),
     dict(type="PackDetInputs"),
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(640, 640), keep_ratio=False),
+    dict(type="Resize", scale=(image_size, image_size), keep_ratio=False),
     dict(type="LoadAnnotations", with_bbox=True),
     dict(
         type="PackDetInputs",

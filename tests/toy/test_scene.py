@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from derain_plugin.toy import CLASSES, render_scene
+from derain_plugin.toy.photos import PHOTOS, load_photos
+from derain_plugin.toy.scene import SIZES
+from derain_plugin.toy.shapes import shape_mask
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return [render_scene("train", index) for index in range(80)]
+
+
+def test_no_photograph_is_in_two_splits():
+    names = [name for split in PHOTOS.values() for name in split]
+    assert len(names) == len(set(names)) > 15
+
+
+@pytest.mark.parametrize("split", PHOTOS)
+def test_photographs_are_colour_pictures(split):
+    for photo in load_photos(split):
+        assert photo.dtype == np.uint8
+        assert photo.ndim == 3
+        assert photo.shape[2] == 3
+
+
+def test_a_picture_depends_on_its_place_alone(scenes):
+    again = render_scene("train", 7)
+    assert np.array_equal(again.image, scenes[7].image)
+    assert np.array_equal(again.boxes, scenes[7].boxes)
+    for other in (render_scene("val", 7), render_scene("train", 7, seed=1), scenes[8]):
+        assert other.image.shape != again.image.shape or (other.image != again.image).any()
+
+
+def test_variety(scenes):
+    assert {scene.image.shape[1::-1] for scene in scenes} == set(SIZES)
+    assert set(np.concatenate([scene.labels for scene in scenes])) == set(range(len(CLASSES)))
+    sides = np.sqrt(np.concatenate([scene.areas for scene in scenes]))
+    assert sides.min() < 20 < 60 < sides.max()
+    assert {len(scene.labels) for scene in scenes} >= {3, 4, 5, 6, 7, 8}
+
+
+def test_boxes_are_tight_inside_the_picture_and_hold_what_is_visible(scenes):
+    for scene in scenes:
+        height, width = scene.image.shape[:2]
+        x, y, w, h = scene.boxes.T
+        assert (scene.boxes >= 0).all()
+        assert (w > 1).all()
+        assert (h > 1).all()
+        assert (x + w <= width).all()
+        assert (y + h <= height).all()
+        assert (scene.areas <= w * h).all()
+
+
+def test_shapes_hide_each_other_but_not_too_much(scenes, monkeypatch):
+    full = []
+    monkeypatch.setattr(
+        "derain_plugin.toy.scene.shape_mask", lambda *a, **k: full.append(0) or shape_mask(*a, **k)
+    )
+    overlapping = 0
+    for scene in scenes:
+        x, y, w, h = scene.boxes.T
+        right, bottom = np.minimum.outer(x + w, x + w), np.minimum.outer(y + h, y + h)
+        left, top = np.maximum.outer(x, x), np.maximum.outer(y, y)
+        overlap = ((right > left) & (bottom > top)).sum() - len(x)
+        overlapping += overlap > 0
+    assert overlapping > len(scenes) / 3
+
+
+@pytest.mark.parametrize("label", range(len(CLASSES)), ids=CLASSES)
+@pytest.mark.parametrize("degrees", [0, 45, -30])
+def test_masks_fill_their_array(label, degrees):
+    mask = shape_mask(label, width=40, height=60, degrees=degrees)
+    assert mask.dtype == np.uint8
+    assert mask.max() == 255
+    covered = np.argwhere(mask > 0)
+    assert (covered.min(0) <= 2).all()
+    assert (covered.max(0) >= np.array(mask.shape) - 4).all()
+
+
+def test_shapes_differ():
+    masks = [shape_mask(label, width=60, height=60, degrees=0) for label in range(len(CLASSES))]
+    canvas = [np.zeros((64, 64), bool) for _ in masks]
+    for place, mask in zip(canvas, masks, strict=True):
+        place[: mask.shape[0], : mask.shape[1]] = mask > 127
+    for i, one in enumerate(canvas):
+        for other in canvas[:i]:
+            assert (one & other).sum() / (one | other).sum() < 0.85
