@@ -1,11 +1,15 @@
 # make install [STACK=onedl|openmmlab]   .venv/ with everything pinned
+# make demo                              the whole story on embedded data: work_dirs/demo/report.md
 # make test                              the whole suite
 # make lint                              ruff and mypy
 STACK ?= $(or $(firstword $(shell cat .venv/.installed 2>/dev/null)),onedl)
 
-.PHONY: install test lint
+.PHONY: install demo test lint
 install:
 	@tools/install.sh $(STACK)
+
+demo: install
+	.venv/bin/python tools/demo.py
 
 test: install
 	.venv/bin/python -m pytest

@@ -13,6 +13,7 @@ model = dict(
         neck={{_base_.model.neck}},
     )
 )
+percent = 50  # 100
 train_cfg = dict(max_epochs=6)  # 15
 custom_hooks = [
     dict(
@@ -24,4 +25,4 @@ custom_hooks = [
     ),
 ]
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=-1))  # 3: the end of phase 1 is kept
-load_from = "work_dirs/toy_rtdetr_coco/epoch_12.pth"
+load_from = "work_dirs/toy_rtdetr_coco/epoch_10.pth"

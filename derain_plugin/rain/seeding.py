@@ -6,7 +6,7 @@ from numbers import Integral
 
 import numpy as np
 
-RENDERER_VERSION = 1
+RENDERER_VERSION = 2
 """Raise it with every change that moves a pixel: it is part of the seed."""
 
 Seed = int | Sequence[int]

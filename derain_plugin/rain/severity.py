@@ -45,24 +45,24 @@ class Severity:
 SEVERITIES: Mapping[int, Severity] = MappingProxyType(
     {
         1: Severity(  # light
-            density=100, length=0.060, opacity=0.50, num_layers=2,
-            transmission=0.97, contrast=0.97, brightness=0.98, noise=0.5,
+            density=180, length=0.072, opacity=0.54, num_layers=3,
+            transmission=0.92, contrast=0.94, brightness=0.95, noise=1.0,
         ),
         2: Severity(  # light to moderate
-            density=180, length=0.072, opacity=0.54, num_layers=3,
-            transmission=0.92, contrast=0.94, brightness=0.95, noise=0.8,
+            density=320, length=0.086, opacity=0.60, num_layers=3,
+            transmission=0.81, contrast=0.89, brightness=0.91, noise=2.0,
         ),
         3: Severity(  # moderate
-            density=290, length=0.085, opacity=0.58, num_layers=3,
-            transmission=0.84, contrast=0.90, brightness=0.92, noise=1.2,
+            density=480, length=0.100, opacity=0.66, num_layers=3,
+            transmission=0.69, contrast=0.84, brightness=0.86, noise=3.0,
         ),
         4: Severity(  # heavy
-            density=430, length=0.100, opacity=0.62, num_layers=4,
-            transmission=0.74, contrast=0.86, brightness=0.88, noise=1.6,
+            density=640, length=0.115, opacity=0.70, num_layers=4,
+            transmission=0.57, contrast=0.80, brightness=0.82, noise=4.0,
         ),
-        5: Severity(  # very heavy
-            density=600, length=0.115, opacity=0.66, num_layers=4,
-            transmission=0.62, contrast=0.82, brightness=0.84, noise=2.0,
+        5: Severity(  # violent
+            density=820, length=0.130, opacity=0.74, num_layers=4,
+            transmission=0.46, contrast=0.76, brightness=0.78, noise=5.0,
         ),
     }
 )  # fmt: skip

@@ -19,7 +19,7 @@ TOY_VERSION = 1
 
 MARKER = "toy_coco.json"
 JPEG_QUALITY = 92
-SIZES_OF_SPLITS = {"train": 800, "val": 100, "test": 300}
+SIZES_OF_SPLITS = {"train": 1000, "val": 100, "test": 200}
 
 
 def make_toy_coco(

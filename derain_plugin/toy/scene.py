@@ -8,13 +8,13 @@ import numpy as np
 from derain_plugin.toy.photos import load_photos, random_crop
 from derain_plugin.toy.shapes import CLASSES, shape_mask
 
-SIZES = ((256, 192), (224, 224), (192, 256))
+SIZES = ((192, 144), (168, 168), (144, 192))
 """Width and height of the pictures, px."""
 
 _SPLITS = ("train", "val", "test")
 _MIN_VISIBLE = 0.6  # what is hidden further would be unlabelled, or unfair
 _MIN_CONTRAST = 35  # mean colour distance of a shape to what it covers, grey levels
-
+_OPACITY = (0.6, 1.0)
 _TYPICAL = 0.9  # share of shapes in the hue of their class
 
 
@@ -54,8 +54,8 @@ def render_scene(split: str, index: int, *, seed: int = 0) -> Scene:
 
 def _weathered(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Vary exposure and tint, so that a few photographs look like many."""
-    tint = rng.uniform(0.75, 1.15, 3)
-    levels = 255 * (np.arange(256) / 255)[:, None] ** rng.uniform(0.7, 1.4) * tint
+    tint = rng.uniform(0.85, 1.1, 3)
+    levels = 255 * (np.arange(256) / 255)[:, None] ** rng.uniform(0.85, 1.2) * tint
     return cv2.LUT(photo, levels.clip(0, 255).astype(np.uint8)[None])
 
 
@@ -84,7 +84,7 @@ def _add_shape(
     """Draw one shape where it leaves enough of the others visible; give up after some tries."""
     label = int(rng.integers(len(CLASSES)))
     for _ in range(8):
-        side = np.exp(rng.uniform(np.log(20), np.log(60)))
+        side = np.exp(rng.uniform(np.log(16), np.log(52)))
         aspect = np.exp(rng.uniform(-0.25, 0.25))
         mask = shape_mask(
             label, width=side * aspect, height=side / aspect, degrees=rng.uniform(-30, 30)
@@ -95,7 +95,7 @@ def _add_shape(
         if _hides_too_much(owner, window, mask, drawn):
             continue
         fill = _fill(label, rows, columns, image[window], photos, rng)
-        opacity = mask[..., None] * (rng.uniform(0.75, 1.0) / 255)
+        opacity = mask[..., None] * (rng.uniform(*_OPACITY) / 255)
         image[window] = np.rint(image[window] * (1 - opacity) + fill * opacity)
         owner[window][mask > 127] = len(drawn)
         drawn.append((label, int((mask > 127).sum())))
@@ -145,5 +145,5 @@ def _colour(label: int, rng: np.random.Generator) -> np.ndarray:
     """Draw a colour, BGR 0-255: mostly near the hue of the class, as bananas are mostly yellow."""
     typical = 180 * label / len(CLASSES) + rng.normal(0, 7)
     hue = typical % 180 if rng.random() < _TYPICAL else rng.uniform(0, 180)
-    hsv = np.array([[[hue, rng.uniform(90, 255), rng.uniform(70, 255)]]], np.uint8)
+    hsv = np.array([[[hue, rng.uniform(150, 255), rng.uniform(120, 255)]]], np.uint8)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0, 0].astype(float)

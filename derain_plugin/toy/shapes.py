@@ -1,4 +1,4 @@
-"""The toy classes: shapes that differ by outline alone, so colour and texture tell nothing."""
+"""The toy classes: outlines, each with a hue that most of its members have."""
 
 from collections.abc import Callable
 
@@ -8,9 +8,9 @@ import numpy as np
 _SUBPIXEL_BITS = 4
 
 
-def _arc(start: float, stop: float, *, radius: float = 1.0, x: float = 0.0) -> np.ndarray:
-    angles = np.linspace(start, stop, 40)
-    return np.stack([x + radius * np.cos(angles), radius * np.sin(angles)], 1)
+def _circle(*, radius: float = 1.0, turns: int = 1) -> np.ndarray:
+    angles = np.linspace(0, 2 * np.pi * turns, 40)
+    return radius * np.stack([np.cos(angles), np.sin(angles)], 1)
 
 
 def _star() -> np.ndarray:
@@ -25,19 +25,13 @@ def _heart() -> np.ndarray:
     return np.stack([16 * np.sin(t) ** 3, -y], 1) / 16
 
 
-def _crescent() -> np.ndarray:
-    # The unit circle less an equal one that is 0.7 further right.
-    horn = np.arccos(0.35)
-    return np.concatenate([_arc(horn, 2 * np.pi - horn), _arc(np.pi + horn, np.pi - horn, x=0.7)])
-
-
 def _polygon(*corners: tuple[float, float]) -> Callable[[], np.ndarray]:
     return lambda: np.array(corners)
 
 
 _OUTLINES: dict[str, Callable[[], np.ndarray]] = {
-    "disc": lambda: _arc(0, 2 * np.pi),
-    "ring": lambda: np.concatenate([_arc(0, 2 * np.pi), _arc(2 * np.pi, 0, radius=0.55)]),
+    "disc": _circle,
+    "ring": lambda: np.concatenate([_circle(), _circle(radius=0.55, turns=-1)]),
     "square": _polygon((-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)),
     "triangle": _polygon((0, -1), (0.95, 0.8), (-0.95, 0.8)),
     "star": _star,
@@ -49,8 +43,6 @@ _OUTLINES: dict[str, Callable[[], np.ndarray]] = {
         (0, -1), (0.9, 0), (0.35, 0), (0.35, 1), (-0.35, 1), (-0.35, 0), (-0.9, 0)
     ),
     "heart": _heart,
-    "crescent": _crescent,
-    "hourglass": _polygon((-0.8, -1), (0.8, -1), (0.15, 0), (0.8, 1), (-0.8, 1), (-0.15, 0)),
 }  # fmt: skip
 
 CLASSES = tuple(_OUTLINES)

@@ -3,15 +3,13 @@
 _base_ = "../../_base_/datasets/coco_rain_mix.py"
 
 data_root = "data/toy_coco/"
-classes = (
-    "disc", "ring", "square", "triangle", "star",
-    "cross", "arrow", "heart", "crescent", "hourglass",
-)  # fmt: skip
+classes = ("disc", "ring", "square", "triangle", "star", "cross", "arrow", "heart")
 image_size = 160  # 640
 synthetic_rain = (1, 5)
 
-slow_augments = ("Expand", "RandomApply", "PhotoMetricDistortion")
-train_pipeline = [step for step in _base_.train_pipeline if step["type"] not in slow_augments]
+# Crops cost more than the toy detector itself, and its classes have hues.
+left_out = ("Expand", "RandomApply", "PhotoMetricDistortion")
+train_pipeline = [step for step in _base_.train_pipeline if step["type"] not in left_out]
 train_dataloader = dict(
     batch_size=8,  # 16
     num_workers=2,  # 4
@@ -40,4 +38,4 @@ test_evaluator = dict(
     dataset_prefixes=["clean", *(f"severity_{k}" for k in (1, 2, 3, 4, 5))],
 )
 
-del slow_augments, clean_test, load, rest, rainy_tests, metric
+del left_out, clean_test, load, rest, rainy_tests, metric

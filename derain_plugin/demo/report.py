@@ -1,0 +1,120 @@
+"""Put what the demo measured into one table, as markdown and json, with pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mmdet.apis import init_detector
+from mmdet.models import BaseDetector
+from mmdet.registry import DATASETS
+from mmengine.dataset import BaseDataset, pseudo_collate
+
+from derain_plugin.demo.cost import count_parameters, median_times
+from derain_plugin.demo.curves import draw_curves
+from derain_plugin.demo.machine import describe_machine
+from derain_plugin.demo.picture_grid import draw_grid
+from derain_plugin.demo.plan import Model, Plan
+
+SEVERITIES = (1, 2, 3, 4, 5)
+SHOWN_SEVERITY = 3
+SHOWN_PICTURES = 4
+HEADINGS = (
+    "model", "AP clean", "AP50 clean", *(f"AP rain {k}" for k in SEVERITIES), "AP rain", "gap",
+    "parameters", "ms / image", "relative cost",
+)  # fmt: skip
+
+
+def write_report(plan: Plan, *, seconds: Mapping[str, float]) -> str:
+    """Measure costs, and write ``report.md``, ``report.json``, ``grid.jpg`` and ``curves.png``.
+
+    Args:
+        plan: A demo whose steps have run.
+        seconds: How long each step took.
+
+    Returns:
+        The text of ``report.md``.
+    """
+    models = plan.models
+    detectors = [_load(model, plan) for model in models]
+    # The configs' first test data set is clean, and the k-th after it of severity k.
+    datasets = plan.load(models[0].config).test_dataloader.dataset.datasets
+    pictures = DATASETS.build(datasets[SHOWN_SEVERITY])
+    costs = _measure_costs(detectors, pictures)
+    rows = [
+        dict(model=model.title, **_scores(model, plan), **cost)
+        for model, cost in zip(models, costs, strict=True)
+    ]
+    report = dict(rows=rows, seconds=dict(seconds), **describe_machine())
+    text = f"{_table(rows)}\n\n{_caption(report)}\n"
+    _write(plan.folder / "report.json", json.dumps(report, indent=1))
+    _write(plan.folder / "report.md", text)
+    _draw(plan, models, detectors, pictures)
+    return text
+
+
+def _load(model: Model, plan: Plan) -> BaseDetector:
+    return init_detector(plan.load(model.config), str(plan.checkpoint_of(model)), device="cpu")
+
+
+def _measure_costs(detectors: Sequence[BaseDetector], pictures: BaseDataset) -> list[dict]:
+    batch = pseudo_collate([pictures[0]])
+    times = median_times([partial(detector.test_step, batch) for detector in detectors])
+    return [
+        dict(
+            parameters=count_parameters(detector),
+            ms_per_image=round(time, 2),
+            relative_cost=round(time / times[0], 3),
+        )
+        for detector, time in zip(detectors, times, strict=True)
+    ]
+
+
+def _scores(model: Model, plan: Plan) -> dict[str, Any]:
+    """Read what the newest run of ``tools/test.py`` measured."""
+    found = json.loads(max(plan.test_dir_of(model).glob("*/*.json")).read_text())
+    return dict(
+        clean=found["clean/coco/bbox_mAP"],
+        clean_50=found["clean/coco/bbox_mAP_50"],
+        rainy=[found[f"severity_{k}/coco/bbox_mAP"] for k in SEVERITIES],
+        gap=found["gap/bbox_mAP"],
+    )
+
+
+def _table(rows: Sequence[dict]) -> str:
+    rule = ["---", *["---:"] * (len(HEADINGS) - 1)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (HEADINGS, rule, *map(_cells, rows)))
+
+
+def _cells(row: dict) -> list[str]:
+    mean = sum(row["rainy"]) / len(row["rainy"])
+    scores = [row["clean"], row["clean_50"], *row["rainy"], mean, row["gap"]]
+    cost = f"{row['parameters']:,}", f"{row['ms_per_image']:.1f}", f"{row['relative_cost']:.2f}"
+    return [row["model"], *(f"{score:.3f}" for score in scores), *cost]
+
+
+def _caption(report: dict) -> str:
+    minutes = sum(report["seconds"].values()) / 60
+    return (
+        f"`make demo`, {report['date']}, commit {report['commit']}, {report['hardware']}, "
+        f"{report['versions']}, {minutes:.1f} minutes. One seed, 0, on small self-made data."
+    )
+
+
+def _draw(
+    plan: Plan, models: Sequence[Model], detectors: Sequence[BaseDetector], pictures: BaseDataset
+) -> None:
+    shown = [i * len(pictures) // SHOWN_PICTURES for i in range(SHOWN_PICTURES)]
+    titles = [model.title for model in models]
+    draw_grid(dict(zip(titles, detectors, strict=True)), pictures, shown, plan.folder / "grid.jpg")
+    work_dirs = {model.config: plan.folder / model.config for model in models}
+    draw_curves(work_dirs, plan.folder / "curves.png")
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    partial.replace(path)

@@ -1,0 +1,132 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from derain_plugin.demo.plan import Step
+from derain_plugin.demo.run_steps import StepError, run_steps
+
+ROOT = Path(__file__).parents[2]
+
+
+def step(name, code, **kwargs):
+    return Step(name, (sys.executable, "-c", code), seconds=1, **kwargs)
+
+
+def appends(path, text):
+    return step(text, f"open({str(path)!r}, 'a').write({text!r})")
+
+
+def test_steps_run_once_and_in_order(tmp_path):
+    seen = tmp_path / "seen"
+    steps = [appends(seen, text) for text in "abc"]
+    first = run_steps(steps, tmp_path / "demo", settings="s")
+    assert list(first) == ["a", "b", "c"]
+    assert run_steps(steps, tmp_path / "demo", settings="s") == first
+    assert seen.read_text() == "abc"
+
+
+def test_a_failed_step_is_told_and_tried_again(tmp_path):
+    seen = tmp_path / "seen"
+    fail = step(
+        "fragile", f"import os; print('why'); assert os.path.exists({str(tmp_path / 'ok')!r})"
+    )
+    steps = [appends(seen, "a"), fail, appends(seen, "b")]
+    with pytest.raises(
+        StepError, match=r"'fragile' failed with exit code 1:\nwhy\n[^$]*fragile.log"
+    ):
+        run_steps(steps, tmp_path / "demo", settings="s")
+    assert seen.read_text() == "a"
+    (tmp_path / "ok").touch()
+    run_steps(steps, tmp_path / "demo", settings="s")
+    assert seen.read_text() == "ab"
+
+
+def test_a_training_that_has_begun_is_resumed(tmp_path):
+    work_dir, seen = tmp_path / "work", tmp_path / "seen"
+    code = (
+        "import sys, pathlib\n"
+        f"pathlib.Path({str(seen)!r}).write_text(' '.join(sys.argv[1:]))\n"
+        f"work = pathlib.Path({str(work_dir)!r})\n"
+        "begun = work.exists()\n"
+        "work.mkdir(exist_ok=True)\n"
+        "(work / 'last_checkpoint').touch()\n"
+        "sys.exit(not begun)"
+    )
+    training = step("train", code, work_dir=work_dir, epochs=1)
+    with pytest.raises(StepError):
+        run_steps([training], tmp_path / "demo", settings="s")
+    assert seen.read_text() == ""
+    run_steps([training], tmp_path / "demo", settings="s")
+    assert seen.read_text() == "--resume"
+
+
+def test_other_settings_are_refused(tmp_path):
+    steps = [appends(tmp_path / "seen", "a")]
+    run_steps(steps, tmp_path / "demo", settings="s")
+    with pytest.raises(ValueError, match="other settings: delete it"):
+        run_steps(steps, tmp_path / "demo", settings="t")
+    assert (tmp_path / "seen").read_text() == "a"
+
+
+DEMO = """
+import signal, sys
+from pathlib import Path
+from derain_plugin.demo.plan import Step
+from derain_plugin.demo.run_steps import run_steps
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+code = "import os, time; open({child!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+run_steps([Step("long", (sys.executable, "-c", code), 1)], Path({folder!r}), settings="s")
+"""
+
+
+@pytest.fixture
+def running(tmp_path):
+    """A demo in the middle of a long step, and the process id of the step."""
+    child = tmp_path / "child"
+    code = DEMO.format(child=str(child), folder=str(tmp_path / "demo"))
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    while not (child.exists() and child.read_text()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    yield process, int(child.read_text())
+    process.kill()
+    process.wait()
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+
+
+@pytest.mark.slow
+def test_a_stopped_demo_ends_its_step_and_remembers_the_time(running, tmp_path):
+    process, child = running
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 143
+    assert not is_alive(child)
+    record = json.loads((tmp_path / "demo/steps/long.json").read_text())
+    assert not record["done"]
+    assert record["seconds"] > 0
+
+
+@pytest.mark.slow
+def test_an_orphaned_step_keeps_the_folder(running, tmp_path):
+    process, child = running
+    process.kill()
+    process.wait()
+    steps = [appends(tmp_path / "seen", "a")]
+    with pytest.raises(ValueError, match="another demo, or a command that one left behind"):
+        run_steps(steps, tmp_path / "demo", settings="s")
+    os.kill(child, signal.SIGKILL)
+    while is_alive(child):
+        time.sleep(0.05)
+    run_steps(steps, tmp_path / "demo", settings="s")

@@ -1,0 +1,115 @@
+"""Beside a trained and frozen toy detector, phase 1 of either neck wins back what rain took."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import DATASETS, MODELS
+from mmengine.dataset import pseudo_collate
+from mmengine.runner import load_checkpoint
+
+from derain_plugin import load_config
+from derain_plugin.cli import train as train_cli
+from derain_plugin.toy import make_toy_coco
+from derain_plugin.toy.coco_folder import TOY_VERSION
+
+TOY = Path(__file__).parents[1] / "configs/toy"
+PICTURES = dict(train=1000, val=120, test=1)
+QUICK = {
+    "train_cfg.max_epochs": 5,
+    "train_cfg.val_interval": 5,
+    "param_scheduler.1.begin": 2,
+    "param_scheduler.1.end": 5,
+    "param_scheduler.1.T_max": 3,
+}
+NECKS = dict(ms="toy_featderain_ms", lite="toy_featderain_lite")
+PHASE_1 = {"train_cfg.max_epochs": 2, "train_cfg.val_interval": 2, "percent": 40}
+
+
+def train(config, work_dir, options):
+    settings = [f"{key}={value}" for key, value in options.items()]
+    train_cli.main(
+        [str(TOY / f"{config}.py"), "--work-dir", str(work_dir), "--cfg-options", *settings]
+    )
+
+
+def final_scores(work_dir):
+    (log,) = work_dir.glob("*/vis_data/scalars.json")
+    record = json.loads(log.read_text().splitlines()[-1])
+    return {side: record[f"{side}/coco/bbox_mAP"] for side in ("clean", "rainy")}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _two_threads():
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    root = tmp_path_factory.mktemp("toy") / "coco"
+    make_toy_coco(root, num_images=PICTURES)
+    return root
+
+
+@pytest.fixture(scope="module")
+def detector(toy, request, tmp_path_factory):
+    """Weights of the vanilla toy detector, and its scores; trained once per state of its config."""
+    cfg = load_config(TOY / "toy_rtdetr_coco.py", QUICK).to_dict()
+    state = json.dumps([cfg, PICTURES, TOY_VERSION, torch.__version__], sort_keys=True, default=str)
+    kept = (
+        request.config.cache.mkdir("toy_detector") / hashlib.sha256(state.encode()).hexdigest()[:16]
+    )
+    if not kept.is_dir():
+        work_dir = tmp_path_factory.mktemp("vanilla")
+        train("toy_rtdetr_coco", work_dir, {**QUICK, "data_root": toy})
+        part = kept.with_suffix(".part")
+        part.mkdir(exist_ok=True)
+        shutil.copy(work_dir / "epoch_5.pth", part / "detector.pth")
+        (part / "scores.json").write_text(json.dumps(final_scores(work_dir)))
+        os.replace(part, kept)
+    return kept / "detector.pth", json.loads((kept / "scores.json").read_text())
+
+
+@torch.inference_mode()
+def rainy_loss(config, weights, toy):
+    """Mean loss on the rainy side of the first training pictures, without denoising noise."""
+    cfg = load_config(TOY / f"{config}.py", dict(data_root=str(toy)))
+    model = MODELS.build(cfg.model).eval()
+    load_checkpoint(model, str(weights), map_location="cpu")
+    pictures = DATASETS.build(cfg.train_dataloader.dataset.rainy)
+    losses = []
+    for first in range(0, 96, 16):
+        batch = model.data_preprocessor(
+            pseudo_collate([pictures[i] for i in range(first, first + 16)])
+        )
+        losses.append(model.parse_losses(model.loss(**batch))[0].item())
+    return sum(losses) / len(losses)
+
+
+@pytest.mark.slow
+def test_rain_hurts_the_detector(detector):
+    _, scores = detector
+    assert scores["clean"] > 0.25
+    assert scores["clean"] - scores["rainy"] > 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("neck", NECKS)
+def test_phase_1_helps_in_rain_and_costs_nothing_without(neck, seed, detector, toy, tmp_path):
+    weights, before = detector
+    options = {**PHASE_1, "data_root": toy, "load_from": weights, "randomness.seed": seed}
+    train(NECKS[neck], tmp_path, options)
+    after = final_scores(tmp_path)
+    untouched = rainy_loss(NECKS[neck], weights, toy)
+    derained = rainy_loss(NECKS[neck], tmp_path / "epoch_2.pth", toy)
+    print(neck, seed, before, after, untouched, derained)
+    assert derained < 0.97 * untouched
+    assert after["rainy"] > before["rainy"] + 0.01
+    assert abs(after["clean"] - before["clean"]) <= 0.01
