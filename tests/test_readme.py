@@ -27,7 +27,9 @@ def test_links_lead_somewhere(path):
     assert (ROOT / path).exists()
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"\b(?:tools|configs)/[\w/]+\.\w+", README))))
+@pytest.mark.parametrize(
+    "path", sorted(set(re.findall(r"\b(?:tools|configs)/[\w/]+\.\w+", README)))
+)
 def test_named_files_exist(path):
     assert (ROOT / path).is_file()
 

@@ -8,7 +8,7 @@ _base_ = [
 train_dataloader = dict(
     dataset=dict(rainy={{_base_.train_dataloader.dataset.clean}}, rain_ratio=0.0)  # 0.7
 )
-train_cfg = dict(max_epochs=10)  # 72
+train_cfg = dict(max_epochs=10, val_interval=2)  # 72, 1
 optim_wrapper = dict(
     optimizer=dict(lr=2e-3),  # 1e-4
     paramwise_cfg=dict(  # no pretrained backbone to preserve

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"the demo needs a checkout of the repository: there is no {plan.configs}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the running step ends too
     try:
-        seconds = run_steps(plan.steps, plan.folder, settings=_settings(plan))
+        seconds = run_steps(plan.stages, plan.folder, settings=_settings(plan))
     except (StepError, ValueError) as error:
         sys.exit(f"\n{error}")
     except KeyboardInterrupt:

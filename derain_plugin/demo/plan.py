@@ -75,22 +75,26 @@ class Plan:
         return [
             Model("vanilla, clean images only", VANILLA, self._epochs(VANILLA)),
             Model("control: fine-tuned on the mix", CONTROL, self._epochs(CONTROL)),
-            Model("multi-scale, phase 1: detector frozen", DERAINED, untouched),
+            Model("multi-scale, phase 1 alone", DERAINED, untouched),
             Model("multi-scale, both phases", DERAINED, joint),
         ]
 
     @property
-    def steps(self) -> list[Step]:
-        """The commands that make everything the report needs."""
+    def stages(self) -> list[list[Step]]:
+        """The commands that make everything the report needs; those of a stage can run at once."""
         make = (sys.executable, str(ROOT / "tools/make_toy_coco.py"), str(self.data))
         models = self.models
         start = [f"load_from={self.checkpoint_of(models[0])}"]
+        tests = [self._testing(model) for model in models]
         return [
-            Step("make the data", make, 15),
-            self._training("train vanilla on clean images", VANILLA, [], 400),
-            self._training("train the neck in two phases", DERAINED, start, 170),
-            self._training("train the control", CONTROL, start, 130),
-            *map(self._testing, models),
+            [Step("make the data", make, 15)],
+            [self._training("train vanilla on clean images", VANILLA, [], 410)],
+            [
+                self._training("train the neck in two phases", DERAINED, start, 165),
+                self._training("train the control", CONTROL, start, 130),
+            ],
+            tests[:2],
+            tests[2:],
         ]
 
     def checkpoint_of(self, model: Model) -> Path:
@@ -109,7 +113,7 @@ class Plan:
     def _testing(self, model: Model) -> Step:
         checkpoint = str(self.checkpoint_of(model))
         command = self._tool("test", model.config, self.test_dir_of(model), [], checkpoint)
-        return Step(f"test: {model.title}", command, 25)
+        return Step(f"test {model.title}", command, 60)
 
     def _tool(
         self, tool: str, config: str, work_dir: Path, options: Sequence[str], *arguments: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -15,20 +16,18 @@ class Progress:
     """Estimate the time left from the plan and from how fast this machine has been.
 
     Args:
-        steps: The plan.
-        finished: Which of them an earlier run has finished.
+        stages: What is left to do of each stage; the steps of one run at once.
     """
 
-    def __init__(self, steps: Sequence[Step], *, finished: Sequence[bool]) -> None:
-        self.finished = list(finished)
-        self._steps = steps
-        self._planned = self._taken = 0.0  # seconds of the steps finished in this run
-        self._number = 0
+    def __init__(self, stages: Sequence[Sequence[Step]]) -> None:
+        self._stages = stages
+        self._planned = self._taken = 0.0  # seconds of the stages finished in this run
+        self._number, self._running = 0, False
         self._start = self._shown = time.monotonic()
 
     def start(self, number: int) -> None:
-        """Begin a step and say so."""
-        self._number, self._start = number, time.monotonic()
+        """Begin a stage and say so."""
+        self._number, self._running, self._start = number, True, time.monotonic()
         self._show()
 
     def tick(self) -> None:
@@ -37,30 +36,30 @@ class Progress:
             self._show()
 
     def finish(self) -> None:
-        """End the step."""
+        """End the stage."""
         self._taken += time.monotonic() - self._start
-        self._planned += self._steps[self._number].seconds
-        self.finished[self._number] = True
+        self._planned += _planned(self._stages[self._number])
+        self._running = False
         self._show()
         if sys.stderr.isatty():
             print(file=sys.stderr)
 
     def seconds_left(self) -> float:
         """How long the rest will take at the pace so far."""
-        elapsed = time.monotonic() - self._start
-        pairs = zip(self._steps, self.finished, strict=True)
-        planned = sum(step.seconds for step, finished in pairs if not finished)
+        first = self._number + (not self._running)
+        planned = sum(map(_planned, self._stages[first:]))
         pace = self._taken / self._planned if self._planned else 1.0
-        running = 0.0 if self.finished[self._number] else elapsed
-        return max(planned * pace - running, 0.0)
+        elapsed = time.monotonic() - self._start if self._running else 0.0
+        return max(planned * pace - elapsed, 0.0)
 
     def _show(self) -> None:
         self._shown = time.monotonic()
-        step = self._steps[self._number]
-        state = "done" if self.finished[self._number] else _epochs(step)
+        steps = self._stages[self._number]
+        names = " + ".join(step.name + _epochs(step) for step in steps)
         line = (
-            f"[{self._number + 1}/{len(self._steps)}] {step.name}{state and ': ' + state}, "
-            f"{_clock(self._shown - self._start)}; about {_clock(self.seconds_left())} left in all"
+            f"[{self._number + 1}/{len(self._stages)}] {names}: "
+            f"{'' if self._running else 'done in '}{_clock(self._shown - self._start)}, "
+            f"about {_clock(self.seconds_left())} left in all"
         )
         rewrite = sys.stderr.isatty()
         print(
@@ -71,12 +70,17 @@ class Progress:
         )
 
 
+def _planned(stage: Sequence[Step]) -> float:
+    return max((step.seconds for step in stage), default=0.0)
+
+
 def _epochs(step: Step) -> str:
     """How far a training is, by the checkpoints that it has written."""
     if step.work_dir is None:
         return ""
-    done = len(list(step.work_dir.glob("epoch_*.pth")))
-    return f"{done} of {step.epochs} epochs"
+    marker = step.work_dir / "last_checkpoint"
+    last = re.search(r"epoch_(\d+)", marker.read_text()) if marker.is_file() else None
+    return f" ({last[1] if last else 0} of {step.epochs} epochs)"
 
 
 def _clock(seconds: float) -> str:

@@ -49,7 +49,9 @@ def write_report(plan: Plan, *, seconds: Mapping[str, float]) -> str:
         for model, cost in zip(models, costs, strict=True)
     ]
     report = dict(rows=rows, seconds=dict(seconds), **describe_machine())
-    text = f"{_table(rows)}\n\n{_caption(report)}\n"
+    # The steps of a stage ran at once.
+    total = sum(max(seconds[step.name] for step in stage) for stage in plan.stages)
+    text = f"{_table(rows)}\n\n{_caption(report, minutes=total / 60)}\n"
     _write(plan.folder / "report.json", json.dumps(report, indent=1))
     _write(plan.folder / "report.md", text)
     _draw(plan, models, detectors, pictures)
@@ -96,8 +98,7 @@ def _cells(row: dict) -> list[str]:
     return [row["model"], *(f"{score:.3f}" for score in scores), *cost]
 
 
-def _caption(report: dict) -> str:
-    minutes = sum(report["seconds"].values()) / 60
+def _caption(report: dict, *, minutes: float) -> str:
     return (
         f"`make demo`, {report['date']}, commit {report['commit']}, {report['hardware']}, "
         f"{report['versions']}, {minutes:.1f} minutes. One seed, 0, on small self-made data."

@@ -22,14 +22,14 @@ class StepError(RuntimeError):
     """A command of the demo ended with an error."""
 
 
-def run_steps(steps: Sequence[Step], folder: Path, *, settings: str) -> dict[str, float]:
+def run_steps(stages: Sequence[Sequence[Step]], folder: Path, *, settings: str) -> dict[str, float]:
     """Run every step that is not finished yet.
 
     A finished step leaves a record in ``steps/``, beside what its command printed. A training
     that was stopped is resumed from its last checkpoint.
 
     Args:
-        steps: What to run, in this order.
+        stages: What to run, in this order; the steps of a stage run at once.
         folder: Where the demo writes.
         settings: Identifies what the steps do; steps of other settings are not continued.
 
@@ -43,43 +43,66 @@ def run_steps(steps: Sequence[Step], folder: Path, *, settings: str) -> dict[str
     records = folder / "steps"
     records.mkdir(parents=True, exist_ok=True)
     with _only_one(folder):
-        finished = [_is_done(records, step, settings) for step in steps]
-        progress = Progress(steps, finished=finished)
-        for number, step in enumerate(steps):
-            if not finished[number]:
+        left = [[s for s in stage if not _is_done(records, s, settings)] for stage in stages]
+        progress = Progress(left)
+        for number, stage in enumerate(left):
+            if stage:
                 progress.start(number)
-                _run(step, records, settings, progress)
+                _run_stage(stage, records, settings, progress)
                 progress.finish()
-    return {step.name: _load(records, step)["seconds"] for step in steps}
+    return {step.name: _load(records, step)["seconds"] for stage in stages for step in stage}
 
 
-def _run(step: Step, records: Path, settings: str, progress: Progress) -> None:
-    before = _load(records, step).get("seconds", 0.0)
-    log = _file(records, step, ".log")
+def _run_stage(stage: Sequence[Step], records: Path, settings: str, progress: Progress) -> None:
     start = time.monotonic()
-    with log.open("a") as output:
-        process = subprocess.Popen(
+    threads = str(max(1, (os.cpu_count() or 1) // len(stage)))
+    processes: dict[Step, subprocess.Popen] = {}
+    try:
+        for step in stage:
+            processes[step] = _start(step, records, threads)
+        while processes:
+            progress.tick()
+            time.sleep(POLL_SECONDS)
+            for step in [step for step, process in processes.items() if process.poll() is not None]:
+                _end(step, processes.pop(step), records, settings, time.monotonic() - start)
+    finally:
+        for step, process in processes.items():
+            process.terminate()
+            process.wait()
+            _record(step, records, settings, time.monotonic() - start, done=False)
+
+
+def _start(step: Step, records: Path, threads: str) -> subprocess.Popen:
+    with _file(records, step, ".log").open("a") as log:
+        return subprocess.Popen(
             [*step.command, *_resume_option(step)],
-            stdout=output,
+            stdout=log,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
+            env={"OMP_NUM_THREADS": threads, **os.environ},
             close_fds=False,  # it shares the hold on the folder
         )
-        try:
-            while process.poll() is None:
-                progress.tick()
-                time.sleep(POLL_SECONDS)
-        finally:
-            process.terminate()
-            done = process.wait() == 0
-            seconds = before + time.monotonic() - start
-            _store(records, step, seconds=round(seconds, 1), settings=settings, done=done)
-    if not done:
+
+
+def _end(
+    step: Step, process: subprocess.Popen, records: Path, settings: str, seconds: float
+) -> None:
+    _record(step, records, settings, seconds, done=process.returncode == 0)
+    if process.returncode != 0:
+        log = _file(records, step, ".log")
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-SHOWN_LINES:])
         raise StepError(
             f"{step.name!r} failed with exit code {process.returncode}:\n{tail}\n"
             f"All it printed is in {log}. Run the demo again to continue."
         )
+
+
+def _record(step: Step, records: Path, settings: str, seconds: float, *, done: bool) -> None:
+    seconds = round(_load(records, step).get("seconds", 0.0) + seconds, 1)
+    path = _file(records, step, ".json")
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(dict(seconds=seconds, settings=settings, done=done)))
+    os.replace(partial, path)
 
 
 def _resume_option(step: Step) -> list[str]:
@@ -100,13 +123,6 @@ def _is_done(records: Path, step: Step, settings: str) -> bool:
 def _load(records: Path, step: Step) -> dict:
     path = _file(records, step, ".json")
     return json.loads(path.read_text()) if path.is_file() else {}
-
-
-def _store(records: Path, step: Step, **record: object) -> None:
-    path = _file(records, step, ".json")
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(record))
-    os.replace(partial, path)
 
 
 def _file(records: Path, step: Step, suffix: str) -> Path:

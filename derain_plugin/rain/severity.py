@@ -49,16 +49,16 @@ SEVERITIES: Mapping[int, Severity] = MappingProxyType(
             transmission=0.92, contrast=0.94, brightness=0.95, noise=1.0,
         ),
         2: Severity(  # light to moderate
-            density=320, length=0.086, opacity=0.60, num_layers=3,
-            transmission=0.81, contrast=0.89, brightness=0.91, noise=2.0,
+            density=340, length=0.088, opacity=0.61, num_layers=3,
+            transmission=0.79, contrast=0.88, brightness=0.90, noise=2.0,
         ),
         3: Severity(  # moderate
-            density=480, length=0.100, opacity=0.66, num_layers=3,
-            transmission=0.69, contrast=0.84, brightness=0.86, noise=3.0,
+            density=530, length=0.105, opacity=0.69, num_layers=3,
+            transmission=0.64, contrast=0.82, brightness=0.84, noise=3.4,
         ),
         4: Severity(  # heavy
-            density=640, length=0.115, opacity=0.70, num_layers=4,
-            transmission=0.57, contrast=0.80, brightness=0.82, noise=4.0,
+            density=670, length=0.117, opacity=0.71, num_layers=4,
+            transmission=0.55, contrast=0.79, brightness=0.81, noise=4.2,
         ),
         5: Severity(  # violent
             density=820, length=0.130, opacity=0.74, num_layers=4,

@@ -12,11 +12,15 @@ def clock(monkeypatch):
     return now
 
 
-STEPS = [Step("make", ("make",), 10), Step("train", ("train",), 100), Step("test", ("test",), 50)]
+STAGES = [
+    [Step("make", ("make",), 10)],
+    [Step("train", ("train",), 100), Step("control", ("train",), 80)],
+    [Step("test", ("test",), 50)],
+]
 
 
 def test_time_left_follows_the_pace_of_this_machine(clock, capsys):
-    progress = Progress(STEPS, finished=[False] * 3)
+    progress = Progress(STAGES)
     progress.start(0)
     assert progress.seconds_left() == 160
     clock[0] += 20  # twice as slow as planned
@@ -26,13 +30,15 @@ def test_time_left_follows_the_pace_of_this_machine(clock, capsys):
     clock[0] += 60
     assert progress.seconds_left() == 240
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "[1/3] make, 0:00; about 2:40 left in all"
-    assert lines[1] == "[1/3] make: done, 0:20; about 5:00 left in all"
-    assert lines[2].startswith("[2/3] train, 0:00")
+    assert lines == [
+        "[1/3] make: 0:00, about 2:40 left in all",
+        "[1/3] make: done in 0:20, about 5:00 left in all",
+        "[2/3] train + control: 0:00, about 5:00 left in all",
+    ]
 
 
 def test_finished_steps_take_no_time(clock):
-    progress = Progress(STEPS, finished=[True, True, False])
+    progress = Progress([[], [], STAGES[2]])
     progress.start(2)
     assert progress.seconds_left() == 50
     clock[0] += 80
@@ -40,7 +46,7 @@ def test_finished_steps_take_no_time(clock):
 
 
 def test_a_log_file_gets_a_line_now_and_then(clock, capsys):
-    progress = Progress(STEPS, finished=[False] * 3)
+    progress = Progress(STAGES)
     progress.start(0)
     for _ in range(100):
         clock[0] += 0.5
@@ -49,8 +55,10 @@ def test_a_log_file_gets_a_line_now_and_then(clock, capsys):
 
 
 def test_a_training_tells_its_epochs(clock, capsys, tmp_path):
-    progress = Progress([Step("train", (), 10, work_dir=tmp_path, epochs=4)], finished=[False])
-    for epoch in (1, 2):
-        (tmp_path / f"epoch_{epoch}.pth").touch()
+    progress = Progress([[Step("train", (), 10, work_dir=tmp_path, epochs=4)]])
     progress.start(0)
-    assert "train: 2 of 4 epochs" in capsys.readouterr().err
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "epoch_2.pth"))
+    progress.finish()
+    first, last = capsys.readouterr().err.splitlines()
+    assert "train (0 of 4 epochs)" in first
+    assert "train (2 of 4 epochs)" in last

@@ -24,7 +24,7 @@ def appends(path, text):
 
 def test_steps_run_once_and_in_order(tmp_path):
     seen = tmp_path / "seen"
-    steps = [appends(seen, text) for text in "abc"]
+    steps = [[appends(seen, text)] for text in "abc"]
     first = run_steps(steps, tmp_path / "demo", settings="s")
     assert list(first) == ["a", "b", "c"]
     assert run_steps(steps, tmp_path / "demo", settings="s") == first
@@ -36,7 +36,7 @@ def test_a_failed_step_is_told_and_tried_again(tmp_path):
     fail = step(
         "fragile", f"import os; print('why'); assert os.path.exists({str(tmp_path / 'ok')!r})"
     )
-    steps = [appends(seen, "a"), fail, appends(seen, "b")]
+    steps = [[appends(seen, "a")], [fail], [appends(seen, "b")]]
     with pytest.raises(
         StepError, match=r"'fragile' failed with exit code 1:\nwhy\n[^$]*fragile.log"
     ):
@@ -45,6 +45,31 @@ def test_a_failed_step_is_told_and_tried_again(tmp_path):
     (tmp_path / "ok").touch()
     run_steps(steps, tmp_path / "demo", settings="s")
     assert seen.read_text() == "ab"
+
+
+def test_steps_of_a_stage_run_at_once_and_share_the_threads(tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    code = (
+        "import os, pathlib, time\n"
+        "mine, other = (pathlib.Path({folder!r}, name) for name in {names!r})\n"
+        "mine.write_text(os.environ['OMP_NUM_THREADS'])\n"
+        "while not other.exists(): time.sleep(0.02)"
+    )
+    pairs = ("a", "b"), ("b", "a")
+    stage = [step(names[0], code.format(folder=str(tmp_path), names=names)) for names in pairs]
+    run_steps([stage], tmp_path / "demo", settings="s")
+    assert [(tmp_path / name).read_text() for name in "ab"] == ["3", "3"]
+
+
+def test_when_one_step_fails_the_other_is_ended_and_done_again(tmp_path):
+    mark = tmp_path / "mark"
+    fail = step("fail", f"import os; assert os.path.exists({str(mark)!r})")
+    slow = step("slow", f"import os, time; time.sleep(0 if os.path.exists({str(mark)!r}) else 60)")
+    with pytest.raises(StepError, match="'fail' failed"):
+        run_steps([[slow, fail]], tmp_path / "demo", settings="s")
+    mark.touch()
+    assert run_steps([[slow, fail]], tmp_path / "demo", settings="s")["slow"] < 60
 
 
 def test_a_training_that_has_begun_is_resumed(tmp_path):
@@ -60,14 +85,14 @@ def test_a_training_that_has_begun_is_resumed(tmp_path):
     )
     training = step("train", code, work_dir=work_dir, epochs=1)
     with pytest.raises(StepError):
-        run_steps([training], tmp_path / "demo", settings="s")
+        run_steps([[training]], tmp_path / "demo", settings="s")
     assert seen.read_text() == ""
-    run_steps([training], tmp_path / "demo", settings="s")
+    run_steps([[training]], tmp_path / "demo", settings="s")
     assert seen.read_text() == "--resume"
 
 
 def test_other_settings_are_refused(tmp_path):
-    steps = [appends(tmp_path / "seen", "a")]
+    steps = [[appends(tmp_path / "seen", "a")]]
     run_steps(steps, tmp_path / "demo", settings="s")
     with pytest.raises(ValueError, match="other settings: delete it"):
         run_steps(steps, tmp_path / "demo", settings="t")
@@ -81,7 +106,7 @@ from derain_plugin.demo.plan import Step
 from derain_plugin.demo.run_steps import run_steps
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 code = "import os, time; open({child!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-run_steps([Step("long", (sys.executable, "-c", code), 1)], Path({folder!r}), settings="s")
+run_steps([[Step("long", (sys.executable, "-c", code), 1)]], Path({folder!r}), settings="s")
 """
 
 
@@ -123,7 +148,7 @@ def test_an_orphaned_step_keeps_the_folder(running, tmp_path):
     process, child = running
     process.kill()
     process.wait()
-    steps = [appends(tmp_path / "seen", "a")]
+    steps = [[appends(tmp_path / "seen", "a")]]
     with pytest.raises(ValueError, match="another demo, or a command that one left behind"):
         run_steps(steps, tmp_path / "demo", settings="s")
     os.kill(child, signal.SIGKILL)
