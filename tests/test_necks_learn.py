@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
 from pathlib import Path
@@ -14,11 +15,12 @@ from mmengine.runner import load_checkpoint
 
 from derain_plugin import load_config
 from derain_plugin.cli import train as train_cli
+from derain_plugin.rain.seeding import RENDERER_VERSION
 from derain_plugin.toy import make_toy_coco
 from derain_plugin.toy.coco_folder import TOY_VERSION
 
 TOY = Path(__file__).parents[1] / "configs/toy"
-PICTURES = dict(train=800, val=100, test=1)
+PICTURES = dict(train=800, val=200, test=1)
 QUICK = {
     "train_cfg.max_epochs": 4,
     "train_cfg.val_interval": 4,
@@ -36,8 +38,14 @@ del first
 
 
 def train(config, work_dir, options):
+    """Train in a process of its own: mmengine's loggers outlive a run."""
     settings = [f"{key}={value}" for key, value in options.items()]
-    train_cli.main([str(config), "--work-dir", str(work_dir), "--cfg-options", *settings])
+    arguments = [str(config), "--work-dir", str(work_dir), "--cfg-options", *settings]
+    fork = multiprocessing.get_context("fork")
+    process = fork.Process(target=train_cli.main, args=(arguments,))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
 
 
 def final_scores(work_dir):
@@ -57,10 +65,9 @@ def toy(tmp_path_factory):
 def detector(toy, request, tmp_path_factory):
     """Weights of the vanilla toy detector, and its scores; trained once per state of its config."""
     cfg = load_config(TOY / "toy_rtdetr_coco.py", QUICK).to_dict()
-    state = json.dumps([cfg, PICTURES, TOY_VERSION, torch.__version__], sort_keys=True, default=str)
-    kept = (
-        request.config.cache.mkdir("toy_detector") / hashlib.sha256(state.encode()).hexdigest()[:16]
-    )
+    state = repr([cfg, PICTURES, TOY_VERSION, RENDERER_VERSION, torch.__version__])
+    name = hashlib.sha256(state.encode()).hexdigest()[:16]
+    kept = request.config.cache.mkdir("toy_detector") / name
     if not kept.is_dir():
         work_dir = tmp_path_factory.mktemp("vanilla")
         train(TOY / "toy_rtdetr_coco.py", work_dir, {**QUICK, "data_root": toy})
@@ -81,12 +88,10 @@ def rainy_loss(config, weights, toy):
     pictures = DATASETS.build(cfg.train_dataloader.dataset.rainy)
     losses = []
     for first in range(0, 64, 16):
-        batch = model.data_preprocessor(
-            pseudo_collate([pictures[i] for i in range(first, first + 16)])
-        )
-        losses.append(
-            model.parse_losses(model.loss(batch["inputs"], batch["data_samples"]))[0].item()
-        )
+        samples = [pictures[index] for index in range(first, first + 16)]
+        batch = model.data_preprocessor(pseudo_collate(samples))
+        loss, _ = model.parse_losses(model.loss(batch["inputs"], batch["data_samples"]))
+        losses.append(loss.item())
     return sum(losses) / len(losses)
 
 
@@ -108,7 +113,6 @@ def test_phase_1_helps_in_rain_and_costs_nothing_without(neck, seed, detector, t
     after = final_scores(tmp_path)
     untouched = rainy_loss(NECKS[neck], weights, toy)
     derained = rainy_loss(NECKS[neck], tmp_path / "epoch_2.pth", toy)
-    print(neck, seed, before, after, untouched, derained)
     assert derained < 0.97 * untouched
     assert after["rainy"] > before["rainy"] + 0.01
-    assert abs(after["clean"] - before["clean"]) <= 0.01
+    assert round(abs(after["clean"] - before["clean"]), 3) <= 0.01

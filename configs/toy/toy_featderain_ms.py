@@ -18,8 +18,8 @@ train_cfg = dict(max_epochs=6)  # 15
 custom_hooks = [
     dict(
         type="PhasedTrainingHook",
-        phases=[  # rates: ten times those of the COCO configs, for fewer iterations
-            dict(name="derain", epochs=(1, 2), lr={"neck.derain": 5e-3}),
+        phases=[  # higher rates than in the COCO configs, for fewer iterations
+            dict(name="derain", epochs=(1, 2), lr={"neck.derain": 3e-3}),
             dict(name="joint", epochs=(3, 6), lr={"neck.derain": 1e-3, "*": 1e-4}),
         ],
     ),
