@@ -13,6 +13,8 @@ from pathlib import Path
 from derain_plugin.demo.plan import CONTROL, DERAINED, VANILLA, Plan
 from derain_plugin.demo.report import write_report
 from derain_plugin.demo.run_steps import StepError, run_steps
+from derain_plugin.rain.seeding import RENDERER_VERSION
+from derain_plugin.toy.coco_folder import TOY_VERSION
 from derain_plugin.version import __version__
 
 DESCRIPTION = """\
@@ -56,5 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _settings(plan: Plan) -> str:
     """Everything that decides the result, but for the code."""
     configs = [plan.load(name).to_dict() for name in (VANILLA, DERAINED, CONTROL)]
-    text = json.dumps([__version__, configs], default=str, sort_keys=True)
+    versions = [__version__, TOY_VERSION, RENDERER_VERSION]
+    text = json.dumps([versions, configs], default=str, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

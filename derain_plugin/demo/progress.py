@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from derain_plugin.demo.plan import Step
 
 QUIET_SECONDS = 20  # between lines where a line cannot be rewritten, as in a log file
+PRIOR_SECONDS = 100  # how long a machine must have worked before its pace outweighs the plan's
 
 
 class Progress:
@@ -48,7 +49,7 @@ class Progress:
         """How long the rest will take at the pace so far."""
         first = self._number + (not self._running)
         planned = sum(map(_planned, self._stages[first:]))
-        pace = self._taken / self._planned if self._planned else 1.0
+        pace = (self._taken + PRIOR_SECONDS) / (self._planned + PRIOR_SECONDS)
         elapsed = time.monotonic() - self._start if self._running else 0.0
         return max(planned * pace - elapsed, 0.0)
 

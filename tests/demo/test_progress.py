@@ -2,7 +2,7 @@ import pytest
 
 from derain_plugin.demo import progress as module
 from derain_plugin.demo.plan import Step
-from derain_plugin.demo.progress import Progress
+from derain_plugin.demo.progress import PRIOR_SECONDS, Progress
 
 
 @pytest.fixture
@@ -23,16 +23,16 @@ def test_time_left_follows_the_pace_of_this_machine(clock, capsys):
     progress = Progress(STAGES)
     progress.start(0)
     assert progress.seconds_left() == 160
-    clock[0] += 20  # twice as slow as planned
+    clock[0] += 120  # 110 more than planned
     progress.finish()
-    assert progress.seconds_left() == 300
+    assert progress.seconds_left() == 150 * (120 + PRIOR_SECONDS) / (10 + PRIOR_SECONDS) == 300
     progress.start(1)
     clock[0] += 60
     assert progress.seconds_left() == 240
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         "[1/3] make: 0:00, about 2:40 left in all",
-        "[1/3] make: done in 0:20, about 5:00 left in all",
+        "[1/3] make: done in 2:00, about 5:00 left in all",
         "[2/3] train + control: 0:00, about 5:00 left in all",
     ]
 

@@ -3,7 +3,7 @@ import pytest
 
 from derain_plugin.toy import CLASSES, render_scene
 from derain_plugin.toy.photos import PHOTOS, load_photos
-from derain_plugin.toy.scene import SIZES
+from derain_plugin.toy.scene import SIZES, _hides_too_much
 from derain_plugin.toy.shapes import shape_mask
 
 
@@ -37,8 +37,8 @@ def test_variety(scenes):
     assert {scene.image.shape[1::-1] for scene in scenes} == set(SIZES)
     assert set(np.concatenate([scene.labels for scene in scenes])) == set(range(len(CLASSES)))
     sides = np.sqrt(np.concatenate([scene.areas for scene in scenes]))
-    assert sides.min() < 20 < 60 < sides.max()
-    assert {len(scene.labels) for scene in scenes} >= {3, 4, 5, 6, 7, 8}
+    assert sides.min() < 12 < 40 < sides.max()
+    assert {len(scene.labels) for scene in scenes} == {3, 4, 5, 6, 7, 8}
 
 
 def test_boxes_are_tight_inside_the_picture_and_hold_what_is_visible(scenes):
@@ -53,19 +53,23 @@ def test_boxes_are_tight_inside_the_picture_and_hold_what_is_visible(scenes):
         assert (scene.areas <= w * h).all()
 
 
-def test_shapes_hide_each_other_but_not_too_much(scenes, monkeypatch):
-    full = []
-    monkeypatch.setattr(
-        "derain_plugin.toy.scene.shape_mask", lambda *a, **k: full.append(0) or shape_mask(*a, **k)
-    )
+def test_shapes_overlap(scenes):
     overlapping = 0
     for scene in scenes:
         x, y, w, h = scene.boxes.T
         right, bottom = np.minimum.outer(x + w, x + w), np.minimum.outer(y + h, y + h)
         left, top = np.maximum.outer(x, x), np.maximum.outer(y, y)
-        overlap = ((right > left) & (bottom > top)).sum() - len(x)
-        overlapping += overlap > 0
+        overlapping += ((right > left) & (bottom > top)).sum() > len(x)
     assert overlapping > len(scenes) / 3
+
+
+@pytest.mark.parametrize(("columns", "refused"), [(4, False), (5, True)])
+def test_a_shape_that_hides_too_much_of_another_is_refused(columns, refused):
+    owner = np.full((10, 20), -1, np.int16)
+    owner[:, :10] = 0
+    mask = np.full((10, columns), 255, np.uint8)
+    window = np.s_[0:10, 0:columns]
+    assert _hides_too_much(owner, window, mask, [(3, 100)]) == refused
 
 
 @pytest.mark.parametrize("label", range(len(CLASSES)), ids=CLASSES)
