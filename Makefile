@@ -12,7 +12,7 @@ demo: install
 	.venv/bin/python tools/demo.py
 
 test: install
-	.venv/bin/python -m pytest -n 2 --dist loadfile
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: install
 	.venv/bin/ruff check .

@@ -19,7 +19,7 @@ from derain_plugin.rain.seeding import RENDERER_VERSION
 from derain_plugin.toy import make_toy_coco
 from derain_plugin.toy.coco_folder import TOY_VERSION
 
-TOY = Path(__file__).parents[1] / "configs/toy"
+TOY = Path(__file__).parents[2] / "configs/toy"
 PICTURES = dict(train=800, val=200, test=1)
 QUICK = {
     "train_cfg.max_epochs": 4,
