@@ -15,6 +15,7 @@ from mmengine.runner import load_checkpoint
 
 from derain_plugin import load_config
 from derain_plugin.cli import train as train_cli
+from derain_plugin.datasets.seeded_draws import seeded_draws
 from derain_plugin.rain.seeding import RENDERER_VERSION
 from derain_plugin.toy import make_toy_coco
 from derain_plugin.toy.coco_folder import TOY_VERSION
@@ -91,7 +92,8 @@ def rainy_loss(config, weights, toy):
     pictures = DATASETS.build(cfg.train_dataloader.dataset.rainy)
     losses = []
     for first in range(0, 128, 16):
-        samples = [pictures[index] for index in range(first, first + 16)]
+        with seeded_draws(0, first):  # the same flips for every model
+            samples = [pictures[index] for index in range(first, first + 16)]
         batch = model.data_preprocessor(pseudo_collate(samples))
         loss, _ = model.parse_losses(model.loss(batch["inputs"], batch["data_samples"]))
         losses.append(loss.item())
