@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,13 @@ from mmengine.dataset import pseudo_collate
 from mmengine.runner import load_checkpoint
 
 from derain_plugin import load_config
-from derain_plugin.cli import train as train_cli
 from derain_plugin.datasets.seeded_draws import seeded_draws
 from derain_plugin.rain.seeding import RENDERER_VERSION
 from derain_plugin.toy import make_toy_coco
 from derain_plugin.toy.coco_folder import TOY_VERSION
 
-TOY = Path(__file__).parents[2] / "configs/toy"
+ROOT = Path(__file__).parents[2]
+TOY = ROOT / "configs/toy"
 PICTURES = dict(train=800, val=200, test=1)
 QUICK = {
     "train_cfg.max_epochs": 4,
@@ -45,11 +46,8 @@ def train(config, work_dir, options):
     """Train in a process of its own: mmengine's loggers outlive a run."""
     settings = [f"{key}={value}" for key, value in options.items()]
     arguments = [str(config), "--work-dir", str(work_dir), "--cfg-options", *settings]
-    fork = multiprocessing.get_context("fork")
-    process = fork.Process(target=train_cli.main, args=(arguments,))
-    process.start()
-    process.join()
-    assert process.exitcode == 0
+    command = [sys.executable, str(ROOT / "tools/train.py"), *arguments]
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 def final_scores(work_dir):

@@ -135,6 +135,7 @@ def is_alive(pid):
 @pytest.mark.slow
 def test_a_stopped_demo_ends_its_step_and_remembers_the_time(running, tmp_path):
     process, child = running
+    time.sleep(0.3)
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 143
     assert not is_alive(child)
