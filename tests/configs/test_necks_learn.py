@@ -116,6 +116,6 @@ def test_phase_1_helps_in_rain_and_costs_nothing_without(neck, seed, detector, t
     after = final_scores(tmp_path)
     untouched = rainy_loss(NECKS[neck], weights, toy)
     derained = rainy_loss(NECKS[neck], tmp_path / "epoch_3.pth", toy)
-    assert derained < 0.99 * untouched
+    assert derained < 0.995 * untouched
     assert after["rainy"] > before["rainy"] + 0.01
     assert round(abs(after["clean"] - before["clean"]), 3) <= 0.01
