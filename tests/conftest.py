@@ -3,6 +3,7 @@
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read at import; nothing here may need a network
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 from pathlib import Path
 

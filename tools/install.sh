@@ -42,6 +42,7 @@ install_all() {
   say "3/4 the $stack stack, transformers, test tools"
   pip install -q --no-build-isolation -r "requirements/$stack.txt" -r requirements/runtime.txt \
     -r requirements/dev.txt -c requirements/torch.txt
+  pip install -q --no-deps -r requirements/rain_generators.txt
   say "4/4 derain_plugin, editable"
   pip install -q --no-deps --no-build-isolation -e .
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from mmdet.apis import init_detector
@@ -18,6 +17,7 @@ from derain_plugin.demo.curves import draw_curves
 from derain_plugin.demo.machine import describe_machine
 from derain_plugin.demo.picture_grid import draw_grid
 from derain_plugin.demo.plan import Model, Plan
+from derain_plugin.whole_file import write_whole
 
 SEVERITIES = (1, 2, 3, 4, 5)
 SHOWN_SEVERITY = 3
@@ -52,8 +52,8 @@ def write_report(plan: Plan, *, seconds: Mapping[str, float]) -> str:
     # The steps of a stage ran at once.
     total = sum(max(seconds[step.name] for step in stage) for stage in plan.stages)
     text = f"{_table(rows)}\n\n{_caption(report, minutes=total / 60)}\n"
-    _write(plan.folder / "report.json", json.dumps(report, indent=1))
-    _write(plan.folder / "report.md", text)
+    write_whole(plan.folder / "report.json", json.dumps(report, indent=1))
+    write_whole(plan.folder / "report.md", text)
     _draw(plan, models, detectors, pictures)
     return text
 
@@ -113,9 +113,3 @@ def _draw(
     draw_grid(dict(zip(titles, detectors, strict=True)), pictures, shown, plan.folder / "grid.jpg")
     work_dirs = {model.config: plan.folder / model.config for model in models}
     draw_curves(work_dirs, plan.folder / "curves.png")
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    partial.replace(path)

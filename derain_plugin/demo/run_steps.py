@@ -7,12 +7,13 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from derain_plugin.demo.plan import ROOT, Step
 from derain_plugin.demo.progress import Progress
+from derain_plugin.folder_lock import hold_folder
+from derain_plugin.whole_file import write_whole
 
 POLL_SECONDS = 0.5
 SHOWN_LINES = 15
@@ -42,7 +43,7 @@ def run_steps(stages: Sequence[Sequence[Step]], folder: Path, *, settings: str) 
     """
     records = folder / "steps"
     records.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder):
+    with hold_folder(folder):
         left = [[s for s in stage if not _is_done(records, s, settings)] for stage in stages]
         progress = Progress(left)
         for number, stage in enumerate(left):
@@ -99,10 +100,8 @@ def _end(
 
 def _record(step: Step, records: Path, settings: str, seconds: float, *, done: bool) -> None:
     seconds = round(_load(records, step).get("seconds", 0.0) + seconds, 1)
-    path = _file(records, step, ".json")
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(dict(seconds=seconds, settings=settings, done=done)))
-    os.replace(partial, path)
+    record = dict(seconds=seconds, settings=settings, done=done)
+    write_whole(_file(records, step, ".json"), json.dumps(record))
 
 
 def _resume_option(step: Step) -> list[str]:
@@ -127,23 +126,3 @@ def _load(records: Path, step: Step) -> dict:
 
 def _file(records: Path, step: Step, suffix: str) -> Path:
     return records / (re.sub(r"\W+", "_", step.name) + suffix)
-
-
-@contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Hold the demo's folder; commands share the hold, so an orphan keeps it until it ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ValueError(
-                f"another demo, or a command that one left behind, still works in {folder}: "
-                "wait for it, or stop it"
-            ) from error
-        os.set_inheritable(lock.fileno(), True)
-        yield

@@ -1,10 +1,11 @@
-"""Render rain on a photograph: veil, then streaks, then sensor noise."""
+"""Render rain on a photograph: veil, streaks, drops on the lens if asked for, sensor noise."""
 
 from statistics import NormalDist
 
 import cv2
 import numpy as np
 
+from derain_plugin.rain.lens_drops import add_lens_drops
 from derain_plugin.rain.seeding import Seed, random_stream
 from derain_plugin.rain.severity import SEVERITIES, check_severity
 from derain_plugin.rain.streaks import streak_mask
@@ -14,7 +15,9 @@ _STREAK_GLARE = 1.15  # a streak lenses more of the sky than the haze around it
 _NORMAL = np.array([NormalDist().inv_cdf((byte + 0.5) / 256) for byte in range(256)])
 
 
-def render_rain(image: np.ndarray, severity: int, *, seed: Seed) -> np.ndarray:
+def render_rain(
+    image: np.ndarray, severity: int, *, seed: Seed, lens_drops: bool = False
+) -> np.ndarray:
     """Return ``image`` in rain; the same arguments give the same pixels in any process.
 
     Rain is grey, so the order of the color channels does not matter. The severities share
@@ -24,6 +27,7 @@ def render_rain(image: np.ndarray, severity: int, *, seed: Seed) -> np.ndarray:
         image: ``(H, W, 3)`` uint8; it is not modified.
         severity: 0 (a plain copy) to 5; see ``SEVERITIES``.
         seed: One non-negative integer or several, such as ``image_seed`` returns.
+        lens_drops: Whether the lens is wet, too; everything else stays the same.
 
     Returns:
         A new ``(H, W, 3)`` uint8 array.
@@ -53,7 +57,10 @@ def render_rain(image: np.ndarray, severity: int, *, seed: Seed) -> np.ndarray:
     glare = min(1.0, _STREAK_GLARE * airlight(mean))
     unlit = cv2.LUT(mask, _bytes(255 - glare * np.arange(256)))
     negative = cv2.multiply(negative, cv2.merge([unlit] * 3), scale=1 / 255)
-    return _develop(negative, noise=noise, deviation=parameters.noise)
+    exposure = cv2.bitwise_not(negative)
+    if lens_drops:
+        add_lens_drops(exposure, parameters, seed=seed)
+    return _add_noise(exposure, noise=noise, deviation=parameters.noise)
 
 
 def _check_image(image: np.ndarray) -> None:
@@ -67,12 +74,12 @@ def _check_image(image: np.ndarray) -> None:
         )
 
 
-def _develop(negative: np.ndarray, *, noise: np.random.Generator, deviation: float) -> np.ndarray:
-    """Return the positive of ``negative`` with Gaussian noise of this standard deviation."""
+def _add_noise(image: np.ndarray, *, noise: np.random.Generator, deviation: float) -> np.ndarray:
+    """Return ``image`` with Gaussian noise of this standard deviation."""
     # A table of the normal distribution over random bytes: NumPy's own costs ten times more.
-    grain = np.frombuffer(noise.bytes(negative.size), np.uint8).reshape(negative.shape)
+    grain = np.frombuffer(noise.bytes(image.size), np.uint8).reshape(image.shape)
     grain = cv2.LUT(grain, _bytes(128 + deviation * _NORMAL))
-    return cv2.addWeighted(grain, 1, negative, -1, 255 - 128)
+    return cv2.addWeighted(grain, 1, image, 1, -128)
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:

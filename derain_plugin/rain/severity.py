@@ -11,13 +11,13 @@ class Severity:
     """What one severity looks like, at any resolution.
 
     Lengths are fractions of the image height (of a quarter of the width in panoramas wider
-    than 4:1), so a photo and its thumbnail get the same rain. The fall angle is absent on
-    purpose: wind belongs to the picture (it is drawn from the seed), and streaks that keep
-    their place and direction make the severities nested.
+    than 4:1), so a photo and its thumbnail get the same rain. What has a default is the same
+    for every severity: streaks that keep their place, direction, width and sharpness make the
+    severities nested.
 
     Attributes:
-        density: Streaks of the middle distance in a square as high as the image (at 640 x 480,
-            0.23 megapixels); the other distances have a fixed multiple of it.
+        density: Streaks of the middle distance per megapixel of a picture 1000 px high; smaller
+            pictures hold the same ones, smaller. Other distances have a fixed multiple of it.
         length: Mean streak length in the middle distance; grows with the drops' speed.
         opacity: Opacity of the brightest streaks in the middle distance, 0-1.
         num_layers: How many distances hold visible streaks, 1-4.
@@ -27,6 +27,13 @@ class Severity:
         brightness: Factor on the scene's light, 0-1: the sky is overcast.
         noise: Standard deviation of the sensor noise in grey levels of 0-255: cameras raise
             their gain under a dark sky.
+        lens_drops: Drops on the lens per megapixel of a picture 1000 px high, where they are
+            asked for.
+        width: Streak width in the middle distance.
+        blur: Standard deviation of the defocus in the middle distance.
+        angle: Mean fall angle over pictures, in degrees off the vertical, positive to the right.
+        angle_spread: How far the wind turns all streaks of a picture from ``angle`` at most,
+            degrees.
     """
 
     density: float
@@ -37,6 +44,11 @@ class Severity:
     contrast: float
     brightness: float
     noise: float
+    lens_drops: float
+    width: float = 0.0029
+    blur: float = 0.0012
+    angle: float = 0.0
+    angle_spread: float = 15.0
 
 
 # Levels of a 2D renderer are nominal; the words are those of the AMS Glossary of Meteorology
@@ -47,22 +59,27 @@ SEVERITIES: Mapping[int, Severity] = MappingProxyType(
         1: Severity(  # light
             density=180, length=0.072, opacity=0.54, num_layers=3,
             transmission=0.92, contrast=0.94, brightness=0.95, noise=1.0,
+            lens_drops=5,
         ),
         2: Severity(  # light to moderate
             density=340, length=0.088, opacity=0.61, num_layers=3,
             transmission=0.79, contrast=0.88, brightness=0.90, noise=2.0,
+            lens_drops=9,
         ),
         3: Severity(  # moderate
             density=530, length=0.105, opacity=0.69, num_layers=3,
             transmission=0.64, contrast=0.82, brightness=0.84, noise=3.4,
+            lens_drops=14,
         ),
         4: Severity(  # heavy
             density=670, length=0.117, opacity=0.71, num_layers=4,
             transmission=0.55, contrast=0.79, brightness=0.81, noise=4.2,
+            lens_drops=20,
         ),
         5: Severity(  # violent
             density=820, length=0.130, opacity=0.74, num_layers=4,
             transmission=0.46, contrast=0.76, brightness=0.78, noise=5.0,
+            lens_drops=28,
         ),
     }
 )  # fmt: skip

@@ -1,6 +1,8 @@
 """Streaks: drops smeared by the exposure, at several distances from the camera."""
 
 from dataclasses import dataclass
+from itertools import repeat
+from operator import itemgetter
 from typing import NamedTuple
 
 import cv2
@@ -11,18 +13,17 @@ from derain_plugin.rain.severity import Severity
 
 # Lengths are in units of the image height, or of a quarter of the width where that is more: a
 # strip one pixel high would otherwise hold millions of streaks.
-_MAX_ASPECT = 4
+MAX_ASPECT = 4
 # Pixels of one unit on the canvas at most. Streaks are soft, so enlarging them shows nothing,
 # and large pictures get the rain of small ones at the price of small ones.
 _MAX_UNIT = 480
-_MAX_LEAN = 15.0  # degrees off the vertical that the wind turns all drops of a picture
 _MAX_WOBBLE = 2.5  # degrees by which one drop differs from its picture's lean
-_WIDTH = 0.0029  # in the middle distance
 _MARGIN = 0.1  # streaks also enter from outside the frame
 _SHADES = np.linspace(0.25, 1.0, 6)  # brightness of streaks, dimmest first
 _SUBPIXEL_BITS = 4
 # What OpenCV's antialiased lines of thickness 1 and 2 really are: width in pixels (measured).
 _LINE_WIDTHS = {1: 1.4, 2: 3.4}
+_LINE_REACH = 4  # pixels around its ends that a line may color, at most
 
 # Opacity and length of the strokes that make one streak, relative to the whole. Soft ends
 # are what tells a drop's trail from a scratch; a short streak needs fewer steps.
@@ -32,22 +33,22 @@ _SHORT_TAPER = ((0.6, 1.0), (1.0, 0.6))
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """One distance: factors on the middle distance's figures; defocus is a length."""
+    """One distance: factors on the middle distance's figures."""
 
     size: float
     density: float
     opacity: float
-    defocus: float
+    blur: float
     taper: tuple[tuple[float, float], ...]
 
 
 # Farther is smaller, dimmer and denser. Milder rain uses the first layers only, so this is
 # the order in which they appear: middle, far, near (large, few, out of focus), farthest.
 _LAYERS = (
-    _Layer(size=1.0, density=1.0, opacity=1.0, defocus=0.0012, taper=_LONG_TAPER),
-    _Layer(size=0.5, density=2.5, opacity=0.7, defocus=0.0010, taper=_SHORT_TAPER),
-    _Layer(size=2.2, density=0.1, opacity=0.7, defocus=0.0032, taper=_LONG_TAPER),
-    _Layer(size=0.3, density=4.0, opacity=0.5, defocus=0.0010, taper=_SHORT_TAPER),
+    _Layer(size=1.0, density=1.0, opacity=1.0, blur=1, taper=_LONG_TAPER),
+    _Layer(size=0.5, density=2.5, opacity=0.7, blur=5 / 6, taper=_SHORT_TAPER),
+    _Layer(size=2.2, density=0.1, opacity=0.7, blur=8 / 3, taper=_LONG_TAPER),
+    _Layer(size=0.3, density=4.0, opacity=0.5, blur=5 / 6, taper=_SHORT_TAPER),
 )
 
 
@@ -60,15 +61,17 @@ def streak_mask(height: int, width: int, severity: Severity, *, seed: Seed) -> n
     Returns:
         ``(height, width)`` uint8; 0 is no rain, 255 an opaque streak.
     """
-    unit = max(height, width / _MAX_ASPECT)
+    unit = max(height, width / MAX_ASPECT)
     scale = min(1.0, _MAX_UNIT / unit)
     clear = np.full((_pixels(height * scale), _pixels(width * scale)), 255, np.uint8)
-    lean = random_stream(seed, "lean").uniform(-_MAX_LEAN, _MAX_LEAN)
+    wind = random_stream(seed, "lean").uniform(-severity.angle_spread, severity.angle_spread)
+    lean = severity.angle + wind
     for index, layer in enumerate(_LAYERS[: severity.num_layers]):
         rng = random_stream(seed, f"layer {index}")
         canvas = _Canvas(np.zeros_like(clear), unit=unit * scale)
         _paint(canvas, _scatter(canvas, layer, severity, lean=lean, rng=rng), layer, severity)
-        mask = cv2.GaussianBlur(canvas.mask, (0, 0), max(0.3, layer.defocus * canvas.unit))
+        blur = severity.blur * layer.blur * canvas.unit
+        mask = cv2.GaussianBlur(canvas.mask, (0, 0), max(0.3, blur))
         clear = cv2.multiply(clear, cv2.bitwise_not(mask), scale=1 / 255)
     return cv2.resize(cv2.bitwise_not(clear), (width, height))
 
@@ -111,21 +114,34 @@ def _scatter(
 
 
 def _paint(canvas: _Canvas, streaks: _Streaks, layer: _Layer, severity: Severity) -> None:
-    width = canvas.unit * _WIDTH * layer.size
+    width = canvas.unit * severity.width * layer.size
     thickness = min(_LINE_WIDTHS, key=lambda t: abs(_LINE_WIDTHS[t] - width))
     # A streak thinner than its line lets more of the scene through.
     peak = 255 * severity.opacity * layer.opacity * min(1.0, width / _LINE_WIDTHS[thickness])
-    strokes = [
-        (peak * _SHADES[shade] * opacity, reach, shade)
-        for shade in range(len(_SHADES))
-        for opacity, reach in layer.taper
-    ]
+    order = np.argsort(streaks.shade, kind="stable")
+    order = order[_touches(streaks, canvas)[order]]
+    counts = np.bincount(streaks.shade[order], minlength=len(_SHADES))
+    center, arm = streaks.center[order], streaks.arm[order]
+    strokes: list[tuple[float, float, np.ndarray]] = []
+    for opacity, reach in layer.taper:
+        ends = np.stack([center - reach * arm, center + reach * arm], axis=1)
+        lines = np.rint(ends * 2**_SUBPIXEL_BITS).astype(np.int32)
+        by_shade = np.split(lines, np.cumsum(counts)[:-1])
+        strokes += zip(peak * _SHADES * opacity, repeat(reach), by_shade, strict=False)
     # A stroke replaces what is under it: brightest last, or dim ones would cut bright ones.
-    for color, reach, shade in sorted(strokes):
-        chosen = streaks.shade == shade
-        center, arm = streaks.center[chosen], reach * streaks.arm[chosen]
-        ends = np.stack([center - arm, center + arm], axis=1) * 2**_SUBPIXEL_BITS
-        lines = list(np.rint(ends).astype(np.int32))
+    for color, _, lines in sorted(strokes, key=itemgetter(0, 1)):
         cv2.polylines(
-            canvas.mask, lines, False, round(color), thickness, cv2.LINE_AA, _SUBPIXEL_BITS
+            canvas.mask,
+            lines,  # type: ignore[call-overload]  # the stubs know lists alone; this is faster
+            isClosed=False,
+            color=round(color),
+            thickness=thickness,
+            lineType=cv2.LINE_AA,
+            shift=_SUBPIXEL_BITS,
         )
+
+
+def _touches(streaks: _Streaks, canvas: _Canvas) -> np.ndarray:
+    """Tell which streaks may be seen in the frame: (S,) bool."""
+    size, reach = canvas.mask.shape[::-1], np.abs(streaks.arm) + _LINE_REACH
+    return ((streaks.center > -reach) & (streaks.center < size + reach)).all(axis=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from derain_plugin.toy.scene import Scene, render_scene
 from derain_plugin.toy.shapes import CLASSES
+from derain_plugin.whole_file import partial_of, write_whole
 
 TOY_VERSION = 1
 """Raise it with every change that moves a pixel or a box."""
@@ -64,10 +64,10 @@ def _claim(root: Path, arguments: dict) -> None:
                 "choose another folder, or delete this one"
             )
         return
-    if root.exists() and not (root.is_dir() and set(root.iterdir()) <= {_partial(marker)}):
+    if root.exists() and not (root.is_dir() and set(root.iterdir()) <= {partial_of(marker)}):
         raise ValueError(f"{root} is not empty and was not made by this command: choose another")
     root.mkdir(parents=True, exist_ok=True)
-    _write(marker, json.dumps(arguments).encode())
+    write_whole(marker, json.dumps(arguments))
 
 
 def _write_split(root: Path, split: str, count: int, seed: int) -> int:
@@ -92,11 +92,11 @@ def _write_split(root: Path, split: str, count: int, seed: int) -> int:
         annotations += _annotations(scene, image_id=image_id, first_id=len(annotations) + 1)
         if not (folder / name).is_file():
             quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-            _write(folder / name, cv2.imencode(".jpg", scene.image, quality)[1].tobytes())
+            write_whole(folder / name, cv2.imencode(".jpg", scene.image, quality)[1].tobytes())
             written += 1
     categories = [dict(id=label + 1, name=name) for label, name in enumerate(CLASSES)]
     content = dict(images=images, annotations=annotations, categories=categories)
-    _write(annotation_file, json.dumps(content).encode())  # last: it says that all are there
+    write_whole(annotation_file, json.dumps(content))  # last: it says that all are there
     return written
 
 
@@ -109,12 +109,3 @@ def _annotations(scene: Scene, *, image_id: int, first_id: int) -> list[dict]:
         )
         for i, (label, box, area) in enumerate(found)
     ]  # fmt: skip
-
-
-def _write(path: Path, content: bytes) -> None:
-    _partial(path).write_bytes(content)
-    os.replace(_partial(path), path)
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(path.name + ".partial")

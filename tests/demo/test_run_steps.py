@@ -150,7 +150,7 @@ def test_an_orphaned_step_keeps_the_folder(running, tmp_path):
     process.kill()
     process.wait()
     steps = [[appends(tmp_path / "seen", "a")]]
-    with pytest.raises(ValueError, match="another demo, or a command that one left behind"):
+    with pytest.raises(ValueError, match="the same command, or one that it left behind"):
         run_steps(steps, tmp_path / "demo", settings="s")
     os.kill(child, signal.SIGKILL)
     while is_alive(child):

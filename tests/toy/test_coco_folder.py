@@ -9,6 +9,7 @@ from mmengine.config import Config
 from derain_plugin.cli.make_toy_coco import main
 from derain_plugin.toy import CLASSES, make_toy_coco
 from derain_plugin.toy import coco_folder as module
+from derain_plugin.whole_file import partial_of
 
 FEW = dict(train=4, val=2, test=3)
 
@@ -59,20 +60,21 @@ def test_no_image_id_is_in_two_splits(toy):
 
 @pytest.mark.parametrize("written", range(10))
 def test_an_interrupted_run_continues(toy, tmp_path, monkeypatch, written):
-    root, write, left = tmp_path / "coco", module._write, [written]
+    root, write, left = tmp_path / "coco", module.write_whole, [written]
 
     def stop_after_some(path, content):
         if left[0] == 0:
-            path.with_name(path.name + ".partial").write_bytes(content[: len(content) // 2])
+            half = content[: len(content) // 2]
+            partial_of(path).write_bytes(half.encode() if isinstance(half, str) else half)
             raise KeyboardInterrupt
         left[0] -= 1
         write(path, content)
 
-    monkeypatch.setattr(module, "_write", stop_after_some)
+    monkeypatch.setattr(module, "write_whole", stop_after_some)
     with pytest.raises(KeyboardInterrupt):
         make_toy_coco(root, num_images=FEW)
     before = {p: p.stat().st_mtime_ns for p in root.rglob("*.jpg")}
-    monkeypatch.setattr(module, "_write", write)
+    monkeypatch.setattr(module, "write_whole", write)
     new = make_toy_coco(root, num_images=FEW)
     assert sum(new.values()) == sum(FEW.values()) - len(before)
     assert {p: p.stat().st_mtime_ns for p in before} == before

@@ -7,9 +7,10 @@ from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmdet.registry import TRANSFORMS
 
-from derain_plugin.rain import Seed, image_seed, render_rain
-from derain_plugin.rain.seeding import check_seed, random_stream
+from derain_plugin.rain import Seed, draw_severity, image_seed, render_rain
+from derain_plugin.rain.seeding import check_seed
 from derain_plugin.rain.severity import check_severity
+from derain_plugin.rain.weather import check_severity_range
 
 
 @TRANSFORMS.register_module()
@@ -38,6 +39,7 @@ class SyntheticRain(BaseTransform):
         prob: Share of the pictures that get rain, 0-1. With a seed, the pictures of a smaller
             share are among those of a larger one.
         seed: Non-negative integer, or None.
+        lens_drops: Whether the lens is wet, too.
 
     Raises:
         TypeError: If ``severity`` or ``seed`` is not made of integers.
@@ -45,7 +47,12 @@ class SyntheticRain(BaseTransform):
     """
 
     def __init__(
-        self, severity: int | Sequence[int] = 3, prob: float = 1.0, seed: int | None = None
+        self,
+        severity: int | Sequence[int] = 3,
+        prob: float = 1.0,
+        seed: int | None = None,
+        *,
+        lens_drops: bool = False,
     ) -> None:
         self.severity = _severity_range(severity)
         if not 0 <= prob <= 1:
@@ -54,6 +61,7 @@ class SyntheticRain(BaseTransform):
             check_seed(image_seed(seed, 0))
         self.prob = prob
         self.seed = seed
+        self.lens_drops = lens_drops
 
     def transform(self, results: dict) -> dict:
         """Render rain on ``results["img"]`` and note its severity.
@@ -64,12 +72,11 @@ class SyntheticRain(BaseTransform):
                 ``results`` has no ``img_id``.
         """
         seed = self._seed_for(results)
-        weather = random_stream(seed, "weather")
-        rains = weather.random() < self.prob
-        mildest, worst = self.severity
-        severity = int(weather.integers(mildest, worst + 1)) if rains else 0
+        severity = draw_severity(*self.severity, seed=seed, prob=self.prob)
         if severity:
-            results["img"] = render_rain(results["img"], severity, seed=seed)
+            results["img"] = render_rain(
+                results["img"], severity, seed=seed, lens_drops=self.lens_drops
+            )
         results["rain_severity"] = severity
         return results
 
@@ -90,7 +97,8 @@ class SyntheticRain(BaseTransform):
     def __repr__(self) -> str:
         """Show the arguments."""
         return (
-            f"{type(self).__name__}(severity={self.severity}, prob={self.prob}, seed={self.seed})"
+            f"{type(self).__name__}(severity={self.severity}, prob={self.prob}, "
+            f"seed={self.seed}, lens_drops={self.lens_drops})"
         )
 
 
@@ -98,6 +106,7 @@ def _severity_range(severity: int | Sequence[int]) -> tuple[int, int]:
     ends = tuple(severity) if isinstance(severity, Sequence) else (severity, severity)
     for end in ends:
         check_severity(end)
-    if len(ends) != 2 or ends[0] > ends[1]:
+    if len(ends) != 2:
         raise ValueError(f"severity must be one level or (mildest, worst), got {severity}")
+    check_severity_range(*ends)
     return ends

@@ -164,4 +164,14 @@ def test_float_picture_is_refused():
 
 
 def test_repr_shows_the_arguments():
-    assert repr(SyntheticRain(3, seed=1)) == "SyntheticRain(severity=(3, 3), prob=1.0, seed=1)"
+    shown = "SyntheticRain(severity=(3, 3), prob=1.0, seed=1, lens_drops=True)"
+    assert repr(SyntheticRain(3, seed=1, lens_drops=True)) == shown
+
+
+def test_lens_drops_are_rendered():
+    dry, wet = (
+        rain(SyntheticRain(3, seed=1, lens_drops=drops), image=IMAGE) for drops in (False, True)
+    )
+    expected = render_rain(IMAGE, 3, seed=image_seed(1, dry["img_id"]), lens_drops=True)
+    np.testing.assert_array_equal(wet["img"], expected)
+    assert (wet["img"] != dry["img"]).any()

@@ -1,0 +1,113 @@
+"""What must hold for every picture, seed and severity."""
+
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.metrics import peak_signal_noise_ratio
+
+from derain_plugin.rain import RENDERER_VERSION, SEVERITIES, render_rain, streak_mask
+from derain_plugin.toy.photos import PHOTOS, load_photos
+
+SEEDS = st.integers(0, 2**80)
+# Few large ones, since their cost grows with their area.
+SIDES = st.one_of(st.integers(32, 400), st.sampled_from([640, 1024]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(height=SIDES, width=SIDES, seed=SEEDS)
+def test_coverage_never_falls_as_severity_rises(height, width, seed):
+    masks = [streak_mask(height, width, severity, seed=seed) for severity in SEVERITIES.values()]
+    for mild, worse in itertools.pairwise(masks):
+        assert worse.mean() >= mild.mean()
+        for threshold in (0, 16, 64):
+            assert (worse > threshold).sum() >= (mild > threshold).sum()
+        # Each streak is still there. Rounding costs a level per layer; OpenCV cuts lines at the
+        # frame not quite alike.
+        assert (mild.astype(int) - worse > 6).mean() < 1e-3
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    height=SIDES,
+    width=SIDES,
+    severity=st.integers(1, 5),
+    seed=SEEDS,
+    level=st.integers(0, 255),
+    lens_drops=st.booleans(),
+)
+def test_every_picture_becomes_a_rainy_one(height, width, severity, seed, level, lens_drops):
+    image = np.full((height, width, 3), level, np.uint8)
+    image[::2, ::3] = 255 - level
+    before = image.copy()
+    rendered = render_rain(image, severity, seed=seed, lens_drops=lens_drops)
+    assert rendered.shape == image.shape
+    assert rendered.dtype == np.uint8  # which holds no NaN
+    np.testing.assert_array_equal(image, before)
+    again = render_rain(image, severity, seed=seed, lens_drops=lens_drops)
+    np.testing.assert_array_equal(rendered, again)
+    np.testing.assert_array_equal(render_rain(image, 0, seed=seed, lens_drops=lens_drops), before)
+
+
+@settings(max_examples=20, deadline=None)
+@given(severity=st.integers(1, 5), seed=SEEDS)
+def test_order_of_the_channels_does_not_matter(severity, seed):
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:, :32] = 40, 120, 200
+    swapped = np.ascontiguousarray(image[..., ::-1])
+    streaks, noise = (render_rain(picture, severity, seed=seed) for picture in (image, swapped))
+    # Equal but for the sensor noise, which is drawn pixel by pixel in memory order.
+    difference = streaks.astype(int) - noise[..., ::-1]
+    assert np.abs(difference).max() < 12 * SEVERITIES[severity].noise
+    assert abs(difference.mean()) < 0.5 * SEVERITIES[severity].noise
+
+
+@pytest.mark.parametrize("lens_drops", [False, True])
+def test_mean_psnr_falls_with_severity_over_the_shipped_photos(lens_drops):
+    photos = [
+        cv2.resize(photo, (320, 240), interpolation=cv2.INTER_AREA)
+        for split in PHOTOS
+        for photo in load_photos(split)
+    ]
+    assert len(photos) > 15
+    ratios = [
+        np.mean(
+            [
+                peak_signal_noise_ratio(p, render_rain(p, k, seed=i, lens_drops=lens_drops))
+                for i, p in enumerate(photos)
+            ]
+        )
+        for k in SEVERITIES
+    ]
+    for mild, worse in itertools.pairwise(ratios):
+        assert worse < mild - 0.5  # dB
+
+
+def test_another_look_needs_another_version():
+    """A change that moves pixels must raise RENDERER_VERSION, and renew the numbers below."""
+    image = cv2.resize(load_photos("test")[2], (160, 120), interpolation=cv2.INTER_AREA)
+    looks = [
+        render_rain(image, k, seed=k, lens_drops=drops).astype(float)
+        for k in SEVERITIES
+        for drops in (False, True)
+    ]
+    statistics = [[look.mean(), look.std(), np.abs(np.diff(look, axis=1)).mean()] for look in looks]
+    assert RENDERER_VERSION == 2
+    np.testing.assert_allclose(statistics, LOOKS_OF_VERSION_2, atol=0.02)
+
+
+LOOKS_OF_VERSION_2 = [  # mean, deviation, mean step to the right; without and with lens drops
+    [100.67, 59.14, 8.07],
+    [100.52, 58.93, 8.11],
+    [107.46, 44.49, 7.43],
+    [107.17, 44.32, 7.46],
+    [117.17, 31.17, 7.45],
+    [116.94, 31.06, 7.53],
+    [125.46, 24.70, 7.79],
+    [124.26, 24.62, 7.76],
+    [133.31, 19.81, 8.09],
+    [131.63, 19.87, 8.08],
+]
