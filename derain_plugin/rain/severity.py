@@ -16,6 +16,7 @@ class Severity:
     severities nested.
 
     Attributes:
+        words: The level for people, nominal.
         density: Streaks of the middle distance per megapixel of a picture 1000 px high; smaller
             pictures hold the same ones, smaller. Other distances have a fixed multiple of it.
         length: Mean streak length in the middle distance; grows with the drops' speed.
@@ -36,6 +37,7 @@ class Severity:
             degrees.
     """
 
+    words: str
     density: float
     length: float
     opacity: float
@@ -56,27 +58,32 @@ class Severity:
 # the streaks may only grow and the scene may only fade.
 SEVERITIES: Mapping[int, Severity] = MappingProxyType(
     {
-        1: Severity(  # light
+        1: Severity(
+            words="light",
             density=180, length=0.072, opacity=0.54, num_layers=3,
             transmission=0.92, contrast=0.94, brightness=0.95, noise=1.0,
             lens_drops=5,
         ),
-        2: Severity(  # light to moderate
+        2: Severity(
+            words="light to moderate",
             density=340, length=0.088, opacity=0.61, num_layers=3,
             transmission=0.79, contrast=0.88, brightness=0.90, noise=2.0,
             lens_drops=9,
         ),
-        3: Severity(  # moderate
+        3: Severity(
+            words="moderate",
             density=530, length=0.105, opacity=0.69, num_layers=3,
             transmission=0.64, contrast=0.82, brightness=0.84, noise=3.4,
             lens_drops=14,
         ),
-        4: Severity(  # heavy
+        4: Severity(
+            words="heavy",
             density=670, length=0.117, opacity=0.71, num_layers=4,
             transmission=0.55, contrast=0.79, brightness=0.81, noise=4.2,
             lens_drops=20,
         ),
-        5: Severity(  # violent
+        5: Severity(
+            words="very heavy",
             density=820, length=0.130, opacity=0.74, num_layers=4,
             transmission=0.46, contrast=0.76, brightness=0.78, noise=5.0,
             lens_drops=28,

@@ -16,8 +16,17 @@ PHOTOS = {
 
 
 @cache
-def load_photos(split: str) -> tuple[np.ndarray, ...]:
+def load_split(split: str) -> tuple[np.ndarray, ...]:
     """Return the photographs of ``train``, ``val`` or ``test``: ``(H, W, 3)`` uint8, BGR.
+
+    Raises:
+        ImportError: scikit-image is not installed.
+    """
+    return load_photos(*PHOTOS[split])
+
+
+def load_photos(*names: str) -> tuple[np.ndarray, ...]:
+    """Return photographs by their names in ``skimage.data``: ``(H, W, 3)`` uint8, BGR.
 
     Raises:
         ImportError: scikit-image is not installed.
@@ -26,9 +35,9 @@ def load_photos(split: str) -> tuple[np.ndarray, ...]:
         from skimage import data
     except ImportError as error:
         raise ImportError(
-            "the toy data takes its backgrounds from scikit-image: pip install scikit-image"
+            "the photographs come from scikit-image: pip install scikit-image"
         ) from error
-    return tuple(_as_bgr(getattr(data, name)()) for name in PHOTOS[split])
+    return tuple(_as_bgr(getattr(data, name)()) for name in names)
 
 
 def random_crop(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from derain_plugin.toy.photos import load_photos, random_crop
+from derain_plugin.toy.photos import load_split, random_crop
 from derain_plugin.toy.shapes import CLASSES, shape_mask
 
 SIZES = ((192, 144), (168, 168), (144, 192))
@@ -38,7 +38,7 @@ class Scene:
 def render_scene(split: str, index: int, *, seed: int = 0) -> Scene:
     """Return picture ``index`` of a split; the same arguments give the same picture."""
     rng = np.random.default_rng((seed, _SPLITS.index(split), index))
-    photos = load_photos(split)
+    photos = load_split(split)
     width, height = SIZES[rng.integers(len(SIZES))]
     image = _weathered(random_crop(photos, width, height, rng), rng)
     _add_clutter(image, rng)

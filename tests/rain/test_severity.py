@@ -13,7 +13,9 @@ def test_there_are_five():
     assert list(SEVERITIES) == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Severity)])
+@pytest.mark.parametrize(
+    "name", [field.name for field in fields(Severity) if field.name != "words"]
+)
 def test_every_parameter_worsens_with_severity(name):
     for mild, worse in itertools.pairwise(SEVERITIES.values()):
         before, after = getattr(mild, name), getattr(worse, name)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from derain_plugin.toy import CLASSES, render_scene
-from derain_plugin.toy.photos import PHOTOS, load_photos
+from derain_plugin.toy.photos import PHOTOS, load_split
 from derain_plugin.toy.scene import SIZES, _hides_too_much
 from derain_plugin.toy.shapes import shape_mask
 
@@ -19,7 +19,7 @@ def test_no_photograph_is_in_two_splits():
 
 @pytest.mark.parametrize("split", PHOTOS)
 def test_photographs_are_colour_pictures(split):
-    for photo in load_photos(split):
+    for photo in load_split(split):
         assert photo.dtype == np.uint8
         assert photo.ndim == 3
         assert photo.shape[2] == 3

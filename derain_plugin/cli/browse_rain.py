@@ -1,0 +1,75 @@
+"""Look at the rain: the command line of ``tools/browse_rain.py``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from derain_plugin.rain import RENDERER_VERSION
+from derain_plugin.rain.contact_sheet import contact_sheet
+from derain_plugin.rain.seeding import check_seed
+from derain_plugin.toy.photos import load_photos
+from derain_plugin.whole_file import write_whole
+
+DESCRIPTION = """\
+Write a contact sheet: each photo clean and at rain severities 1 to 5, as SyntheticRain and
+tools/make_rainy_coco.py render them. The levels are nominal, not mm/h. Without photos, some that
+scikit-image ships are shown.
+"""
+SHIPPED = ("coffee", "astronaut", "rocket")
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse which photos to show, and where to write."""
+    parser = argparse.ArgumentParser(
+        description=DESCRIPTION,
+        epilog="Examples:\n  python tools/browse_rain.py\n"
+        "  python tools/browse_rain.py street.jpg --lens-drops --out street_rain.png",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("photos", nargs="*", help="image files")
+    parser.add_argument(
+        "--out",
+        default="rain.png",
+        help="picture to write, in place of an older one; default: %(default)s",
+    )
+    parser.add_argument("--height", type=int, default=240, help="of a tile, px; default 240")
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives other rain")
+    parser.add_argument("--lens-drops", action="store_true", help="wet the lens, too")
+    args = parser.parse_args(arguments)
+    try:
+        check_seed(args.seed)
+        if not cv2.haveImageWriter(args.out):
+            raise ValueError(f"--out must be an image such as rain.png, got {args.out}")
+    except (ValueError, cv2.error) as error:
+        parser.error(str(error))
+    return args
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the contact sheet."""
+    args = parse_args(arguments)
+    try:
+        photos = [_read(path) for path in args.photos] or load_photos(*SHIPPED)
+        sheet = contact_sheet(
+            photos, height=args.height, seed=args.seed, lens_drops=args.lens_drops
+        )
+    except (ValueError, FileNotFoundError, ImportError) as error:
+        sys.exit(str(error))
+    out = Path(args.out)
+    write_whole(out, cv2.imencode(out.suffix, sheet)[1].tobytes())
+    print(f"{out}: {len(photos)} photos, severities 0-5, renderer version {RENDERER_VERSION}")
+
+
+def _read(path: str) -> np.ndarray:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no photo {path}")
+    photo = cv2.imread(path)
+    if photo is None:
+        raise ValueError(f"cannot read {path} as an image")
+    return photo
