@@ -57,10 +57,10 @@ def test_settings_reach_everything_from_the_command_line(path):
     for dataset in datasets_of(cfg):
         assert dataset.metainfo.classes == ("car", "person")
         assert dataset.ann_file.startswith("/a/annotations/")
-    for section in (cfg.val_dataloader, cfg.test_dataloader):
-        clean, rainy = section.dataset.datasets
-        assert clean.data_prefix.img == "/a/val2017/"
-        assert rainy.data_prefix.img == "/b/val2017/"
+    images = [dataset.data_prefix.img for dataset in cfg.val_dataloader.dataset.datasets]
+    assert images == ["/a/val2017/", "/b/val2017/"]
+    images = [dataset.data_prefix.img for dataset in cfg.test_dataloader.dataset.datasets]
+    assert images == ["/a/val2017/"] * 6
     for metric in (*cfg.val_evaluator.metrics, *cfg.test_evaluator.metrics):
         assert metric.ann_file == "/a/annotations/instances_val2017.json"
 
@@ -138,7 +138,7 @@ def test_image_size_reaches_every_resize(tmp_path):
     ):
         pipelines = [dataset.pipeline for dataset in datasets_of(cfg)]
         scales = [s.scale for pipeline in pipelines for s in pipeline if s.type == "Resize"]
-        assert scales == [(size, size)] * 6
+        assert scales == [(size, size)] * 10
         (augment,) = cfg.model.data_preprocessor.batch_augments
         assert augment.sizes.count(size) >= 3
         assert (min(augment.sizes), max(augment.sizes)) == ends
@@ -161,6 +161,21 @@ def test_a_rain_of_its_own_stays_on_a_dataset(tmp_path):
     )
     (rainy,) = load_config(child, dict(synthetic_rain=5)).test_dataloader.dataset.datasets
     assert [step.severity for step in rainy.pipeline if step.type == "SyntheticRain"] == [2]
+
+
+@pytest.mark.parametrize("rain", [None, 3, (1, 5)], ids=str)
+@pytest.mark.parametrize("path", [*NAMED, *TOY], ids=lambda path: path.stem)
+def test_tests_are_clean_and_every_severity_of_the_same_images(path, rain, tmp_path):
+    load_config(path, dict(synthetic_rain=rain)).dump(tmp_path / "dumped.py")
+    cfg = load_config(tmp_path / "dumped.py", dict(synthetic_rain=2))
+    clean, *rainy = cfg.test_dataloader.dataset.datasets
+    load, *rest = clean.pipeline
+    for severity, dataset in enumerate(rainy, 1):
+        drops = dict(type="SyntheticRain", severity=(severity, severity), seed=0)
+        assert dataset == dict(clean, pipeline=[load, drops, *rest])
+    names = ["clean", *(f"severity_{k}" for k in (1, 2, 3, 4, 5))]
+    assert cfg.test_evaluator.dataset_prefixes == names
+    assert [metric.ann_file for metric in cfg.test_evaluator.metrics] == [clean.ann_file] * 6
 
 
 def test_no_workers_means_no_persistent_workers():

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit("\nstopped; run the demo again to continue")
     print(f"\n{write_report(plan, seconds=seconds)}")
-    print(f"report.md, report.json, grid.jpg and curves.png are in {plan.folder}")
+    print(f"report.md, report.json and the pictures are in {plan.folder}")
 
 
 def _settings(plan: Plan) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
@@ -12,17 +14,28 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from derain_plugin.cli.arguments import build_parser, config_from, is_first_process
+from derain_plugin.conditions import use_conditions
 from derain_plugin.datasets.coco_check import check_datasets
+from derain_plugin.machine import describe_machine
+from derain_plugin.evaluation import CleanRainEvaluator
+from derain_plugin.rain import RENDERER_VERSION
+from derain_plugin.whole_file import write_whole
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse mmdet's testing options."""
     parser = build_parser(
-        "Evaluate a checkpoint on clean and rainy images and print the gap.",
+        "Evaluate a checkpoint on clean images and in rain of severities 1-5, and print what rain\n"
+        "costs. The work dir gets the table as robustness.json, for tools/plot_robustness.py.",
         "python tools/test.py configs/rtdetr_r18_coco.py hf://PekingU/rtdetr_r18vd",
     )
     parser.add_argument(
         "checkpoint", help="a file, or hf:// with a hub id or a save_pretrained folder"
+    )
+    parser.add_argument(
+        "--conditions",
+        metavar="CONFIG",
+        help="other rain: test on the data of this config, such as configs/conditions/real_rain.py",
     )
     parser.add_argument("--out", help="write all predictions to this .pkl file")
     parser.add_argument("--show", action="store_true", help="show predictions in a window")
@@ -44,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     setup_cache_size_limit_of_dynamo()
     cfg = config_from(args)
     cfg.load_from = args.checkpoint
+    if args.conditions is not None:
+        use_conditions(cfg, args.conditions, args.cfg_options)
     if args.show or args.show_dir:
         cfg = trigger_visualization_hook(cfg, args)
     if is_first_process():
@@ -51,4 +66,22 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
-    return runner.test()
+    metrics = runner.test()
+    if is_first_process() and isinstance(runner.test_evaluator, CleanRainEvaluator):
+        _leave_report(runner, args)
+    return metrics
+
+
+def _leave_report(runner: Runner, args: argparse.Namespace) -> None:
+    report = dict(
+        title=Path(args.config).stem,
+        config=args.config,
+        checkpoint=args.checkpoint,
+        conditions_from=args.conditions,
+        **runner.test_evaluator.report,
+        renderer_version=RENDERER_VERSION,
+        **describe_machine(),
+    )
+    path = Path(runner.log_dir, "robustness.json")
+    write_whole(path, json.dumps(report, indent=1))
+    print(path)

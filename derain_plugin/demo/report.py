@@ -14,22 +14,23 @@ from mmengine.dataset import BaseDataset, pseudo_collate
 
 from derain_plugin.demo.cost import count_parameters, median_times
 from derain_plugin.demo.curves import draw_curves
-from derain_plugin.demo.machine import describe_machine
 from derain_plugin.demo.picture_grid import draw_grid
 from derain_plugin.demo.plan import Model, Plan
+from derain_plugin.evaluation.robustness_plot import draw_robustness
+from derain_plugin.machine import describe_machine
 from derain_plugin.whole_file import write_whole
 
 SEVERITIES = (1, 2, 3, 4, 5)
 SHOWN_SEVERITY = 3
 SHOWN_PICTURES = 4
 HEADINGS = (
-    "model", "AP clean", "AP50 clean", *(f"AP rain {k}" for k in SEVERITIES), "AP rain", "gap",
+    "model", "AP clean", "AP50 clean", *(f"AP rain {k}" for k in SEVERITIES), "mPC", "rPC", "gap",
     "parameters", "ms / image", "relative cost",
 )  # fmt: skip
 
 
 def write_report(plan: Plan, *, seconds: Mapping[str, float]) -> str:
-    """Measure costs, and write ``report.md``, ``report.json``, ``grid.jpg`` and ``curves.png``.
+    """Measure costs, and write ``report.md``, ``report.json`` and the pictures.
 
     Args:
         plan: A demo whose steps have run.
@@ -77,13 +78,20 @@ def _measure_costs(detectors: Sequence[BaseDetector], pictures: BaseDataset) -> 
 
 def _scores(model: Model, plan: Plan) -> dict[str, Any]:
     """Read what the newest run of ``tools/test.py`` measured."""
-    found = json.loads(max(plan.test_dir_of(model).glob("*/*.json")).read_text())
+    found = _robustness(model, plan)
+    conditions = found["conditions"]
     return dict(
-        clean=found["clean/coco/bbox_mAP"],
-        clean_50=found["clean/coco/bbox_mAP_50"],
-        rainy=[found[f"severity_{k}/coco/bbox_mAP"] for k in SEVERITIES],
-        gap=found["gap/bbox_mAP"],
+        clean=conditions["clean"]["AP"],
+        clean_50=conditions["clean"]["AP50"],
+        rainy=[conditions[f"severity_{k}"]["AP"] for k in SEVERITIES],
+        mpc=found["robustness"]["bbox_mPC"],
+        rpc=found["robustness"].get("bbox_rPC", 0.0),  # none where clean AP is 0
+        gap=found["gap"]["AP"],
     )
+
+
+def _robustness(model: Model, plan: Plan) -> dict:
+    return json.loads(max(plan.test_dir_of(model).glob("*/robustness.json")).read_text())
 
 
 def _table(rows: Sequence[dict]) -> str:
@@ -92,8 +100,7 @@ def _table(rows: Sequence[dict]) -> str:
 
 
 def _cells(row: dict) -> list[str]:
-    mean = sum(row["rainy"]) / len(row["rainy"])
-    scores = [row["clean"], row["clean_50"], *row["rainy"], mean, row["gap"]]
+    scores = [row["clean"], row["clean_50"], *row["rainy"], row["mpc"], row["rpc"], row["gap"]]
     cost = f"{row['parameters']:,}", f"{row['ms_per_image']:.1f}", f"{row['relative_cost']:.2f}"
     return [row["model"], *(f"{score:.3f}" for score in scores), *cost]
 
@@ -113,3 +120,5 @@ def _draw(
     draw_grid(dict(zip(titles, detectors, strict=True)), pictures, shown, plan.folder / "grid.jpg")
     work_dirs = {model.config: plan.folder / model.config for model in models}
     draw_curves(work_dirs, plan.folder / "curves.png")
+    reports = {model.title: _robustness(model, plan) for model in models}
+    draw_robustness(reports, plan.folder / "robustness.png")

@@ -11,7 +11,13 @@ from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 
-GAP_SUFFIXES = ("mAP", "mAP_50")
+from derain_plugin.evaluation.robustness import (
+    as_report,
+    comparable_rows,
+    rain_gaps,
+    robustness,
+    robustness_table,
+)
 
 # Keeps the place of a sample of another dataset; collect_results would drop a None.
 ELSEWHERE = "elsewhere"
@@ -21,9 +27,10 @@ ELSEWHERE = "elsewhere"
 class CleanRainEvaluator(MultiDatasetsEvaluator):
     """Evaluate each dataset of a ``ConcatDataset`` with its own metric, and add the gap.
 
-    ``gap/bbox_mAP`` is the clean value minus the mean over the other datasets: with one rainy
-    dataset what rain costs, with one per severity ``P - mPC`` of Michaelis et al.
-    (https://arxiv.org/abs/1907.07484). The same for ``mAP_50``; higher means worse in rain.
+    ``gap/bbox_mAP`` is the clean value minus the mean over the rainy datasets, what rain costs;
+    the same for ``mAP_50``. With a dataset per severity, ``robustness/bbox_P``, ``bbox_mPC`` and
+    ``bbox_rPC`` are the measures of Michaelis et al. (https://arxiv.org/abs/1907.07484): AP on
+    clean images, its mean over the severities, and the share of the former that the latter is.
 
     Each sample goes only to the metric of its dataset, so the work does not grow with the number
     of datasets. Which dataset that is follows, as in mmdet's own slicing of the results, from
@@ -35,15 +42,25 @@ class CleanRainEvaluator(MultiDatasetsEvaluator):
     Args:
         metrics: One metric (or config of one) per dataset, in the order of the datasets.
         dataset_prefixes: Names of the datasets in the results, the clean one first.
+        rainy_prefixes: Those of the datasets that show the clean one's images in rain, and make
+            up gap and mPC; default all but the first. Empty where the rainy images are others:
+            then there is nothing to compare.
 
     Raises:
-        ValueError: If prefixes, metrics and datasets differ in number, or prefixes repeat.
+        ValueError: If prefixes, metrics and datasets differ in number, prefixes repeat, or
+            ``rainy_prefixes`` has one that is not there.
+
+    Attributes:
+        report: What the last evaluation found: ``conditions`` maps each dataset to its ``AP``,
+            ``AP50``, ``AP75``, ``AP_S``, ``AP_M``, ``AP_L`` (None without such boxes);
+            ``gap`` and ``robustness`` as above. None before.
     """
 
     def __init__(
         self,
         metrics: Sequence[dict | BaseMetric],
         dataset_prefixes: Sequence[str] = ("clean", "rainy"),
+        rainy_prefixes: Sequence[str] | None = None,
     ) -> None:
         super().__init__(metrics, list(dataset_prefixes))
         if len(self.metrics) != len(self.dataset_prefixes) or len(self.metrics) < 2:
@@ -52,10 +69,17 @@ class CleanRainEvaluator(MultiDatasetsEvaluator):
                 f"{len(self.metrics)} metrics for dataset_prefixes={self.dataset_prefixes}"
             )
         names = self.dataset_prefixes
-        if len(set(names)) < len(names) or any(name == "gap" or "/" in name for name in names):
+        taken = ("gap", "robustness")
+        if len(set(names)) < len(names) or any(name in taken or "/" in name for name in names):
             raise ValueError(
-                f"dataset_prefixes must be unique, without '/' and other than 'gap', got {names}"
+                f"dataset_prefixes must be unique, without '/' and none of {taken}, got {names}"
             )
+        self.rainy_prefixes = names[1:] if rainy_prefixes is None else list(rainy_prefixes)
+        if not set(self.rainy_prefixes) <= set(names[1:]):
+            raise ValueError(
+                f"rainy_prefixes must be among {names[1:]}, got {list(self.rainy_prefixes)}"
+            )
+        self.report: dict[str, dict] | None = None
 
     @property
     def dataset_meta(self) -> dict | Sequence[dict] | None:
@@ -100,50 +124,30 @@ class CleanRainEvaluator(MultiDatasetsEvaluator):
                 metric.process(data_batch, [named])
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """Compute all metrics and the gap, and print the latter as a table.
+        """Compute all metrics, the gap and the robustness, and print a table.
 
         Args:
             size: Number of samples in all datasets together.
 
         Returns:
-            ``{prefix}/{metric prefix}/{name}`` of every dataset, ``gap/{name}``, and whatever
-            the appended metrics return.
+            ``{prefix}/{metric prefix}/{name}`` of every dataset, ``gap/{name}``,
+            ``robustness/{name}``, and whatever the appended metrics return.
         """
         _, appended = self._split_metrics()
         results = super().evaluate(size)
-        rows = self._comparable(results)
-        results.update({f"gap/{name}": value for name, value in rows["gap"].items()})
+        names = self.dataset_prefixes
+        rows = comparable_rows(results, names)
+        gaps = rain_gaps(rows, names[0], self.rainy_prefixes)
+        measures = robustness(rows, names[0], self.rainy_prefixes)
+        results.update({f"gap/{name}": value for name, value in gaps.items()})
+        results.update({f"robustness/{name}": value for name, value in measures.items()})
         for metric in appended:
             results.update(metric.evaluate(size))
-        if rows["gap"]:
-            print_log(_table(rows), logger="current")
+        if rows[names[0]]:
+            print_log(robustness_table(rows, gaps, measures), logger="current")
+        self.report = as_report(rows, gaps, measures)
         return results
 
     def _split_metrics(self) -> tuple[list[BaseMetric], list[BaseMetric]]:
         count = len(self.dataset_prefixes)
         return self.metrics[:count], self.metrics[count:]
-
-    def _comparable(self, results: dict[str, float]) -> dict[str, dict[str, float]]:
-        """AP values that every dataset has, one row per dataset, and the row of their gap."""
-        rows: dict[str, dict[str, float]] = {prefix: {} for prefix in self.dataset_prefixes}
-        for key, value in results.items():
-            prefix, _, name = key.partition("/")
-            if key.endswith(GAP_SUFFIXES):
-                rows[prefix][name.rsplit("/", 1)[-1]] = value
-        clean, *rainy = rows.values()
-        names = [name for name in clean if all(name in row for row in rainy)]
-        rows["gap"] = {
-            name: round(clean[name] - sum(row[name] for row in rainy) / len(rainy), 4)
-            for name in names
-        }
-        return rows
-
-
-def _table(rows: dict[str, dict[str, float]]) -> str:
-    names = list(rows["gap"])
-    first = max(map(len, rows))
-    lines = [" " * first + "".join(f"  {name}" for name in names)]
-    for prefix, row in rows.items():
-        cells = (f"  {row[name]:>{len(name)}.3f}" for name in names)
-        lines.append(f"{prefix:<{first}}{''.join(cells)}")
-    return "\n" + "\n".join(lines)

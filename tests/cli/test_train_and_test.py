@@ -5,11 +5,13 @@ import pickle
 import shutil
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 from mmengine.config import Config
 from tiny_rtdetr import TINY
 
+from derain_plugin.cli import plot_robustness as plot_cli
 from derain_plugin.cli import test as test_cli
 from derain_plugin.cli import train as train_cli
 from derain_plugin.engine.checkpoint import load_from_local
@@ -80,22 +82,64 @@ def test_a_new_run_does_not_overwrite_an_old_one(trained, config, settings):
         train(config, trained, settings)
 
 
-def test_scores_clean_and_rainy_and_dumps_both(trained, config, settings, tmp_path, coco_root):
-    out = tmp_path / "predictions.pkl"
+@pytest.fixture(scope="module")
+def tested(trained, config, settings, tmp_path_factory):
+    """Metrics, and the folder with all that a test leaves."""
+    folder = tmp_path_factory.mktemp("test")
     checkpoint = str(trained / "epoch_2.pth")
-    arguments = [config, checkpoint, "--work-dir", str(tmp_path), "--out", str(out)]
-    metrics = test_cli.main([*arguments, "--cfg-options", *settings])
-    for name in ("clean/coco/bbox_mAP", "rainy/coco/bbox_mAP", "gap/bbox_mAP"):
-        assert name in metrics
-    predictions = pickle.loads(out.read_bytes())
-    paths = [Path(prediction["img_path"]).name for prediction in predictions]
-    assert len(paths) == 20
-    assert paths[:10] == paths[10:]
+    arguments = [config, checkpoint, "--work-dir", str(folder), "--out", str(folder / "found.pkl")]
+    return test_cli.main([*arguments, "--cfg-options", *settings]), folder
+
+
+CONDITIONS = ["clean", *(f"severity_{k}" for k in (1, 2, 3, 4, 5))]
+
+
+def test_scores_every_severity(tested):
+    metrics, _ = tested
+    values = [metrics[f"{name}/coco/bbox_mAP"] for name in CONDITIONS]
+    assert metrics["robustness/bbox_P"] == values[0]
+    assert metrics["robustness/bbox_mPC"] == pytest.approx(sum(values[1:]) / 5, abs=1e-4)
+
+
+def test_dumps_the_predictions_of_every_condition(tested):
+    predictions = pickle.loads((tested[1] / "found.pkl").read_bytes())
+    assert [p["dataset"] for p in predictions] == [n for n in CONDITIONS for _ in range(10)]
+    paths = [Path(p["img_path"]).name for p in predictions]
+    assert paths == paths[:10] * 6
+    boxes = [p["pred_instances"]["bboxes"] for p in predictions[::10]]
+    assert all(not torch.equal(boxes[0], others) for others in boxes[1:])
+
+
+def test_leaves_a_report_to_plot(tested, config, tmp_path, capsys):
+    metrics, folder = tested
+    (path,) = folder.glob("*/robustness.json")
+    report = json.loads(path.read_text())
+    assert report["title"] == Path(config).stem
+    assert list(report["conditions"]) == CONDITIONS
+    for name in CONDITIONS:
+        assert report["conditions"][name]["AP50"] == metrics[f"{name}/coco/bbox_mAP_50"]
+    plot_cli.main([str(path), f"again={path}", "--out", str(tmp_path / "plot.png")])
+    assert cv2.imread(str(tmp_path / "plot.png")) is not None
+    shown = capsys.readouterr().out
+    assert all(f"\n{title} " in shown for title in ("again", report["title"]))
+
+
+@pytest.mark.parametrize("name", ["held_out_rain", "rainy_copy"])
+def test_scores_under_other_conditions(trained, config, settings, tmp_path, name):
+    conditions = str(CONFIGS / f"conditions/{name}.py")
+    arguments = [config, str(trained / "epoch_2.pth"), "--conditions", conditions]
+    arguments += ["--work-dir", str(tmp_path), "--cfg-options", *settings]
+    metrics = test_cli.main([*arguments, "test_dataloader.num_workers=0"])
+    other = dict(held_out_rain="held_out", rainy_copy="rainy")[name]
+    gap = metrics["clean/coco/bbox_mAP"] - metrics[f"{other}/coco/bbox_mAP"]
+    assert metrics["gap/bbox_mAP"] == pytest.approx(gap, abs=1e-4)
+    (path,) = tmp_path.glob("*/robustness.json")
+    assert json.loads(path.read_text())["conditions_from"] == conditions
 
 
 def test_scores_an_hf_folder(config, settings, weights, tmp_path):
     arguments = [config, weights, "--work-dir", str(tmp_path), "--cfg-options", *settings]
-    assert "rainy/coco/bbox_mAP" in test_cli.main(arguments)
+    assert "severity_5/coco/bbox_mAP" in test_cli.main(arguments)
 
 
 def test_amp_on_this_machine(config, settings, weights, tmp_path):

@@ -110,11 +110,15 @@ def test_table_is_printed_once(coco_root, tmp_path, caplog):
     MMLogger.get_current_instance().addHandler(caplog.handler)
     runner.test()
     (table,) = [r.getMessage() for r in caplog.records if "\ngap" in r.getMessage()]
-    header, clean, rainy, gap = table.strip("\n").splitlines()
-    assert header.split() == ["bbox_mAP", "bbox_mAP_50"]
-    assert clean.split() == ["clean", "1.000", "1.000"]
+    header, clean, rainy, gap, measures = table.strip("\n").splitlines()
+    assert header.split() == ["AP", "AP50", "AP75", "AP_S", "AP_M", "AP_L"]
+    # 160 px images hold no large boxes; each line has its values in the columns of the header.
+    assert clean.split() == ["clean", "1.000", "1.000", "1.000", "1.000", "1.000", "-"]
+    assert len({len(header), len(clean), len(rainy)}) == 1
+    drop = 1 - float(rainy.split()[1])
     assert rainy.startswith("rainy")
-    assert float(gap.split()[1]) == pytest.approx(1 - float(rainy.split()[1]), abs=1e-3)
+    assert float(gap.split()[1]) == pytest.approx(drop, abs=1e-3)
+    assert measures == f"bbox_P 1.000   bbox_mPC {1 - drop:.3f}   bbox_rPC {1 - drop:.3f}"
 
 
 def test_same_values_as_each_dataset_alone(coco_root):
@@ -157,6 +161,29 @@ def test_gap_is_to_the_mean_of_the_rainy_datasets(coco_root):
     light, heavy = (results[f"{name}/coco/bbox_mAP"] for name in ("light", "heavy"))
     assert 1 > light > heavy
     assert results["gap/bbox_mAP"] == pytest.approx(1 - (light + heavy) / 2, abs=1e-4)
+    assert results["robustness/bbox_P"] == 1
+    assert results["robustness/bbox_mPC"] == pytest.approx((light + heavy) / 2, abs=1e-4)
+    assert results["robustness/bbox_rPC"] == results["robustness/bbox_mPC"]
+    assert evaluator.report["conditions"]["heavy"]["AP"] == heavy
+    assert evaluator.report["conditions"]["heavy"]["AP_L"] is None
+    assert evaluator.report["gap"]["AP"] == results["gap/bbox_mAP"]
+
+
+@pytest.mark.parametrize(("rainy", "gap"), [(["rainy"], 1), (["far", "rainy"], 2), ([], None)])
+def test_only_the_named_datasets_make_up_the_gap(rainy, gap):
+    prefixes = ("clean", "far", "rainy")
+    evaluator = CleanRainEvaluator([CollectIds() for _ in prefixes], prefixes, rainy)
+    evaluator.dataset_meta = dict(cumulative_sizes=[5, 7, 11])
+    evaluator.process([dict(img_id=i) for i in range(11)])
+    results = evaluator.evaluate(11)
+    assert results.get("gap/mAP") == gap
+    assert results.get("robustness/mPC") == (None if gap is None else 5 - gap)
+    assert results["far/ids/mAP"] == 2
+
+
+def test_unknown_rainy_prefix():
+    with pytest.raises(ValueError, match=r"among \['rainy'\], got \['clean'\]"):
+        CleanRainEvaluator([CollectIds(), CollectIds()], rainy_prefixes=["clean"])
 
 
 class CollectIds(BaseMetric):
@@ -193,6 +220,9 @@ EXPECTED = {
     "rainy/ids/mAP": 4,
     "ids/mAP": 9,
     "gap/mAP": 1,
+    "robustness/P": 5,
+    "robustness/mPC": 4,
+    "robustness/rPC": 0.8,
 }
 
 
@@ -234,7 +264,9 @@ def test_metrics_and_prefixes_differ_in_number(count):
         CleanRainEvaluator([CollectIds() for _ in range(count)])
 
 
-@pytest.mark.parametrize("prefixes", [("a", "a"), ("clean", "gap"), ("clean", "rain/3")])
+@pytest.mark.parametrize(
+    "prefixes", [("a", "a"), ("clean", "gap"), ("clean", "robustness"), ("clean", "rain/3")]
+)
 def test_bad_prefixes(prefixes):
     with pytest.raises(ValueError, match="must be unique, without '/'"):
         CleanRainEvaluator([CollectIds(), CollectIds()], prefixes)

@@ -76,7 +76,16 @@ val_dataloader = dict(
     sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(type="ConcatDataset", datasets=[clean_val, rainy_val]),
 )
-test_dataloader = val_dataloader
+# Rain rendered on the fly, whatever trained the model; see configs/conditions/ for other tests.
+# As a range, so that no synthetic_rain is taken for one of them.
+load, *rest = test_pipeline
+severity_tests = [
+    dict(clean_val, pipeline=[load, dict(type="SyntheticRain", severity=(k, k), seed=0), *rest])
+    for k in (1, 2, 3, 4, 5)
+]
+test_dataloader = dict(
+    val_dataloader, dataset=dict(type="ConcatDataset", datasets=[clean_val, *severity_tests])
+)
 
 coco_metric = dict(
     type="CocoMetric", metric="bbox", ann_file=data_root + "annotations/instances_val2017.json"
@@ -86,6 +95,10 @@ val_evaluator = dict(
     metrics=[coco_metric, coco_metric],
     dataset_prefixes=["clean", "rainy"],
 )
-test_evaluator = val_evaluator
+test_evaluator = dict(
+    type="CleanRainEvaluator",
+    metrics=[coco_metric] * 6,
+    dataset_prefixes=["clean", *(f"severity_{k}" for k in (1, 2, 3, 4, 5))],
+)
 
-del clean_train, rainy_train, clean_val, rainy_val, coco_metric
+del clean_train, rainy_train, clean_val, rainy_val, load, rest, severity_tests, coco_metric

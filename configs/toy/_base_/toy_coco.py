@@ -1,5 +1,4 @@
-# The pictures of tools/make_toy_coco.py. Rain is rendered while loading; tests run at every
-# severity.
+# The pictures of tools/make_toy_coco.py, which has a test split. Rain is rendered while loading.
 _base_ = "../../_base_/datasets/coco_rain_mix.py"
 
 data_root = "data/toy_coco/"
@@ -17,25 +16,17 @@ train_dataloader = dict(
 )
 val_dataloader = dict(num_workers=2)
 
-clean_test = dict(**_base_.val_dataloader.dataset.datasets[0])
-clean_test.update(
-    ann_file=_base_.data_root + "annotations/instances_test2017.json",
-    data_prefix=dict(img=_base_.data_root + "test2017/"),
-)
-load, *rest = clean_test["pipeline"]
-rainy_tests = [
-    dict(clean_test, pipeline=[load, dict(type="SyntheticRain", severity=k, seed=0), *rest])
-    for k in (1, 2, 3, 4, 5)
-]
+ann_file = _base_.data_root + "annotations/instances_test2017.json"
+images = _base_.data_root + "test2017/"
 test_dataloader = dict(
     num_workers=2,
-    dataset=dict(_delete_=True, type="ConcatDataset", datasets=[clean_test, *rainy_tests]),
+    dataset=dict(
+        datasets=[
+            dict(d, ann_file=ann_file, data_prefix=dict(img=images))
+            for d in _base_.test_dataloader.dataset.datasets
+        ]
+    ),
 )
-metric = dict(**_base_.val_evaluator.metrics[0])
-metric.update(ann_file=clean_test["ann_file"])
-test_evaluator = dict(
-    metrics=[metric] * 6,
-    dataset_prefixes=["clean", *(f"severity_{k}" for k in (1, 2, 3, 4, 5))],
-)
+test_evaluator = dict(metrics=[dict(m, ann_file=ann_file) for m in _base_.test_evaluator.metrics])
 
-del left_out, clean_test, load, rest, rainy_tests, metric
+del left_out, ann_file, images

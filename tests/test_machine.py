@@ -2,8 +2,8 @@ import subprocess
 
 import torch
 
-from derain_plugin.demo import machine
-from derain_plugin.demo.machine import describe_machine
+from derain_plugin import machine
+from derain_plugin.machine import describe_machine
 
 
 def test_says_where_and_with_what(monkeypatch, tmp_path):

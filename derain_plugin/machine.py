@@ -10,7 +10,7 @@ import mmengine
 import torch
 import transformers
 
-from derain_plugin.demo.plan import ROOT
+ROOT = Path(__file__).parents[1]
 
 
 def describe_machine() -> dict[str, str]:

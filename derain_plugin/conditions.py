@@ -1,0 +1,56 @@
+"""Test a model under the conditions of another config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from derain_plugin.config import load_config
+
+SHARED = ("data_root", "classes", "image_size")
+TAKEN = ("test_dataloader", "test_evaluator")
+
+
+def use_conditions(
+    cfg: Config, filename: str | Path, cfg_options: dict[str, Any] | None = None
+) -> None:
+    """Replace ``test_dataloader`` and ``test_evaluator`` of ``cfg`` by those of ``filename``.
+
+    ``configs/conditions/`` has such configs. Data, classes and image size stay those of ``cfg``;
+    what is rainy is up to ``filename``, and to ``cfg_options``, which override both.
+
+    Raises:
+        ValueError: ``cfg`` has not the settings that carry over, or it tests on clean images with
+            another pipeline than ``filename`` does, which would not compare.
+    """
+    options = cfg_options or {}
+    missing = [name for name in SHARED if name not in cfg.get("written_with", {})]
+    if missing:
+        raise ValueError(
+            f"conditions take {', '.join(missing)} from the model's config, which has none: let it "
+            "inherit configs/_base_/datasets/coco_rain_mix.py, or set its test_dataloader instead"
+        )
+    settings = {name: cfg[name] for name in SHARED}
+    reached = {*cfg.written_with, *TAKEN}
+    given = {key: value for key, value in options.items() if key.partition(".")[0] in reached}
+    conditions = load_config(filename, {**settings, **given})
+    _check_same_pipeline(cfg, conditions, filename)
+    for section in TAKEN:
+        cfg[section] = conditions[section]
+
+
+def _check_same_pipeline(cfg: Config, conditions: Config, filename: str | Path) -> None:
+    ours, theirs = _clean_pipeline(cfg), _clean_pipeline(conditions)
+    if ours is not None and ours != theirs:
+        raise ValueError(
+            f"the model's config prepares clean test images by {ours}, {filename} by {theirs}: "
+            "write conditions with the model's pipeline"
+        )
+
+
+def _clean_pipeline(cfg: Config) -> list[dict] | None:
+    dataset = cfg.test_dataloader.dataset
+    first = dataset.datasets[0] if "datasets" in dataset else dataset
+    return first.get("pipeline")

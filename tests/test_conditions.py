@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pytest
+from mmdet.registry import DATASETS, EVALUATOR
+from mmengine.config import Config
+
+from derain_plugin.conditions import use_conditions
+from derain_plugin.config import load_config
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+CONDITIONS = sorted(CONFIGS.glob("conditions/*.py"))
+MS = CONFIGS / "rtdetr_r18_featderain_ms.py"
+
+
+def combined(name: str, **options) -> Config:
+    cfg = load_config(MS, dict(data_root="/a/", classes=("car", "bus"), image_size=320))
+    use_conditions(cfg, CONFIGS / f"conditions/{name}.py", options)
+    return cfg
+
+
+def images(cfg: Config) -> list[str]:
+    return [dataset.data_prefix.img for dataset in cfg.test_dataloader.dataset.datasets]
+
+
+@pytest.mark.parametrize("path", CONDITIONS, ids=lambda path: path.stem)
+def test_settings_of_the_model_reach_the_conditions(path):
+    cfg = combined(path.stem)
+    for dataset in cfg.test_dataloader.dataset.datasets:
+        assert dataset.metainfo.classes == ("car", "bus")
+        assert [s.scale for s in dataset.pipeline if s.type == "Resize"] == [(320, 320)]
+    assert images(cfg)[0].startswith("/a/")
+    datasets, metrics = cfg.test_dataloader.dataset.datasets, cfg.test_evaluator.metrics
+    assert [d.ann_file for d in datasets] == [m.ann_file for m in metrics]
+    assert len(metrics) == len(cfg.test_evaluator.dataset_prefixes)
+    for metric in metrics:
+        metric.ann_file = None  # which would be read
+    EVALUATOR.build(cfg.test_evaluator)
+
+
+@pytest.mark.parametrize(
+    ("name", "default", "given"),
+    [
+        ("rainy_copy", ["data/coco_rain/val2017/"], ["/r/val2017/"]),
+        ("real_rain", ["data/real_rain/images/"], ["/r/images/"]),
+        (
+            "severity_folders",
+            [f"data/coco_severities/severity_{k}/" for k in (1, 2, 3, 4, 5)],
+            [f"/r/severity_{k}/" for k in (1, 2, 3, 4, 5)],
+        ),
+    ],
+)
+def test_rainy_images_come_from_the_conditions_or_the_command_line(name, default, given):
+    assert images(combined(name))[1:] == default
+    assert images(combined(name, rainy_root="/r"))[1:] == given
+
+
+def test_model_and_training_stay():
+    before = load_config(MS, dict(data_root="/a/", classes=("car", "bus"), image_size=320))
+    after = combined("real_rain")
+    changed = {name for name in after if after[name] != before.get(name)}
+    assert changed == {"test_dataloader", "test_evaluator"}
+    assert set(before) == set(after)
+
+
+def test_options_reach_the_new_test_data():
+    cfg = combined("real_rain", **{"test_dataloader.batch_size": 3})
+    assert cfg.test_dataloader.batch_size == 3
+
+
+def test_real_rain_is_not_compared_with_other_images():
+    assert combined("real_rain").test_evaluator.rainy_prefixes == []
+
+
+def test_severity_folders_hold_the_images_of_the_annotations(coco_root, tmp_path):
+    for severity in (1, 2, 3, 4, 5):
+        (tmp_path / f"severity_{severity}").symlink_to(coco_root / "val2017")
+    cfg = load_config(MS, dict(data_root=str(coco_root), classes=("square", "disc")))
+    conditions = CONFIGS / "conditions/severity_folders.py"
+    use_conditions(cfg, conditions, dict(rainy_root=str(tmp_path)))
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    assert len(dataset) == 60
+    assert str(tmp_path / "severity_5") in dataset[59]["data_samples"].img_path
+
+
+def test_a_config_without_the_settings_is_refused():
+    with pytest.raises(ValueError, match="take data_root, classes, image_size from the model's"):
+        use_conditions(Config(dict(model={})), CONDITIONS[0])
+
+
+def test_another_pipeline_is_refused():
+    cfg = load_config(MS)
+    cfg.test_dataloader.dataset.datasets[0].pipeline[1].keep_ratio = True
+    with pytest.raises(ValueError, match="write conditions with the model's pipeline"):
+        use_conditions(cfg, CONDITIONS[0])
