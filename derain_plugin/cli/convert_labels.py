@@ -1,0 +1,165 @@
+"""Turn VOC or YOLO labels into COCO's: the command line of ``tools/convert_labels.py``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from derain_plugin.labels import (
+    NAMES_FILES,
+    Conversion,
+    LabelFormat,
+    convert_labels,
+    find_names_file,
+    read_class_names,
+    read_voc,
+    read_yolo,
+)
+from derain_plugin.whole_file import write_whole
+
+DESCRIPTION = f"""\
+Turn the label files of real rain (DAWN, MixedRain, RID, RIS, ...) into one json in COCO's format
+with COCO's 80 categories, so that a detector trained on COCO can be evaluated on it. Images stay
+where they are. Needs: pip install supervision
+
+  voc   a Pascal VOC .xml for each image
+  yolo  a darknet or Ultralytics .txt for each image; the class names come from --names, or from
+        {", ".join(NAMES_FILES)} in LABELS or the two folders above it
+
+The label file of IMAGES/a/b.jpg is LABELS/a/b.xml or LABELS/a/b.txt. COCO's class names, in any
+case and with - _ or spaces, Pascal VOC's, and pedestrian map by themselves. Any other name must
+be mapped or ignored. VOC's difficult objects become iscrowd: neither asked for nor held against
+a detector. Boxes are clipped to their image.
+"""
+
+EXAMPLES = """\
+Examples:
+  python tools/convert_labels.py voc data/RID/images data/RID/annotations data/RID/coco.json
+  python tools/convert_labels.py yolo data/rain/images data/rain/labels data/rain/coco.json \\
+      --class-map rider=person van=car --ignore "traffic sign"
+"""
+SHOWN = 5
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse what to read, what its classes mean, and where to write."""
+    parser = argparse.ArgumentParser(
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("format", choices=["voc", "yolo"], help="how the labels are written")
+    parser.add_argument("images", type=Path, help="folder of images; sub-folders count")
+    parser.add_argument("labels", type=Path, help="folder of label files; may be the same")
+    parser.add_argument("out", type=Path, help="json to write; an existing one is refused")
+    parser.add_argument(
+        "--names",
+        nargs="+",
+        metavar="NAME",
+        help="yolo: a .yaml, or a text file with a class name on each line, or the names",
+    )
+    parser.add_argument(
+        "--class-map",
+        nargs="+",
+        default=[],
+        metavar="NAME=COCO_NAME",
+        help='what classes are in COCO; or a .json with {"name": "COCO name"}',
+    )
+    parser.add_argument(
+        "--ignore", nargs="+", default=[], metavar="NAME", help="classes to leave out"
+    )
+    args = parser.parse_args(arguments)
+    if args.names and args.format == "voc":
+        parser.error("--names is for yolo: VOC's labels hold their class names")
+    if args.out.exists():
+        parser.error(f"{args.out} exists: delete it, or choose another name")
+    return args
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Convert as the command line says, and print what became of the labels."""
+    args = parse_args(arguments)
+    try:
+        conversion = convert_labels(
+            args.images,
+            args.labels,
+            label_format=_label_format(args),
+            overrides=_overrides(args.class_map),
+            ignored=args.ignore,
+        )
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(args.out, json.dumps(conversion.content))
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f"convert_labels: {error}")
+    print(f"{args.out}: {_summary(conversion)}")
+
+
+def _label_format(args: argparse.Namespace) -> LabelFormat:
+    if args.format == "voc":
+        return LabelFormat("voc", ".xml", read_voc)
+    names = _class_names(args.names, args.labels)
+    return LabelFormat("yolo", ".txt", partial(read_yolo, names=names))
+
+
+def _class_names(given: list[str] | None, labels: Path) -> Mapping[int, str]:
+    if given and (len(given) > 1 or not Path(given[0]).suffix):
+        return dict(enumerate(given))
+    path = Path(given[0]) if given else find_names_file(labels)
+    print(f"class names from {path}")
+    return read_class_names(path)
+
+
+def _overrides(items: list[str]) -> dict[str, str]:
+    overrides: dict[str, str] = {}
+    for item in items:
+        name, is_pair, coco_name = item.partition("=")
+        overrides |= {name: coco_name} if is_pair else _read_class_map(Path(item))
+    return overrides
+
+
+def _read_class_map(path: Path) -> dict[str, str]:
+    if path.suffix != ".json":
+        raise ValueError(f"--class-map takes NAME=COCO_NAME or a .json file, got {path}")
+    try:
+        class_map = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(class_map, dict) or not all(isinstance(v, str) for v in class_map.values()):
+        raise ValueError(
+            f'{path} must hold {{"name": "COCO name", ...}}; use --ignore to leave out'
+        )
+    return class_map
+
+
+def _summary(conversion: Conversion) -> str:
+    content = conversion.content
+    names = {category["id"]: category["name"] for category in content["categories"]}
+    boxes = Counter(names[a["category_id"]] for a in content["annotations"])
+    renamed = [f"{a} -> {b}" for a, b in conversion.classes.items() if b not in (None, a)]
+    difficult = sum(a["iscrowd"] for a in content["annotations"])
+    lines = [
+        f"{len(content['images'])} images, {boxes.total()} boxes: {_counts(boxes) or 'none'}",
+        f"{difficult} of the boxes are difficult, now iscrowd" if difficult else "",
+        f"class map: {', '.join(renamed)}" if renamed else "",
+        f"ignored boxes: {_counts(conversion.ignored)}" if conversion.ignored else "",
+        _some("boxes dropped that have no area inside their image", conversion.dropped),
+        _some(
+            "images without a label file, taken as images without objects", conversion.unlabelled
+        ),
+        _some("label files without an image, left out", conversion.imageless),
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counter.most_common())
+
+
+def _some(what: str, found: list[str]) -> str:
+    shown = ", ".join(found[:SHOWN]) + (", ..." if len(found) > SHOWN else "")
+    return f"{len(found)} {what}: {shown}" if found else ""
