@@ -18,6 +18,7 @@ setup(
     extras_require={
         "onedl": requirements("onedl"),
         "openmmlab": requirements("openmmlab"),
+        "rain-tests": ["imaug>=0.4.3", "supervision>=0.31.2"],  # held-out rain, labels of real rain
         "dev": requirements("dev"),
     },
 )

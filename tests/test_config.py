@@ -170,12 +170,16 @@ def test_tests_are_clean_and_every_severity_of_the_same_images(path, rain, tmp_p
     cfg = load_config(tmp_path / "dumped.py", dict(synthetic_rain=2))
     clean, *rainy = cfg.test_dataloader.dataset.datasets
     load, *rest = clean.pipeline
-    for severity, dataset in enumerate(rainy, 1):
-        drops = dict(type="SyntheticRain", severity=(severity, severity), seed=0)
-        assert dataset == dict(clean, pipeline=[load, drops, *rest])
+    rains = [dict(type="SyntheticRain", severity=(k, k), seed=0) for k in (1, 2, 3, 4, 5)]
     names = ["clean", *(f"severity_{k}" for k in (1, 2, 3, 4, 5))]
+    if path in TOY:
+        rains.append(dict(type="HeldOutRain", seed=0))
+        names.append("held_out")
+        assert cfg.test_evaluator.rainy_prefixes == names[1:6]
+    assert rainy == [dict(clean, pipeline=[load, rain, *rest]) for rain in rains]
     assert cfg.test_evaluator.dataset_prefixes == names
-    assert [metric.ann_file for metric in cfg.test_evaluator.metrics] == [clean.ann_file] * 6
+    metrics = cfg.test_evaluator.metrics
+    assert [metric.ann_file for metric in metrics] == [clean.ann_file] * len(names)
 
 
 def test_no_workers_means_no_persistent_workers():

@@ -1,4 +1,4 @@
-# Clean images, and the same ones in rain of a generator that is not ours and that nothing trains on.
+# Clean images, and the same ones in rain of a generator that is not ours: nothing trains on it.
 _base_ = "../_base_/datasets/coco_rain_mix.py"
 
 clean = _base_.test_dataloader.dataset.datasets[0]

@@ -1,5 +1,6 @@
 # Clean images and severities 1-5 as the default test, but from folders, written by
-#   python tools/make_rainy_coco.py data/coco/val2017 data/coco_severities --severity 1-5 --per-severity
+#   python tools/make_rainy_coco.py data/coco/val2017 data/coco_severities \
+#       --severity 1-5 --per-severity
 _base_ = "../_base_/datasets/coco_rain_mix.py"
 
 rainy_root = "data/coco_severities/"  # data/coco_rain/

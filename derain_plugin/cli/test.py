@@ -16,8 +16,8 @@ from mmengine.runner import Runner
 from derain_plugin.cli.arguments import build_parser, config_from, is_first_process
 from derain_plugin.conditions import use_conditions
 from derain_plugin.datasets.coco_check import check_datasets
-from derain_plugin.machine import describe_machine
 from derain_plugin.evaluation import CleanRainEvaluator
+from derain_plugin.machine import describe_machine
 from derain_plugin.rain import RENDERER_VERSION
 from derain_plugin.whole_file import write_whole
 

@@ -105,6 +105,10 @@ class Plan:
         """Where a row's evaluation writes."""
         return self.folder / "test" / f"{model.config}_epoch_{model.epoch}"
 
+    def predictions_of(self, model: Model) -> Path:
+        """Where a row's evaluation saves what it predicted."""
+        return self.test_dir_of(model) / "predictions.pkl"
+
     def _training(self, name: str, config: str, options: Sequence[str], seconds: float) -> Step:
         work_dir = self.folder / config
         command = self._tool("train", config, work_dir, options)
@@ -112,7 +116,9 @@ class Plan:
 
     def _testing(self, model: Model) -> Step:
         checkpoint = str(self.checkpoint_of(model))
-        command = self._tool("test", model.config, self.test_dir_of(model), [], checkpoint)
+        saved = str(self.predictions_of(model))
+        work_dir = self.test_dir_of(model)
+        command = self._tool("test", model.config, work_dir, [], checkpoint, "--out", saved)
         return Step(f"test {model.title}", command, 60)
 
     def _tool(

@@ -27,6 +27,7 @@ def draw_robustness(reports: Mapping[str, dict], path: Path) -> None:
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
     others = sorted({name for report in reports.values() for name in _others(report)})
+    last = max((max(_by_severity(report), default=0) for report in reports.values()), default=0)
     for number, (title, report) in enumerate(reports.items()):
         values = _by_severity(report)
         if len(values) < 2:
@@ -37,10 +38,9 @@ def draw_robustness(reports: Mapping[str, dict], path: Path) -> None:
         kept = report["robustness"].get("bbox_rPC")
         label = title if kept is None else f"{title} (rPC {kept:.2f})"
         axes.plot(*zip(*values.items(), strict=True), "o-", color=f"C{number}", label=label)
-        for place, name in enumerate(others, max(values) + 1):
+        for place, name in enumerate(others, last + 1):
             if name in report["conditions"]:
                 axes.plot(place, report["conditions"][name]["AP"], "D", color=f"C{number}")
-    last = max(max(_by_severity(report)) for report in reports.values())
     ticks = ["clean", *map(str, range(1, last + 1)), *(name.replace("_", " ") for name in others)]
     axes.set_xticks(range(len(ticks)), ticks)
     axes.set(xlabel="rain severity", ylabel="AP", ylim=(0, None))
@@ -55,8 +55,7 @@ def _by_severity(report: dict) -> dict[int, float]:
     places = {name: _severity(name) for name in report["conditions"]}
     return {
         place: report["conditions"][name]["AP"]
-        for name, place in sorted(places.items(), key=lambda item: (item[1] is None, item[1]))
-        if place is not None
+        for place, name in sorted((p, name) for name, p in places.items() if p is not None)
     }
 
 

@@ -70,6 +70,21 @@ def test_every_model_gets_a_row(plan, finished):
     for row in report["rows"]:
         assert len(row["rainy"]) == 5
         assert row["gap"] == pytest.approx(row["clean"] - sum(row["rainy"]) / 5, abs=6e-4)
+        assert row["mpc"] == pytest.approx(row["clean"] - row["gap"], abs=2e-4)
+        assert "held_out" in row
+
+
+@pytest.mark.slow
+def test_every_other_model_is_compared_with_the_control(plan, finished):
+    report = json.loads((plan.folder / "report.json").read_text())
+    rows = [row for row in report["differences"] if row["condition"] == "mPC"]
+    vanilla, control, *derained = [model.title for model in plan.models]
+    assert [row["model"] for row in rows] == [vanilla, *derained]
+    means = {row["model"]: row["mpc"] for row in report["rows"]}
+    for row in rows:
+        difference = means[row["model"]] - means[control]
+        assert row["difference"] == pytest.approx(difference, abs=2e-3)  # mmdet rounds
+        assert row["low"] <= row["difference"] <= row["high"]
 
 
 @pytest.mark.slow
@@ -85,7 +100,8 @@ def test_pictures(plan, finished):
     grid = cv2.imread(str(plan.folder / "grid.jpg"))
     assert grid.shape[1] == TILE * (1 + len(plan.models) + 1)  # truth, models, mask
     assert grid.shape[0] > TILE * 4
-    assert cv2.imread(str(plan.folder / "curves.png")) is not None
+    for name in ("curves.png", "robustness.png"):
+        assert cv2.imread(str(plan.folder / name)) is not None
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-# The pictures of tools/make_toy_coco.py, which has a test split. Rain is rendered while loading.
+# The pictures of tools/make_toy_coco.py. Rain is rendered while loading.
 _base_ = "../../_base_/datasets/coco_rain_mix.py"
 
 data_root = "data/toy_coco/"
@@ -16,17 +16,20 @@ train_dataloader = dict(
 )
 val_dataloader = dict(num_workers=2)
 
+# The test split, and rain of a generator that is not ours besides the severities.
 ann_file = _base_.data_root + "annotations/instances_test2017.json"
-images = _base_.data_root + "test2017/"
-test_dataloader = dict(
-    num_workers=2,
-    dataset=dict(
-        datasets=[
-            dict(d, ann_file=ann_file, data_prefix=dict(img=images))
-            for d in _base_.test_dataloader.dataset.datasets
-        ]
-    ),
+images = dict(img=_base_.data_root + "test2017/")
+tests = [
+    dict(d, ann_file=ann_file, data_prefix=images) for d in _base_.test_dataloader.dataset.datasets
+]
+load, *rest = _base_.test_pipeline
+tests.append(dict(tests[0], pipeline=[load, dict(type="HeldOutRain", seed=0), *rest]))
+test_dataloader = dict(num_workers=2, dataset=dict(datasets=tests))
+severities = _base_.test_evaluator.dataset_prefixes[1:]
+test_evaluator = dict(
+    metrics=[dict(_base_.val_evaluator.metrics[0], ann_file=ann_file)] * 7,
+    dataset_prefixes=["clean", *severities, "held_out"],
+    rainy_prefixes=severities,
 )
-test_evaluator = dict(metrics=[dict(m, ann_file=ann_file) for m in _base_.test_evaluator.metrics])
 
-del left_out, ann_file, images
+del left_out, ann_file, images, tests, load, rest, severities

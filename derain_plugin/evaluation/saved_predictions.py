@@ -1,0 +1,129 @@
+"""Predictions that ``tools/test.py --out`` saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from derain_plugin.evaluation.data_unpickler import DataUnpickler
+
+ONLY_CONDITION = "test"
+
+
+@dataclass(frozen=True)
+class SavedPredictions:
+    """Detections of one model on the images of one test condition.
+
+    Attributes:
+        source: File and condition, for messages.
+        image_ids: ``(I,)``, ascending, none twice.
+        counts: ``(I,)``, how many detections each image has.
+        boxes: ``(D, 4)``, x1, y1, x2, y2 in pixels of the original image; those of the first
+            image come first.
+        scores: ``(D,)``, in the precision of the model.
+        labels: ``(D,)``, indices of classes.
+    """
+
+    source: str
+    image_ids: np.ndarray
+    counts: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+
+    def split(self, size: int) -> Iterator[SavedPredictions]:
+        """Cut into pieces of ``size`` images, and one of what remains."""
+        ends = np.concatenate([[0], np.cumsum(self.counts)])
+        for start in range(0, len(self.image_ids), size):
+            images = slice(start, start + size)
+            first, last = ends[start], ends[min(start + size, len(self.counts))]
+            yield SavedPredictions(
+                self.source,
+                self.image_ids[images],
+                self.counts[images],
+                self.boxes[first:last],
+                self.scores[first:last],
+                self.labels[first:last],
+            )
+
+
+def load_predictions(path: Path) -> dict[str, SavedPredictions]:
+    """Load a file that mmdet's ``DumpDetResults`` wrote, without running code from it.
+
+    Args:
+        path: A pickle: one dict per image, with ``img_id``, ``pred_instances`` (``bboxes``,
+            ``scores``, ``labels``) and, where ``CleanRainEvaluator`` wrote it, ``dataset``.
+
+    Returns:
+        Predictions by test condition, in the order of the file. Without ``dataset`` there is one
+        condition, ``test``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged or holds something else, or a condition has an image twice.
+    """
+    by_condition: dict[str, list[Mapping]] = {}
+    samples = _unpickle(path)
+    if not isinstance(samples, list) or not samples:
+        raise _unsuited(path, "it should hold a list with a dict for each image")
+    for sample in samples:
+        _check(sample, path)
+        by_condition.setdefault(sample.get("dataset", ONLY_CONDITION), []).append(sample)
+    return {name: _pack(part, f"{path} ({name})") for name, part in by_condition.items()}
+
+
+def _unpickle(path: Path) -> Any:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not a file; tools/test.py --out {path} writes it")
+    try:
+        with path.open("rb") as file:
+            return DataUnpickler(file).load()
+    except Exception as error:  # a damaged pickle raises a dozen types
+        raise _unsuited(path, str(error) or type(error).__name__) from error
+
+
+def _unsuited(path: Path, reason: str) -> ValueError:
+    return ValueError(
+        f"{path} does not hold predictions as tools/test.py --out saves them: {reason}"
+    )
+
+
+def _check(sample: Any, path: Path) -> None:
+    try:
+        image_id, found = sample["img_id"], sample["pred_instances"]
+        shapes = [tuple(found[key].shape) for key in ("bboxes", "scores", "labels")]
+    except (TypeError, KeyError, AttributeError) as error:
+        raise _unsuited(path, f"an image has no tensor or no entry {error}") from error
+    if not isinstance(image_id, int):
+        raise _unsuited(path, f"img_id should be a whole number, got {image_id!r}")
+    count = next(iter(shapes[0]), None)
+    if shapes != [(count, 4), (count,), (count,)]:
+        raise _unsuited(path, f"bboxes, scores and labels of image {image_id} have shapes {shapes}")
+
+
+def _pack(samples: Sequence[Mapping], source: str) -> SavedPredictions:
+    samples = sorted(samples, key=lambda sample: sample["img_id"])
+    image_ids = np.array([sample["img_id"] for sample in samples])
+    repeated = image_ids[1:][image_ids[1:] == image_ids[:-1]]
+    if len(repeated):
+        raise ValueError(f"{source}: image {repeated[0]} was predicted more than once")
+    instances = [sample["pred_instances"] for sample in samples]
+    return SavedPredictions(
+        source=source,
+        image_ids=image_ids,
+        counts=np.array([len(found["scores"]) for found in instances]),
+        boxes=_joined([found["bboxes"] for found in instances]),
+        scores=_joined([found["scores"] for found in instances]),
+        labels=_joined([found["labels"] for found in instances]),
+    )
+
+
+def _joined(tensors: Sequence[torch.Tensor]) -> np.ndarray:
+    joined = torch.cat(list(tensors))
+    # NumPy has no bfloat16.
+    return (joined.float() if joined.dtype == torch.bfloat16 else joined).numpy()
