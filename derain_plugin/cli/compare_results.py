@@ -29,8 +29,8 @@ predictions of each model: python tools/test.py CONFIG CHECKPOINT --out NAME.pkl
 EPILOG = """\
 Rows are the test conditions. Where others have the images of the first, which is the clean one,
 follow P, its AP, mPC, the mean over the severities, and rPC = mPC / P (arXiv 1907.07484). An
-interval that excludes 0 is marked with *. It says what other images (and seeds) of the same kind would
-give; a single training seed leaves out the luck of the training.
+interval that excludes 0 is marked with *. It says what other images (and seeds) of the same kind
+would give; a single training seed leaves out the luck of the training.
 
 AP is that of pycocotools: up to 100 detections per image and class, in its unrounded form.
 
