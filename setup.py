@@ -14,7 +14,14 @@ def requirements(name: str) -> list[str]:
 
 
 setup(
-    install_requires=["torch>=2.6", "transformers>=5.18", "pycocotools>=2.0.7", "opencv-python"],
+    install_requires=[
+        "torch>=2.6",
+        "transformers>=5.18",
+        "pycocotools>=2.0.7",
+        "opencv-python",
+        "pillow",
+        "tqdm",
+    ],
     extras_require={
         "onedl": requirements("onedl"),
         "openmmlab": requirements("openmmlab"),

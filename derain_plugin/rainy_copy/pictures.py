@@ -1,0 +1,116 @@
+"""Which pictures to copy, and the ids that their rain is seeded with."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, NoReturn
+
+EXTENSIONS = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"))
+"""What is an image, and what format a copy is written in."""
+
+
+class Picture(NamedTuple):
+    """One picture; ``path`` is relative to its folder and has forward slashes."""
+
+    path: str
+    image_id: int | str
+
+
+def find_pictures(images: Path) -> list[Picture]:
+    """Find every image file below ``images``, in the order of their paths.
+
+    The id is the file's stem, as a number where it is one: COCO's ``000000000139.jpg`` is 139.
+
+    Raises:
+        FileNotFoundError: ``images`` is not a folder.
+        ValueError: There is no image in it.
+    """
+    _check_folder(images)
+    paths = sorted(
+        Path(folder, name).relative_to(images).as_posix()
+        for folder, names in _walk(images)
+        for name in names
+        if os.path.splitext(name)[1].lower() in EXTENSIONS
+    )
+    if not paths:
+        raise ValueError(f"{images} holds no image ({', '.join(sorted(EXTENSIONS))})")
+    return [Picture(path, _id_of(path)) for path in paths]
+
+
+def listed_pictures(images: Path, annotations: Path) -> list[Picture]:
+    """Return the pictures that a COCO file lists, with its ids; single ones may be missing.
+
+    Raises:
+        FileNotFoundError: ``annotations`` is not a file, ``images`` not a folder, or none of the
+            pictures is in it.
+        ValueError: ``annotations`` is not in COCO format, or lists a file twice or one outside
+            ``images``.
+    """
+    _check_folder(images)
+    pictures = _read_images(annotations)
+    if not any((images / picture.path).is_file() for picture in pictures):
+        raise FileNotFoundError(
+            f"{images} holds none of the {len(pictures)} images that {annotations} lists, such as "
+            f"{pictures[0].path}: give the folder that its file names start from"
+        )
+    return sorted(pictures)
+
+
+def _read_images(annotations: Path) -> list[Picture]:
+    if not annotations.is_file():
+        raise FileNotFoundError(f"annotation file {annotations} does not exist")
+    try:
+        images = json.loads(annotations.read_bytes())["images"]
+        found = {_inside(image["file_name"]): image["id"] for image in images}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{annotations} is not in COCO format ({error!r})") from error
+    if not found or len(found) < len(images):
+        raise ValueError(
+            f"{annotations} lists {len(images)} images under {len(found)} file names; every image "
+            "needs a name of its own"
+        )
+    return [Picture(path, image_id) for path, image_id in found.items()]
+
+
+def _inside(file_name: str) -> str:
+    path = PurePosixPath(file_name)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"file_name {file_name!r} leads out of the image folder")
+    return path.as_posix()
+
+
+def refuse_overlap(images: Path, pictures: Iterable[Picture], out: Path) -> None:
+    """Raise a ValueError if ``out`` is, holds or is in a folder that pictures are read from."""
+    folders = {os.path.dirname(picture.path) for picture in pictures} | {""}
+    for folder in sorted((images / name).resolve() for name in folders):
+        if out.is_relative_to(folder) or folder.is_relative_to(out):
+            raise ValueError(
+                f"the copy would mix with its input: {out} and {folder} are the same folder, or "
+                "one is inside the other; choose another folder for the copy"
+            )
+
+
+def _check_folder(images: Path) -> None:
+    if not images.is_dir():
+        raise FileNotFoundError(f"image folder {images} does not exist, or is a file")
+
+
+def _walk(images: Path) -> Iterator[tuple[str, list[str]]]:
+    # Follow links: a part of a data set often lies on another disk.
+    for folder, folders, names in os.walk(images, followlinks=True, onerror=_raise):
+        here = Path(folder).resolve()
+        above = {here, *here.parents}
+        folders[:] = [name for name in folders if (here / name).resolve() not in above]
+        yield folder, names
+
+
+def _id_of(path: str) -> int | str:
+    stem = PurePosixPath(path).stem
+    return int(stem) if stem.isascii() and stem.isdigit() else stem
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
