@@ -27,7 +27,8 @@ from the file's name (000000000139.jpg is 139, as in COCO).
 EXAMPLES = """\
 Examples:
   python tools/make_rainy_coco.py data/coco/train2017 data/coco_rain/train2017 --severity 1-5
-  python tools/make_rainy_coco.py data/coco/val2017 data/coco_severities --severity 1-5 --per-severity
+  python tools/make_rainy_coco.py data/coco/val2017 data/coco_severities \\
+      --severity 1-5 --per-severity
   python tools/make_rainy_coco.py --verify data/coco_rain/train2017
 
 Exit codes: 0 all is well; 1 an image is unreadable (the others are done), a file cannot be
