@@ -14,7 +14,7 @@ SETTINGS_HELP = """\
 Settings of the shipped configs, given with --cfg-options:
   data_root=data/coco/            clean COCO-format data: annotations/, train2017/, val2017/
   rainy_root=data/coco_rain/      the same file names, rainy
-  synthetic_rain=3                no rainy_root: render rain of severity 3 (or "(1,5)") on the fly
+  synthetic_rain=3                no rainy_root: train and validate on rendered rain; or "(1,5)"
   classes=car,person              category names; default the 80 of COCO
   percent=10                      of the training pictures
 """

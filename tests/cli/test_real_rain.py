@@ -26,11 +26,10 @@ def roots(tmp_path):
 
 def test_real_rain_is_scored_beside_clean_images(roots, config, weights, tmp_path):
     clean, rainy = roots
-    settings = [f"data_root={clean}", f"rainy_root={rainy}", "classes=person,car"]
-    metrics = test_cli.main(
-        [config, weights, "--conditions", str(REAL_RAIN), "--work-dir", str(tmp_path / "work")]
-        + ["--cfg-options", *settings, "test_dataloader.num_workers=0"]
-    )
+    arguments = [config, weights, "--conditions", str(REAL_RAIN), "--work-dir"]
+    arguments += [str(tmp_path / "work"), "--cfg-options", "test_dataloader.num_workers=0"]
+    arguments += [f"data_root={clean}", f"rainy_root={rainy}", "classes=person,car"]
+    metrics = test_cli.main(arguments)
     assert 0 <= metrics["real/coco/bbox_mAP"] <= 1
     assert not [name for name in metrics if name.startswith(("gap/", "robustness/"))]
     (path,) = (tmp_path / "work").glob("*/robustness.json")
