@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from mmdet.visualization import DetLocalVisualizer
 from tiny_rtdetr import TINY, transformers_twin
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -30,6 +31,12 @@ val_dataloader = dict(batch_size=4, num_workers=0)
 test_dataloader = dict(batch_size=4, num_workers=0)
 default_hooks = dict(logger=dict(interval=1))
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_visualizer():
+    """Forget the process's visualizer, which would log to the folder of an earlier module."""
+    DetLocalVisualizer._instance_dict.clear()
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import pytest
 from coco_folder import write_coco_folder
 
 from derain_plugin import load_config
+from derain_plugin.conditions import use_conditions
 from derain_plugin.datasets.coco_check import check_datasets
 
 CONFIG = Path(__file__).parents[2] / "configs/rtdetr_r18_featderain_ms.py"
@@ -81,10 +82,11 @@ def test_truncated_json(folder):
         check(folder)
 
 
-@pytest.mark.parametrize("loader", ["train_dataloader", "test_dataloader"])
+@pytest.mark.parametrize("loader", ["train_dataloader", "val_dataloader", "test_dataloader"])
 def test_every_dataset_of_a_config_is_checked(folder, loader):
     options = dict(data_root=str(folder), classes=list(CLASSES), rainy_root=str(folder / "rainy"))
     cfg = load_config(CONFIG, options)
+    use_conditions(cfg, CONFIG.parent / "conditions/rainy_copy.py", options)
     with pytest.raises(FileNotFoundError, match="rainy"):
         check_datasets(cfg, (loader,))
 
