@@ -11,7 +11,7 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type="EpochSeedHook"),
     resume_validation=dict(type="ResumeValidationHook"),
-    visualization=dict(type="DetVisualizationHook"),
+    visualization=dict(type="RainyVisualizationHook"),
 )
 
 env_cfg = dict(

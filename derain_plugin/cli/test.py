@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from mmengine.runner import Runner
 from derain_plugin.cli.arguments import build_parser, config_from, is_first_process
 from derain_plugin.conditions import use_conditions
 from derain_plugin.datasets.coco_check import check_datasets
+from derain_plugin.engine.hooks import RainMaskSavingHook
 from derain_plugin.evaluation import CleanRainEvaluator
 from derain_plugin.machine import describe_machine
 from derain_plugin.rain import RENDERER_VERSION
+from derain_plugin.visualization import RainMaskRecorder
 from derain_plugin.whole_file import write_whole
 
 
@@ -43,11 +46,18 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--show-dir", help="save painted images here, under <work dir>/<timestamp>/"
     )
     parser.add_argument(
+        "--show-masks",
+        action="store_true",
+        help="with --show-dir: also save where the de-rain neck sees rain, for every condition",
+    )
+    parser.add_argument(
         "--wait-time", type=float, default=2, help="seconds that --show holds an image"
     )
     args = parser.parse_args(arguments)
     if args.out is not None and not args.out.endswith((".pkl", ".pickle")):
         parser.error(f"--out must end in .pkl or .pickle, got {args.out}")
+    if args.show_masks and args.show_dir is None:
+        parser.error("--show-masks needs --show-dir, the folder for its pictures")
     return args
 
 
@@ -66,10 +76,20 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+    if args.show_masks:
+        runner.register_hook(_mask_saving_hook(runner, args.show_dir))
     metrics = runner.test()
     if is_first_process() and isinstance(runner.test_evaluator, CleanRainEvaluator):
         _leave_report(runner, args)
     return metrics
+
+
+def _mask_saving_hook(runner: Runner, show_dir: str) -> RainMaskSavingHook:
+    try:
+        RainMaskRecorder(runner.model)
+    except ValueError as error:
+        sys.exit(f"--show-masks: {error}")
+    return RainMaskSavingHook(show_dir)
 
 
 def _leave_report(runner: Runner, args: argparse.Namespace) -> None:

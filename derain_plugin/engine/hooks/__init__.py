@@ -1,11 +1,17 @@
 from derain_plugin.engine.hooks.epoch_seed_hook import EpochSeedHook
 from derain_plugin.engine.hooks.phased_early_stopping_hook import PhasedEarlyStoppingHook
 from derain_plugin.engine.hooks.phased_training_hook import PhasedTrainingHook
+from derain_plugin.engine.hooks.rain_mask_saving_hook import RainMaskSavingHook
+from derain_plugin.engine.hooks.rain_mask_visualization_hook import RainMaskVisualizationHook
+from derain_plugin.engine.hooks.rainy_visualization_hook import RainyVisualizationHook
 from derain_plugin.engine.hooks.resume_validation_hook import ResumeValidationHook
 
 __all__ = [
     "EpochSeedHook",
     "PhasedEarlyStoppingHook",
     "PhasedTrainingHook",
+    "RainMaskSavingHook",
+    "RainMaskVisualizationHook",
+    "RainyVisualizationHook",
     "ResumeValidationHook",
 ]

@@ -1,0 +1,44 @@
+from types import SimpleNamespace
+
+import pytest
+
+from derain_plugin.visualization import PictureNames, picture_names
+
+
+class Parts:
+    """A ConcatDataset's sizes."""
+
+    def __init__(self, cumulative_sizes):
+        self.cumulative_sizes = cumulative_sizes
+
+    def __len__(self):
+        return self.cumulative_sizes[-1]
+
+
+def named(paths, *, sizes, prefixes):
+    names = PictureNames(
+        SimpleNamespace(
+            test_evaluator=SimpleNamespace(dataset_prefixes=prefixes),
+            test_dataloader=SimpleNamespace(dataset=Parts(sizes)),
+        )
+    )
+    return [names.name_next(path) for path in paths]
+
+
+def test_equal_names_of_several_folders_are_kept_apart():
+    names = named(["a/x.png", "b/x.png", "a/x.png"], sizes=[2, 3], prefixes=["clean", "rainy"])
+    assert names == ["x_clean", "x_clean_2", "x_rainy"]
+
+
+def test_without_conditions():
+    assert named(["x.png"], sizes=[1], prefixes=None) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("rank", "expected"), [(0, ["p_clean", "q_rainy"]), (1, ["p_clean", None])]
+)
+def test_ranks_deal_as_the_sampler_does(monkeypatch, rank, expected):
+    """Three pictures on two ranks: the second gets the first picture again, as padding."""
+    monkeypatch.setattr(picture_names, "get_world_size", lambda: 2)
+    monkeypatch.setattr(picture_names, "get_rank", lambda: rank)
+    assert named(["p.png", "q.png"], sizes=[2, 3], prefixes=["clean", "rainy"]) == expected
