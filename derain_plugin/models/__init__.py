@@ -1,5 +1,8 @@
 from derain_plugin.models.backbones import RTDETRBackbone
-from derain_plugin.models.data_preprocessors import BatchRandomResize
+from derain_plugin.models.data_preprocessors import (
+    BatchRandomResize,
+    PixelDerainDataPreprocessor,
+)
 from derain_plugin.models.dense_heads import RTDETRHead
 from derain_plugin.models.detectors import RTDETR
 from derain_plugin.models.necks import (
@@ -8,6 +11,7 @@ from derain_plugin.models.necks import (
     MultiScaleFeatureDerain,
     RTDETRHybridEncoder,
 )
+from derain_plugin.models.restorers import SPDNet
 
 __all__ = [
     "RTDETR",
@@ -15,7 +19,9 @@ __all__ = [
     "DerainNeck",
     "LightweightFeatureDerain",
     "MultiScaleFeatureDerain",
+    "PixelDerainDataPreprocessor",
     "RTDETRBackbone",
     "RTDETRHead",
     "RTDETRHybridEncoder",
+    "SPDNet",
 ]

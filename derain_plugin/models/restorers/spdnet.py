@@ -1,0 +1,145 @@
+"""SPDNet, the pixel-level rival: a network that removes rain from the picture itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from derain_plugin.models.checkpoint_misfit import describe_misfit
+from derain_plugin.models.restorers.spdnet_blocks import (
+    ConvReLU,
+    InteractiveFusion,
+    ResidualGroup,
+    WaveletPyramid,
+)
+
+NUM_STAGES = 3
+MIN_SIDE = 6
+
+
+@MODELS.register_module()
+class SPDNet(BaseModule):
+    """Structure-preserving de-raining with residue channel prior guidance.
+
+    Written from the paper (Yi et al., ICCV 2021, https://arxiv.org/abs/2108.09079). The residue
+    channel (largest minus smallest colour channel) shows structure and hardly any rain, which is
+    grey. Three stages predict the clean picture: the first under the guidance of the rainy
+    picture's residue channel, the others of that of the stage before, which is cleaner.
+
+    Where features of several stages are concatenated, the older come first.
+
+    Args:
+        n_feats: Channels of all features; even.
+        num_blocks: Squeeze-and-excitation blocks in each residual group.
+        init_cfg: As in :class:`mmengine.model.BaseModule`; a ``Pretrained`` checkpoint must
+            fill the network.
+
+    Shape:
+        - Input: ``(N, 3, H, W)``, RGB, float, 0-255; both sides at least 6 px.
+        - Output: three of that shape: of the third (final), the second and the first stage. Not
+          clamped.
+
+    Raises:
+        ValueError: If ``n_feats`` or ``num_blocks`` cannot be, a picture is of another shape, or
+            a checkpoint does not fill the network.
+
+    Example:
+        >>> network = SPDNet(n_feats=4, num_blocks=1)
+        >>> [tuple(image.shape) for image in network(torch.rand(1, 3, 21, 30) * 255)]
+        [(1, 3, 21, 30), (1, 3, 21, 30), (1, 3, 21, 30)]
+    """
+
+    def __init__(
+        self, n_feats: int = 32, num_blocks: int = 3, *, init_cfg: dict | None = None
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        if n_feats < 2 or n_feats % 2:
+            raise ValueError(f"n_feats must be even and at least 2, got {n_feats}")
+        if num_blocks < 1:
+            raise ValueError(f"num_blocks must be at least 1, got {num_blocks}")
+        self.stem = _stem(n_feats)
+        self.stages = nn.ModuleList(
+            _Stage(n_feats, num_blocks=num_blocks, num_earlier=index) for index in range(NUM_STAGES)
+        )
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Predict the clean pictures: final, second stage, first stage."""
+        _check_images(images)
+        stem = self.stem(images)
+        features: list[Tensor] = []
+        predicted = [images]
+        for stage in self.stages:
+            newest, image = stage(stem, features, predicted[-1])
+            features.append(newest)
+            predicted.append(image)
+        _, first, second, final = predicted
+        return final, second, first
+
+    def restore(self, images: Tensor) -> Tensor:
+        """Return the final prediction alone, ``(N, 3, H, W)``: what every restorer offers."""
+        return self(images)[0]
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        # mmengine loads `Pretrained` weights without strictness: what does not fit would only be
+        # logged, and the pictures be those of a random network.
+        own = {prefix + name: tensor for name, tensor in self.state_dict().items()}
+        misfit = describe_misfit(
+            {
+                "misses": [name for name in own if name not in state_dict],
+                "has other shapes for": [
+                    name
+                    for name, tensor in own.items()
+                    if name in state_dict and state_dict[name].shape != tensor.shape
+                ],
+            }
+        )
+        if misfit:
+            raise ValueError(
+                f"the checkpoint does not fill this SPDNet: {misfit}. Convert the authors' with "
+                "tools/convert_spdnet.py; n_feats and num_blocks must be those it was trained with"
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+class _Stage(nn.Module):
+    """One prediction, from the stem's features, those of earlier stages, and a picture to guide."""
+
+    def __init__(self, channels: int, *, num_blocks: int, num_earlier: int) -> None:
+        super().__init__()
+        sources = (num_earlier + 1) * channels
+        self.prior = nn.Sequential(_stem(channels), ResidualGroup(channels, num_blocks=num_blocks))
+        self.gather = ConvReLU(sources, channels) if num_earlier else nn.Identity()
+        self.interact = InteractiveFusion(channels)
+        self.pyramid = WaveletPyramid(channels, num_blocks=num_blocks)
+        self.summarise = ConvReLU(sources, channels) if num_earlier else nn.Identity()
+        self.predict = nn.Conv2d(channels, 3, 3, padding=1)
+
+    def forward(self, stem: Tensor, earlier: list[Tensor], guide: Tensor) -> tuple[Tensor, Tensor]:
+        """Return this stage's features, and its picture."""
+        prior = self.prior(residue_channel(guide).expand(-1, 3, -1, -1))
+        gathered = self.gather(torch.cat([stem, *earlier], 1))
+        features = self.pyramid(self.interact(gathered, prior))
+        return features, self.predict(self.summarise(torch.cat([*earlier, features], 1)))
+
+
+def residue_channel(images: Tensor) -> Tensor:
+    """Return the largest minus the smallest channel, ``(N, 1, H, W)`` of ``(N, 3, H, W)``."""
+    return images.amax(1, keepdim=True) - images.amin(1, keepdim=True)
+
+
+def _stem(channels: int) -> nn.Sequential:
+    return nn.Sequential(ConvReLU(3, channels // 2), ConvReLU(channels // 2, channels))
+
+
+def _check_images(images: Tensor) -> None:
+    if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[-2:]) < MIN_SIDE:
+        raise ValueError(
+            f"SPDNet takes RGB pictures (N, 3, H, W) of at least {MIN_SIDE} px on each side, got "
+            f"{tuple(images.shape)}"
+        )
