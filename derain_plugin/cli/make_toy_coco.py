@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from derain_plugin.toy.coco_folder import SIZES_OF_SPLITS, make_toy_coco
 
 DESCRIPTION = """\
-Make a COCO-format folder of small cluttered pictures: ten classes of shapes on pieces of
+Make a COCO-format folder of small cluttered pictures: eight classes of shapes on pieces of
 photographs, for trying things out without COCO. No photograph is in two splits. The same
 arguments give the same files; an interrupted run continues where it stopped.
 """

@@ -23,9 +23,10 @@ class RainMaskVisualizationHook(Hook):
     rank, as augmented; the masks are those of the weights in training, not of an EMA of them.
 
     Training is bitwise the same with and without this hook, see ``RainMaskRecorder``, and a
-    resumed run shows the iterations that an uninterrupted one shows::
+    resumed run shows the iterations that an uninterrupted one shows. A list replaces that of the
+    base config, so repeat its hooks, the phases above all::
 
-        custom_hooks = [dict(type='RainMaskVisualizationHook', interval=500)]
+        custom_hooks = [*_base_.custom_hooks, dict(type='RainMaskVisualizationHook')]
         vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
         visualizer = dict(vis_backends=vis_backends)
 
