@@ -1,0 +1,1 @@
+"""What de-raining costs beside the detector: time, memory, FLOPs, training throughput."""

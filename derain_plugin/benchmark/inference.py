@@ -1,0 +1,109 @@
+"""Measure detectors with their de-rain parts, in turns in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import bootstrap
+
+from derain_plugin.benchmark.arm import Arm
+from derain_plugin.benchmark.setting import Setting
+from derain_plugin.benchmark.timing import times_in_turns
+
+RIVAL = "SPDNet"
+
+
+def measure_inference(
+    configs: Sequence[str | Path],
+    setting: Setting,
+    *,
+    rounds: int,
+    seconds: float,
+    tell: Callable[[str], object] = print,
+) -> list[dict[str, Any]]:
+    """Measure time, memory and size of each config's detector and of its de-rain part.
+
+    Args:
+        configs: Detection configs.
+        setting: Circumstances.
+        rounds: How often each is timed.
+        seconds: Limit of timing for each config, which is timed three times at least.
+        tell: Gets a line of progress at a time.
+
+    Returns:
+        A row per config, as :func:`summarise` makes them, with sizes and memory, and with
+        ``speed_up``: how much faster the de-rain part is than SPDNet in the same run.
+    """
+    arms, rows = [], []
+    for config in configs:
+        tell(f"{config}: build, count")
+        arms.append(Arm(config, setting))
+        rows.append(dict(config=arms[-1].name, derain=arms[-1].derain, **arms[-1].count()))
+    for arm, row in zip(arms, rows, strict=True):
+        tell(f"{arm.name}: " + ("compile, " * (setting.backend == "compile")) + "memory")
+        if setting.backend == "compile":
+            arm.compile()
+        row |= arm.peak_megabytes()
+    tell(f"time, up to {rounds} rounds")
+    times = times_in_turns(
+        [arm.runs for arm in arms], rounds=rounds, seconds=seconds, synchronize=setting.synchronize
+    )
+    for row, found in zip(rows, times, strict=True):
+        row |= summarise(found, batch_size=setting.batch_size)
+    _add_speed_up(rows)
+    return rows
+
+
+def summarise(times: Sequence[Sequence[float]], *, batch_size: int) -> dict[str, Any]:
+    """Reduce times to medians.
+
+    Args:
+        times: Milliseconds of batches, whole; and, where there is a de-rain part, without it and
+            of it alone.
+        batch_size: Pictures in a batch.
+
+    Returns:
+        Per picture: ``total_ms``, ``p95_ms``, ``fps``; with a de-rain part also ``derain_ms``, the
+        median of the paired differences of with and without, its 95 % ``derain_ms_interval``
+        (bootstrap), ``derain_alone_ms``, and ``overhead`` and ``overhead_alone``, both as shares
+        of the time without.
+    """
+    whole, *rest = (np.asarray(found) / batch_size for found in times)
+    row: dict[str, Any] = dict(
+        rounds=len(whole),
+        total_ms=float(np.median(whole)),
+        p95_ms=float(np.percentile(whole, 95)),
+        fps=1000 / float(np.median(whole)),
+    )
+    if rest:
+        without, alone = rest
+        extra = whole - without
+        detector = float(np.median(without))
+        row |= dict(
+            derain_ms=float(np.median(extra)),
+            derain_ms_interval=median_interval(extra),
+            derain_alone_ms=float(np.median(alone)),
+            overhead=float(np.median(extra)) / detector,
+            overhead_alone=float(np.median(alone)) / detector,
+        )
+    return row
+
+
+def median_interval(values: np.ndarray) -> list[float]:
+    """Return a 95 % percentile-bootstrap interval of the median."""
+    if np.ptp(values) == 0:
+        return [float(values[0])] * 2
+    # Seeded: the same times give the same interval.
+    found = bootstrap((values,), np.median, method="percentile", rng=np.random.default_rng(0))
+    return [float(bound) for bound in found.confidence_interval]
+
+
+def _add_speed_up(rows: list[dict[str, Any]]) -> None:
+    rival = next((row for row in rows if row["derain"] == RIVAL), None)
+    for row in rows:
+        if rival and row["derain"]:
+            row["speed_up"] = rival["derain_alone_ms"] / row["derain_alone_ms"]
+            row["memory_share"] = row["derain_memory_mb"] / rival["derain_memory_mb"]

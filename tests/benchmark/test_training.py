@@ -1,0 +1,64 @@
+import pytest
+import torch
+from mmengine.config import Config
+
+from derain_plugin.benchmark import training
+from derain_plugin.benchmark.arm import build_detector
+from derain_plugin.benchmark.setting import Setting
+from derain_plugin.benchmark.training import TWIN, measure_training, transformers_twin
+
+TINY = Setting(size=64, batch_size=2)
+
+
+def test_rates_relative_to_transformers(configs):
+    rows = measure_training([configs["vanilla"], configs["ms"]], TINY, rounds=3)
+    assert [row["model"] for row in rows] == [TWIN, "vanilla", "ms"]
+    assert rows[0]["relative"] == 1
+    assert [row["derain"] for row in rows] == [None, None, "MultiScaleFeatureDerain"]
+    assert all(row["images_per_second"] > 0 for row in rows)
+    for row in rows:
+        low, high = row["relative_interval"]
+        assert low <= row["relative"] <= high
+
+
+@pytest.mark.parametrize("name", ["vanilla", "ms"])
+def test_the_twin_does_the_same_work(configs, name, monkeypatch):
+    """The same loss from the same pictures and boxes, and an optimizer's step in both."""
+    losses = []
+
+    class Recorder:
+        def update_params(self, loss):
+            losses.append(loss.item())
+            loss.backward()
+
+    monkeypatch.setattr(training, "_wrap_optimizer", lambda model: Recorder())
+    model = training._build_rtdetr(configs[name], TINY)
+    steps = training._transformers_step(model, TINY), training._step(model, TINY)
+    for step in steps:
+        torch.manual_seed(0)  # denoising draws
+        step()
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_a_step_moves_every_trained_weight(configs):
+    model = training._build_rtdetr(configs["vanilla"], TINY)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    training._step(model, TINY)()
+    moved = [name for name, p in model.named_parameters() if not torch.equal(p, before[name])]
+    assert len(moved) > 0.9 * len(before)
+
+
+def test_the_twin_has_our_weights(configs):
+    model = build_detector(configs["vanilla"], TINY).eval()
+    twin = transformers_twin(model).eval()
+    pictures = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        torch.testing.assert_close(twin(pictures).logits, model(pictures, mode="tensor")[0])
+
+
+def test_other_detectors_are_refused(tmp_path):
+    head = dict(type="YOLOXHead", num_classes=2, in_channels=8, feat_channels=8)
+    model = dict(type="SingleStageDetector", backbone=dict(type="ResNet", depth=18), bbox_head=head)
+    Config(dict(model=model)).dump(tmp_path / "other.py")
+    with pytest.raises(ValueError, match="name configs of RTDETR"):
+        measure_training([tmp_path / "other.py"], TINY, rounds=3)
