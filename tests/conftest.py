@@ -1,5 +1,6 @@
 """Fixtures that every test folder shares."""
 
+import gc
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read at import; nothing here may need a network
@@ -22,6 +23,12 @@ register_all_modules(init_default_scope=True)
 torch.set_num_threads(1)
 # Each Runner formats its config with yapf for the log, which takes longer than its training here.
 yapf_api.FormatCode = mmengine_config.FormatCode = lambda text, **_: (text, True)
+
+
+def pytest_collection_finish() -> None:
+    """mmengine's datasets collect garbage, which takes long among so many imported modules."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -62,3 +62,26 @@ def test_other_detectors_are_refused(tmp_path):
     Config(dict(model=model)).dump(tmp_path / "other.py")
     with pytest.raises(ValueError, match="name configs of RTDETR"):
         measure_training([tmp_path / "other.py"], TINY, rounds=3)
+
+
+def test_every_step_has_the_same_size(configs, tmp_path):
+    cfg = Config.fromfile(configs["vanilla"])
+    sizes = dict(type="BatchRandomResize", sizes=[32, 96])
+    cfg.model.data_preprocessor.batch_augments = [sizes]
+    cfg.dump(tmp_path / "multi_scale.py")
+    model = training._build_rtdetr(tmp_path / "multi_scale.py", TINY)
+    seen = []
+    model.backbone.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[-1]))
+    step = training._step(model, TINY)
+    for _ in range(4):
+        step()
+    assert seen == [64] * 4
+
+
+def test_ratios_are_paired(configs, monkeypatch):
+    drifting = [[[10.0, 1000.0, 20.0]], [[20.0, 2000.0, 40.0]]]
+    monkeypatch.setattr(training, "times_in_turns", lambda *_, **__: drifting)
+    twin, ours = measure_training([configs["vanilla"]], TINY, rounds=3)
+    assert (twin["relative"], ours["relative"]) == (1, 0.5)
+    assert ours["relative_interval"] == [0.5, 0.5]
+    assert ours["images_per_second"] == pytest.approx(1000 * TINY.batch_size / 40)

@@ -1,14 +1,13 @@
 """A run that is killed again and again ends bitwise as the run that was not."""
 
-import gc
 import json
-import multiprocessing
 import os
 import signal
 from pathlib import Path
 
 import pytest
 import torch
+from forked import start_forked
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import HOOKS, METRICS
 from mmengine.hooks import Hook
@@ -89,17 +88,12 @@ class Training:
         """Train until the end or until killed at ``target``."""
         arguments = [self.config, "--work-dir", str(work_dir), *["--resume"] * resume]
         arguments += ["--cfg-options", *self.settings, *options]
-        # A fork, which has imported everything already.
-        process = multiprocessing.get_context("fork").Process(
-            target=_train, args=(arguments, target)
-        )
-        process.start()
+        process = start_forked(_train, arguments, target)
         process.join(timeout=300)
         assert process.exitcode == (-signal.SIGKILL if target else 0)
 
 
 def _train(arguments, target):
-    gc.freeze()  # mmengine's datasets collect garbage, which takes long among so many modules
     Killer.target = target
     train_cli.main(arguments)
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from forked import run_ranks
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from torch import distributed, multiprocessing
+from torch import distributed
 
 from derain_plugin.cli import train as train_cli
 
@@ -39,7 +40,6 @@ class SaveEachRank(Hook):
 
 
 def train_one_rank(rank, folder, config, options):
-    torch.set_num_threads(1)
     os.environ.update(LOCAL_RANK=str(rank), RANK=str(rank), WORLD_SIZE="2")
     # mmengine's own init wants a GPU; it leaves a group alone that is there.
     distributed.init_process_group(
@@ -55,7 +55,7 @@ def test_ranks_agree_and_share_the_pictures(config, settings, weights, tmp_path)
     path = tmp_path / "two_ranks.py"
     path.write_text(WRAPPER.format(base=config))
     options = [*settings, f"load_from={weights}", "train_cfg.val_interval=5"]
-    multiprocessing.spawn(train_one_rank, (str(tmp_path), str(path), options), nprocs=2)
+    run_ranks(2, train_one_rank, str(tmp_path), str(path), options)
     for epoch in (1, 2):
         one, other = (
             torch.load(tmp_path / f"work/epoch_{epoch}_rank_{rank}.pt") for rank in (0, 1)

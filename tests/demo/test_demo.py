@@ -1,10 +1,16 @@
 """A whole demo with a handful of pictures: its own commands, in processes of their own."""
 
 import json
+import os
+import runpy
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import pytest
+from forked import start_forked
 
 from derain_plugin.cli import demo as cli
 from derain_plugin.demo import Plan, run_steps, write_report
@@ -47,9 +53,45 @@ def plan(tmp_path_factory):
     return Plan(root / "work", root / "data", configs=root)
 
 
+class ForkedTool:
+    """Stands in for ``Popen``: runs ``python tools/NAME.py ...`` but imports nothing anew."""
+
+    def __init__(self, command, *, stdout, stderr, cwd, env, close_fds):
+        assert (command[0], stderr, close_fds) == (sys.executable, subprocess.STDOUT, False)
+        self._process = start_forked(run_tool, command[1:], stdout, cwd, env)
+
+    def poll(self):
+        return self.returncode
+
+    @property
+    def returncode(self):
+        return self._process.exitcode
+
+    def terminate(self):
+        self._process.terminate()
+
+    def wait(self):
+        self._process.join()
+
+
+def run_tool(command, log, cwd, env):
+    sys.stdout = sys.stderr = log
+    sys.argv = command
+    os.chdir(cwd)
+    os.environ.update(env)
+    runpy.run_path(command[0], run_name="__main__")
+
+
 @pytest.fixture(scope="module")
 def finished(plan):
-    seconds = run_steps(plan.stages[1:], plan.folder, settings="quick")
+    """Seconds of each step, and the report."""
+    training, testing = plan.stages[1][0], plan.stages[3][0]
+    run_steps([[training], [testing]], plan.folder, settings="quick")
+    with pytest.MonkeyPatch.context() as monkeypatch:  # the others are commands like these two
+        module = sys.modules["derain_plugin.demo.run_steps"]
+        forking = SimpleNamespace(Popen=ForkedTool, STDOUT=subprocess.STDOUT)
+        monkeypatch.setattr(module, "subprocess", forking)
+        seconds = run_steps(plan.stages[1:], plan.folder, settings="quick")
     return seconds, write_report(plan, seconds={"make the data": 1.0, **seconds})
 
 

@@ -1,17 +1,15 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from forked import start_forked
 
 from derain_plugin.demo.plan import Step
 from derain_plugin.demo.run_steps import StepError, run_steps
-
-ROOT = Path(__file__).parents[2]
 
 
 def step(name, code, **kwargs):
@@ -99,29 +97,23 @@ def test_other_settings_are_refused(tmp_path):
     assert (tmp_path / "seen").read_text() == "a"
 
 
-DEMO = """
-import signal, sys
-from pathlib import Path
-from derain_plugin.demo.plan import Step
-from derain_plugin.demo.run_steps import run_steps
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-code = "import os, time; open({child!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-run_steps([[Step("long", (sys.executable, "-c", code), 1)]], Path({folder!r}), settings="s")
-"""
+def run_long_step(child, folder):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    code = f"import os, time; open({str(child)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    run_steps([[step("long", code)]], folder, settings="s")
 
 
 @pytest.fixture
 def running(tmp_path):
     """A demo in the middle of a long step, and the process id of the step."""
     child = tmp_path / "child"
-    code = DEMO.format(child=str(child), folder=str(tmp_path / "demo"))
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    process = start_forked(run_long_step, child, tmp_path / "demo")
     while not (child.exists() and child.read_text()):
-        assert process.poll() is None
+        assert process.is_alive()
         time.sleep(0.05)
     yield process, int(child.read_text())
     process.kill()
-    process.wait()
+    process.join()
 
 
 def is_alive(pid):
@@ -136,8 +128,9 @@ def is_alive(pid):
 def test_a_stopped_demo_ends_its_step_and_remembers_the_time(running, tmp_path):
     process, child = running
     time.sleep(0.3)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait() == 143
+    process.terminate()
+    process.join()
+    assert process.exitcode == 143
     assert not is_alive(child)
     record = json.loads((tmp_path / "demo/steps/long.json").read_text())
     assert not record["done"]
@@ -148,7 +141,7 @@ def test_a_stopped_demo_ends_its_step_and_remembers_the_time(running, tmp_path):
 def test_an_orphaned_step_keeps_the_folder(running, tmp_path):
     process, child = running
     process.kill()
-    process.wait()
+    process.join()
     steps = [[appends(tmp_path / "seen", "a")]]
     with pytest.raises(ValueError, match="the same command, or one that it left behind"):
         run_steps(steps, tmp_path / "demo", settings="s")

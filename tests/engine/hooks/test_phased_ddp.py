@@ -2,9 +2,10 @@ import os
 
 import pytest
 import torch
+from forked import run_ranks
 from mmengine.model import MMDistributedDataParallel
 from phased_runner import Spy, build_runner, state_of
-from torch import distributed, multiprocessing
+from torch import distributed
 
 WORLD = 2
 SWITCH = 4  # iterations: two epochs of two per rank
@@ -13,7 +14,6 @@ ACCUMULATIONS = (1, 3)
 
 
 def train_one_rank(rank, folder):
-    torch.set_num_threads(1)
     os.environ["LOCAL_RANK"] = str(rank)
     # mmengine's own init wants a GPU; it leaves a group alone that is there.
     distributed.init_process_group(
@@ -50,7 +50,7 @@ def train(rank, work_dir, accumulative_counts, **kwargs):
 
 @pytest.mark.slow
 def test_all_parameters_are_equal_across_ranks_after_both_phases(tmp_path):
-    multiprocessing.spawn(train_one_rank, (str(tmp_path),), nprocs=WORLD)
+    run_ranks(WORLD, train_one_rank, str(tmp_path))
     ranks = [torch.load(tmp_path / f"rank_{rank}.pth") for rank in range(WORLD)]
     for accumulative_counts in ACCUMULATIONS:
         one, other = (states[accumulative_counts] for states in ranks)

@@ -14,12 +14,18 @@ from tiny_rtdetr import (
 
 from derain_plugin.hub.hf_checkpoint import to_mmdet_keys
 
+FULL_SIZE = [(1, 3, 640, 640), (2, 3, 320, 480)]
+SMALL = [(1, 3, 224, 224), (2, 3, 128, 160)]  # still more than 300 candidates for the queries
 
-@pytest.mark.parametrize("arch", ["r18", "r34", "r50", "r101"])
-def test_logits_and_boxes(arch):
+
+@pytest.mark.parametrize(
+    ("arch", "shapes"),
+    [("r18", FULL_SIZE), ("r34", SMALL), ("r50", SMALL), ("r101", SMALL)],
+    ids=["r18", "r34", "r50", "r101"],
+)
+def test_logits_and_boxes(arch, shapes):
     twin = transformers_twin(arch, num_classes=7).eval()
     model = our_copy(twin, rtdetr_cfg(arch, num_classes=7)).eval()
-    shapes = [(1, 3, 640, 640), (2, 3, 320, 480)]
     for shape in shapes:
         images = torch.rand(shape)
         with torch.no_grad():
