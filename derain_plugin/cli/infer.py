@@ -1,0 +1,193 @@
+"""Detections on pictures and videos: the command line of ``tools/infer.py``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from mmengine.config import DictAction
+from mmengine.device import get_device
+
+from derain_plugin.inference import Annotator, CocoDetections, Detector, Session, find_sources
+from derain_plugin.machine import describe_machine
+
+DESCRIPTION = """\
+Paint what a detector finds into copies of images and videos. The pictures are taken as they are:
+no rain is rendered. Any mmdet detector will do, and hf:// checkpoints.
+"""
+EPILOG = """\
+Files that cannot be read, and frames that cannot be decoded, are reported and skipped. Ctrl-C
+leaves whole files: those that were finished, the video at hand up to there, and --json for them.
+Pictures under 320 px are enlarged by a whole factor, to leave room for the labels.
+
+Exit codes: 0 something was annotated; 1 nothing could be read, or an error; 2 wrong options;
+130 stopped.
+
+Examples:
+  python tools/infer.py configs/rtdetr_r18_coco.py hf://PekingU/rtdetr_r18vd street.jpg \\
+      --out-dir seen
+  python tools/infer.py configs/rtdetr_r18_featderain_ms.py epoch_15.pth "rain/**/*.png" \\
+      drive.mp4 --out-dir seen --start 10 --end 20 --classes car person --json seen/found.json \\
+      --masks --compare configs/rtdetr_r18_coco.py hf://PekingU/rtdetr_r18vd
+"""
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse what to detect in, with what, and where to write."""
+    parser = argparse.ArgumentParser(
+        description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="config file, of ours or of mmdet")
+    parser.add_argument(
+        "checkpoint", help="a file, or hf:// with a hub id or a save_pretrained folder"
+    )
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="input",
+        help="image, video, folder (with its sub-folders) or quoted glob",
+    )
+    parser.add_argument(
+        "--out-dir",
+        type=Path,
+        required=True,
+        help="folder for the annotated files, which keep their names; videos become .mp4, and "
+        "the second street.jpg is street_2.jpg",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="files there may be replaced")
+    parser.add_argument(
+        "--masks",
+        action="store_true",
+        help="also show where the de-rain neck sees rain, at each stride; each panel has up to "
+        "640 px",
+    )
+    parser.add_argument(
+        "--compare",
+        nargs=2,
+        metavar=("CONFIG", "CHECKPOINT"),
+        help="another detector, beside the first under its config's name; with --masks below it",
+    )
+    parser.add_argument(
+        "--score-thr", type=float, default=0.4, help="least score, 0-1; default %(default)s"
+    )
+    parser.add_argument(
+        "--classes", nargs="+", metavar="NAME", help="only these, such as: car person"
+    )
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write the detections of the first detector that are shown in COCO's format, in "
+        "pixels of the inputs, with frame_index and seconds of frames",
+    )
+    parser.add_argument("--start", type=float, metavar="SECONDS", help="of videos")
+    parser.add_argument("--end", type=float, metavar="SECONDS", help="of videos")
+    parser.add_argument(
+        "--device", default=get_device(), help="such as cpu or cuda:1; default here %(default)s"
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        help='overrides for both configs as key=value; lists as key=a,b or key="[a,b]"',
+    )
+    args = parser.parse_intermixed_args(arguments)
+    if not 0 <= args.score_thr <= 1:
+        parser.error(f"--score-thr must be in 0-1, got {args.score_thr:g}")
+    if args.start is not None and args.end is not None and args.end <= args.start:
+        parser.error(f"--end must be after --start, got {args.start:g} to {args.end:g}")
+    try:
+        torch.zeros(1, device=args.device)
+    except (RuntimeError, AssertionError) as error:  # the latter without CUDA
+        parser.error(f"--device {args.device}: {str(error).splitlines()[0]}")
+    return args
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Annotate what the command line names."""
+    args = parse_args(arguments)
+    try:
+        if args.out_dir.is_file():
+            raise ValueError(f"--out-dir {args.out_dir} is a file: name a folder")
+        sources = find_sources(args.inputs, args.out_dir)
+        if not args.overwrite:
+            _refuse_existing([source.out for source in sources] + [args.json] * bool(args.json))
+        if (args.start, args.end) != (None, None) and not any(s.is_video for s in sources):
+            raise ValueError("--start and --end are for videos, and there is none")
+        annotator = Annotator(_detectors(args), score_thr=args.score_thr, classes=args.classes)
+        info = dict(config=args.config, checkpoint=args.checkpoint, score_thr=args.score_thr)
+        detections = CocoDetections(annotator.detectors[0].classes, info=info | describe_machine())
+        session = Session(annotator, detections)
+        is_stopped = _run(session, sources, args)
+        if args.json is not None:
+            detections.write(args.json)
+            print(args.json)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    _conclude(session, args.out_dir, is_stopped=is_stopped)
+
+
+def _refuse_existing(paths: Sequence[Path]) -> None:
+    existing = [path for path in paths if path.exists()]
+    if existing:
+        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        raise ValueError(
+            f"{existing[0]}{more} exist already: choose another folder or name, or --overwrite"
+        )
+
+
+def _detectors(args: argparse.Namespace) -> list[Detector]:
+    pairs = [(args.config, args.checkpoint), *([tuple(args.compare)] if args.compare else [])]
+    options = dict(device=args.device, cfg_options=args.cfg_options)
+    detectors = [
+        Detector(*pair, name=name, **options)
+        for pair, name in zip(pairs, titles(pairs), strict=True)
+    ]
+    if args.masks:
+        _record_masks(detectors)
+    return detectors
+
+
+def titles(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the configs' names; the checkpoints', too, where they are needed to tell."""
+    names = [Path(config).stem for config, _ in pairs]
+    if len(set(names)) == len(names):
+        return names
+    checkpoints = [Path(checkpoint).name for _, checkpoint in pairs]
+    return [f"{name}, {file}" for name, file in zip(names, checkpoints, strict=True)]
+
+
+def _record_masks(detectors: Sequence[Detector]) -> None:
+    """Of those that have some: the other may be the plain detector to compare with."""
+    errors = []
+    for detector in detectors:
+        try:
+            detector.record_masks()
+        except ValueError as error:
+            errors.append(error)
+    if len(errors) == len(detectors):
+        raise ValueError(f"--masks: {errors[0]}")
+
+
+def _run(session: Session, sources: Sequence, args: argparse.Namespace) -> bool:
+    """Return whether Ctrl-C has stopped it."""
+    try:
+        session.run(sources, window=(args.start, args.end))
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _conclude(session: Session, out_dir: Path, *, is_stopped: bool) -> None:
+    print(
+        f"{out_dir}: {session.num_images} images and {session.num_frames} frames annotated; "
+        f"skipped {session.num_broken_files} files and {session.num_broken_frames} frames"
+    )
+    if is_stopped:
+        print("stopped before the end", file=sys.stderr)
+        sys.exit(130)
+    if not session.num_images + session.num_frames:
+        sys.exit("error: nothing could be read")

@@ -1,0 +1,166 @@
+"""Any mmdet detector with its weights, its class names and, if it has a de-rain neck, its masks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmdet.apis import inference_detector
+from mmdet.evaluation import get_classes
+from mmdet.registry import DATASETS, MODELS
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+from mmengine.structures import InstanceData
+from torch import nn
+
+from derain_plugin.config import load_config
+from derain_plugin.labels.coco_classes import COCO_NAMES, match_classes
+from derain_plugin.visualization import MaskedPicture, RainMaskRecorder
+
+
+class Detector:
+    """Detect in pictures that were read already.
+
+    mmdet's ``init_detector`` builds the test dataset for its palette, and a ``ConcatDataset``
+    reads its annotations then, which whoever only shows pictures need not have.
+
+    Args:
+        config: A config file of ours or of mmdet. Pictures are prepared by the pipeline of its
+            test data, of the first data set where it has several: the clean one in our configs.
+        checkpoint: Whatever mmengine loads, ``hf://`` included.
+        device: As torch takes it.
+        cfg_options: Overrides as ``--cfg-options`` gives them.
+        name: What people call it.
+
+    Attributes:
+        name: Of its config, without folder and suffix, unless told otherwise.
+        classes: Names by label. From the checkpoint, else the config: the first that are as many
+            as the detector's classes. The 80 of COCO have COCO's own spelling.
+        palette: RGB colours by label, or a name that mmdet knows.
+
+    Raises:
+        ValueError: The config has no test pipeline, or neither it nor the checkpoint gives a name
+            to each class.
+    """
+
+    def __init__(
+        self,
+        config: str,
+        checkpoint: str,
+        *,
+        device: str,
+        cfg_options: dict[str, Any] | None = None,
+        name: str | None = None,
+    ) -> None:
+        cfg = load_config(config, cfg_options)
+        init_default_scope(cfg.get("default_scope") or "mmdet")
+        dataset = _first_dataset(cfg, config)
+        self.name = name or Path(config).stem
+        self._model = revert_sync_batchnorm(MODELS.build(cfg.model))
+        loaded = load_checkpoint(self._model, checkpoint, map_location="cpu")
+        self._model.cfg = cfg  # inference_detector wants one
+        self._model.to(device).eval()
+        metainfo = DATASETS.build(dict(dataset, lazy_init=True)).metainfo
+        meta = loaded.get("meta", {})  # mmdet 2 had the names in it directly, as CLASSES
+        saved = {k.lower(): v for k, v in meta.get("dataset_meta", meta).items()}
+        self.classes = _class_names(self._model, saved.get("classes"), metainfo.get("classes"))
+        self.palette = metainfo.get("palette") or "random"
+        if isinstance(self.palette, list) and len(self.palette) < len(self.classes):
+            self.palette = "random"
+        load, *steps = dataset["pipeline"]
+        self._pipeline = Compose([dict(load, type="mmdet.LoadImageFromNDArray"), *steps])
+        self._recorder: RainMaskRecorder | None = None
+
+    def record_masks(self) -> None:
+        """Keep the rain masks of each picture from now on.
+
+        Raises:
+            ValueError: The detector has no ``DerainNeck``.
+        """
+        self._recorder = RainMaskRecorder(self._model)
+        self._recorder.start()
+
+    def detect(self, picture: np.ndarray) -> InstanceData:
+        """Return everything found, whatever its score.
+
+        Args:
+            picture: ``(H, W, 3)`` uint8, BGR.
+
+        Returns:
+            On the CPU: ``bboxes`` ``(n, 4)`` x1, y1, x2, y2 in pixels of ``picture``, ``scores``
+            ``(n,)`` 0-1 and ``labels`` ``(n,)``.
+        """
+        found = inference_detector(self._model, picture, self._pipeline).pred_instances.cpu()
+        return InstanceData(bboxes=found.bboxes, scores=found.scores, labels=found.labels)
+
+    def take_masks(self) -> MaskedPicture | None:
+        """Return the masks of the last picture, or None where none are recorded."""
+        return self._recorder.take()[0] if self._recorder is not None else None
+
+    @property
+    def records_masks(self) -> bool:
+        """Whether rain masks are kept."""
+        return self._recorder is not None
+
+    def labels_of(self, names: Collection[str] | None) -> list[int]:
+        """Return the labels of class names; of None, all labels.
+
+        Raises:
+            ValueError: A name is no class of this detector.
+        """
+        if names is None:
+            return list(range(len(self.classes)))
+        if unknown := [name for name in names if name not in self.classes]:
+            raise ValueError(
+                f"{self.name} has no class {', '.join(map(repr, unknown))}; its classes are "
+                f"{', '.join(self.classes)}"
+            )
+        return [self.classes.index(name) for name in names]
+
+
+def select(found: InstanceData, *, score_thr: float, labels: Collection[int]) -> InstanceData:
+    """Keep what scores at least ``score_thr`` and has one of ``labels``."""
+    wanted = torch.isin(found.labels, torch.tensor(list(labels), dtype=found.labels.dtype))
+    return found[wanted & (found.scores >= score_thr)]
+
+
+def _first_dataset(cfg: Config, name: str) -> dict:
+    dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
+    while "pipeline" not in dataset:  # a wrapper of one or several
+        dataset = dataset.get("dataset") or next(iter(dataset.get("datasets", ())), None)
+        if dataset is None:
+            raise ValueError(
+                f"{name} has no pipeline in test_dataloader.dataset, so it does not say how "
+                "pictures are prepared for its detector"
+            )
+    return dataset
+
+
+def _class_names(model: nn.Module, saved: Any, configured: Any) -> tuple[str, ...]:
+    heads = [module for name, module in model.named_modules() if "bbox_head" in name]
+    counts = [m.num_classes for m in heads if isinstance(getattr(m, "num_classes", None), int)]
+    candidates = [(n,) if isinstance(n, str) else tuple(n) for n in (saved, configured) if n]
+    for names in [*candidates, tuple(get_classes("coco"))]:
+        if not counts or len(names) == max(counts):
+            return _as_coco_spells(names)
+    raise ValueError(
+        f"this detector has {max(counts)} classes, but the checkpoint and the config name "
+        f"{' and '.join(str(len(names)) for names in candidates) or 'none'}: set classes=... with "
+        "--cfg-options as the detector was trained"
+    )
+
+
+def _as_coco_spells(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Transformers' checkpoints have VOC's words, sofa for couch, mmdet's list underscores."""
+    try:
+        matched = match_classes(names, overrides={}, ignored=())
+    except ValueError:
+        return names
+    spelled = tuple(str(matched[name]) for name in names)
+    return spelled if spelled == COCO_NAMES else names
