@@ -12,7 +12,8 @@ from mmdet.models import BaseDetector
 from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset, pseudo_collate
 
-from derain_plugin.demo.cost import count_parameters, median_times
+from derain_plugin.benchmark.resources import count_parameters
+from derain_plugin.benchmark.timing import median_times
 from derain_plugin.demo.curves import draw_curves
 from derain_plugin.demo.differences import compare_with_control, differences_table
 from derain_plugin.demo.picture_grid import draw_grid
