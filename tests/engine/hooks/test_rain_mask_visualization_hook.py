@@ -9,6 +9,7 @@ from mmdet.visualization import DetLocalVisualizer
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_rtdetr import data_samples, tiny_rtdetr_cfg
 from torch.utils.data import Dataset
 
@@ -110,6 +111,20 @@ def test_shows_the_picture_of_the_iteration_and_its_masks(shown):
     picture = Pictures().inputs[3].permute(1, 2, 0).numpy()  # batch 2 of epoch 2
     np.testing.assert_array_equal(image[-64:, :64], picture)
     assert image.shape[1] > 4 * 64
+
+
+def test_tensorboard_shows_them(tmp_path):
+    backends = [dict(type="TensorboardVisBackend")]
+    visualizer = dict(type="DetLocalVisualizer", vis_backends=backends)
+    train(tmp_path, hook(interval=3), visualizer=visualizer)
+    (folder,) = tmp_path.glob("*/vis_data")
+    events = EventAccumulator(str(folder)).Reload()
+    assert set(events.Tags()["images"]) == {"train_rain_masks_0", "train_rain_masks_1"}
+    image = events.Images("train_rain_masks_1")[1]
+    assert (image.step, image.height) == (6, 86)
+    picture = cv2.imdecode(np.frombuffer(image.encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
+    expected = Pictures().inputs[3].permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(picture[-64:, :64], expected)
 
 
 def test_training_is_bitwise_the_same(shown, tmp_path):
