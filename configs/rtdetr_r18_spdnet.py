@@ -1,7 +1,10 @@
 # The pixel-level rival: a frozen SPDNet restores the pictures that the control is fine-tuned on.
-# Its weights, from tools/convert_spdnet.py or trained here, for training and testing alike:
+# Its weights, from tools/convert_spdnet.py, for training and testing alike:
 #   --cfg-options model.data_preprocessor.restorer.init_cfg.type=Pretrained \
 #                 model.data_preprocessor.restorer.init_cfg.checkpoint=spdnet.pth
+# Those that spdnet_rain.py trained need a prefix, too:
+#                 model.data_preprocessor.restorer.init_cfg.checkpoint=epoch_300.pth \
+#                 model.data_preprocessor.restorer.init_cfg.prefix=restorer.
 _base_ = "rtdetr_r18_finetune_mix.py"
 model = dict(
     data_preprocessor=dict(

@@ -56,28 +56,40 @@ def spread_settings(cfg: Config) -> None:
         return
     old = dict(cfg.written_with)
     new = {name: cfg.get(name) for name in old}
-    for name in ROOTS:
+    for name in old.keys() & set(ROOTS):
         new[name] = _as_folder(name, new[name])
-    new["classes"] = _as_classes(new["classes"])
-    new["synthetic_rain"] = _as_severity(new["synthetic_rain"])
-    _check_image_size(new["image_size"])
+    of_detector = "classes" in old  # a restorer's data has folders and nothing else
+    if of_detector:
+        new["classes"] = _as_classes(new["classes"])
+        new["synthetic_rain"] = _as_severity(new["synthetic_rain"])
+        _check_image_size(new["image_size"])
     for node in _dicts([cfg.get(section) for section in DATA_SECTIONS]):
         _move_paths(node, old, new)
-        if node.get("type") == "Resize" and node.get("scale") == (old["image_size"],) * 2:
-            node["scale"] = (new["image_size"],) * 2
-        if "data_prefix" in node:
-            _set_classes(node, old["classes"], new["classes"])
-            _set_rain(node, old, new)
-        if node.get("type") == "RainMixDataset" and node.get("percent") == old["percent"]:
-            node["percent"] = new["percent"]
+        if of_detector:
+            _set_dataset(node, old, new)
+    if of_detector:
+        _set_model(cfg, old, new)
+    for name, value in new.items():
+        cfg[name] = value
+    cfg.written_with = new
+
+
+def _set_dataset(node: dict, old: dict, new: dict) -> None:
+    if node.get("type") == "Resize" and node.get("scale") == (old["image_size"],) * 2:
+        node["scale"] = (new["image_size"],) * 2
+    if "data_prefix" in node:
+        _set_classes(node, old["classes"], new["classes"])
+        _set_rain(node, old, new)
+    if node.get("type") == "RainMixDataset" and node.get("percent") == old["percent"]:
+        node["percent"] = new["percent"]
+
+
+def _set_model(cfg: Config, old: dict, new: dict) -> None:
     for node in _dicts(cfg.get("model")):
         if node.get("num_classes") == _num_classes(old["classes"]):
             node["num_classes"] = _num_classes(new["classes"])
         if node.get("type") == "BatchRandomResize":
             _scale_sizes(node, old["image_size"], new["image_size"])
-    for name, value in new.items():
-        cfg[name] = value
-    cfg.written_with = new
 
 
 def _as_folder(name: str, value: Any) -> str:
@@ -137,7 +149,7 @@ def _move_paths(node: dict, old: dict, new: dict) -> None:
 
 def _moved(path: str, old: dict, new: dict) -> str:
     # The longer root first: one may lie inside the other.
-    for name in sorted(ROOTS, key=lambda root: -len(old[root])):
+    for name in sorted(old.keys() & set(ROOTS), key=lambda root: -len(old[root])):
         if path.startswith(old[name]):
             return new[name] + path.removeprefix(old[name])
     return path

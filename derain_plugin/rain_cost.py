@@ -14,9 +14,9 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader, Dataset
 
+from derain_plugin.benchmark.timing import median_times
 from derain_plugin.config import load_config
 from derain_plugin.datasets.transforms import HeldOutRain
-from derain_plugin.benchmark.timing import median_times
 from derain_plugin.machine import ROOT
 from derain_plugin.rain import SEVERITIES, render_rain
 from derain_plugin.toy.photos import PHOTOS, load_photos

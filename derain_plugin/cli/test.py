@@ -10,7 +10,9 @@ from pathlib import Path
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
+from mmdet.registry import MODELS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
+from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -20,6 +22,7 @@ from derain_plugin.datasets.coco_check import check_datasets
 from derain_plugin.engine.hooks import RainMaskSavingHook
 from derain_plugin.evaluation import CleanRainEvaluator
 from derain_plugin.machine import describe_machine
+from derain_plugin.models import SupervisedRestorer
 from derain_plugin.rain import RENDERER_VERSION
 from derain_plugin.visualization import RainMaskRecorder
 from derain_plugin.whole_file import write_whole
@@ -28,8 +31,9 @@ from derain_plugin.whole_file import write_whole
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse mmdet's testing options."""
     parser = build_parser(
-        "Evaluate a checkpoint on clean images and in rain of severities 1-5, and print what rain\n"
-        "costs. The work dir gets the table as robustness.json, for tools/plot_robustness.py.",
+        "Evaluate a detector on clean images and in rain of severities 1-5, and print what rain\n"
+        "costs. The work dir gets the table as robustness.json, for tools/plot_robustness.py.\n"
+        "A restorer is scored by the PSNR and SSIM that it gains; it takes fewer options.",
         "python tools/test.py configs/rtdetr_r18_coco.py hf://PekingU/rtdetr_r18vd",
     )
     parser.add_argument(
@@ -67,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     setup_cache_size_limit_of_dynamo()
     cfg = config_from(args)
     cfg.load_from = args.checkpoint
+    if _trains_restorer(cfg):
+        _refuse_detector_options(args)
     if args.conditions is not None:
         use_conditions(cfg, args.conditions, args.cfg_options)
     if args.show or args.show_dir:
@@ -82,6 +88,19 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     if is_first_process() and isinstance(runner.test_evaluator, CleanRainEvaluator):
         _leave_report(runner, args)
     return metrics
+
+
+def _trains_restorer(cfg: Config) -> bool:
+    kind = cfg.model.type
+    if isinstance(kind, str):
+        kind = MODELS.get(kind)
+    return isinstance(kind, type) and issubclass(kind, SupervisedRestorer)
+
+
+def _refuse_detector_options(args: argparse.Namespace) -> None:
+    for name in ("conditions", "out", "show", "show_dir", "show_masks"):
+        if getattr(args, name):
+            sys.exit(f"--{name.replace('_', '-')} is for detectors; {args.config} has a restorer")
 
 
 def _mask_saving_hook(runner: Runner, show_dir: str) -> RainMaskSavingHook:

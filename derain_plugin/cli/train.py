@@ -1,4 +1,4 @@
-"""Train a detector: the command line of ``tools/train.py``."""
+"""Train a detector, or a restorer: the command line of ``tools/train.py``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from derain_plugin.engine.optim_wrappers import enable_amp
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse mmdet's training options."""
     parser = build_parser(
-        "Train a detector, in the phases that its config names.",
+        "Train a detector, in the phases that its config names, or a restorer.",
         "python tools/train.py configs/rtdetr_r18_featderain_ms.py --cfg-options synthetic_rain=3",
     )
     parser.add_argument(

@@ -1,4 +1,5 @@
 from derain_plugin.datasets import transforms
 from derain_plugin.datasets.rain_mix_dataset import RainMixDataset
+from derain_plugin.datasets.rain_pair_dataset import RainPairDataset
 
-__all__ = ["RainMixDataset", "transforms"]
+__all__ = ["RainMixDataset", "RainPairDataset", "transforms"]

@@ -1,3 +1,4 @@
 from derain_plugin.evaluation.clean_rain_evaluator import CleanRainEvaluator
+from derain_plugin.evaluation.restoration_metric import RestorationMetric
 
-__all__ = ["CleanRainEvaluator"]
+__all__ = ["CleanRainEvaluator", "RestorationMetric"]

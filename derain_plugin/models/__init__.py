@@ -11,7 +11,7 @@ from derain_plugin.models.necks import (
     MultiScaleFeatureDerain,
     RTDETRHybridEncoder,
 )
-from derain_plugin.models.restorers import SPDNet
+from derain_plugin.models.restorers import SPDNet, SupervisedRestorer
 
 __all__ = [
     "RTDETR",
@@ -24,4 +24,5 @@ __all__ = [
     "RTDETRHead",
     "RTDETRHybridEncoder",
     "SPDNet",
+    "SupervisedRestorer",
 ]

@@ -1,0 +1,131 @@
+"""Clean pictures of a folder, to be paired with rain."""
+
+import logging
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmdet.registry import DATASETS
+from mmengine.dataset import Compose
+from mmengine.logging import print_log
+from torch.utils.data import Dataset
+
+from derain_plugin.datasets.rain_draw import RainDraw
+from derain_plugin.datasets.seeded_draws import seeded_draws
+from derain_plugin.rainy_copy.pictures import find_pictures
+
+UNKNOWN = -1
+
+
+@DATASETS.register_module()
+class RainPairDataset(Dataset):
+    """Give every picture below a folder to a pipeline that pairs it with rain.
+
+    For training restorers: needs no annotations. Samples enter the pipeline as ``img_path`` and
+    ``img_id``, which is the file's stem, as a number where it is one. That is COCO's id, so
+    ``RainPair(seed=0)`` renders the rain that ``SyntheticRain(seed=0)`` shows a detector.
+
+    ``EpochSeedHook`` tells a training set the run's seed and the epoch. All that the pipeline
+    draws from the global generators of Python, NumPy and torch (CPU) then follows from (run's
+    seed, epoch, picture) alone: another rain in every epoch, but the same in any worker and
+    after a resume. See ``RainMixDataset``.
+
+    In training a picture that cannot be read is replaced by another one, with a warning that
+    names it. In a test it is an error: all models shall be scored on the same pictures.
+
+    Args:
+        images: Folder of the clean pictures; those in folders below it count, too.
+        pipeline: Transforms; the first one loads the picture.
+        percent: Share of the pictures that is used, in (0, 100]: a random sample, always the same.
+        test_mode: Whether a picture that cannot be read is an error.
+        max_refetch: How many other pictures are tried at most.
+
+    Raises:
+        TypeError: ``percent`` is not a number.
+        FileNotFoundError: ``images`` is not a folder.
+        ValueError: There is no picture in it, or ``percent`` is out of range or leaves none.
+    """
+
+    def __init__(
+        self,
+        images: str,
+        pipeline: list,
+        *,
+        percent: float = 100,
+        test_mode: bool = False,
+        max_refetch: int = 100,
+    ) -> None:
+        self.images = Path(images)
+        if not self.images.is_dir():
+            raise FileNotFoundError(f"image folder {images} does not exist; set data_root")
+        found = find_pictures(self.images)
+        everywhere = np.ones(len(found), dtype=bool)
+        used = RainDraw(everywhere, everywhere, rain_ratio=1, percent=percent).pictures
+        self._pictures = [found[index] for index in used]
+        self._load, *others = Compose(pipeline).transforms
+        self._make_pair = Compose(others)
+        self.test_mode = test_mode
+        self.max_refetch = max_refetch
+        self._draw = torch.tensor([UNKNOWN, 0])  # the run's seed, the epoch
+
+    @property
+    def metainfo(self) -> dict:
+        """Nothing: there are no classes."""
+        return {}
+
+    def full_init(self) -> None:
+        """Do nothing; the folder is listed at construction, where errors are wanted."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw anew; reaches workers that are already running."""
+        self._tell(1, "epoch", epoch)
+
+    def set_run_seed(self, seed: int) -> None:
+        """Let every sample follow from ``seed``, the epoch and the picture alone."""
+        self._tell(0, "the run's seed", seed)
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self._pictures)
+
+    def get_data_info(self, idx: int) -> dict:
+        """Return what enters the pipeline for picture ``idx``."""
+        picture = self._pictures[idx]
+        return dict(img_path=str(self.images / picture.path), img_id=picture.image_id)
+
+    def __getitem__(self, idx: int) -> Any:
+        """Return what the pipeline makes of picture ``idx``.
+
+        Raises:
+            ValueError: It cannot be read, in a test.
+            RuntimeError: Nor can any of the others that were tried, in training.
+        """
+        seed, epoch = self._draw.tolist()
+        numbers = seed, epoch, int(idx) % len(self)
+        with nullcontext() if seed == UNKNOWN else seeded_draws(*numbers):
+            return self._make_pair(self._load_readable(int(idx)))
+
+    def _load_readable(self, idx: int) -> dict:
+        for _ in range(self.max_refetch + 1):
+            info = self.get_data_info(idx)
+            try:
+                return self._load(info)
+            except Exception as error:  # whatever the image library raises
+                message = f"cannot read picture {info['img_path']} ({error!r})"
+            if self.test_mode:
+                raise ValueError(f"{message}: replace or delete it")
+            message += "; another one takes its place"
+            print_log(message, logger="current", level=logging.WARNING)
+            idx = np.random.randint(len(self))  # noqa: NPY002
+        raise RuntimeError(
+            f"no readable picture in {self.max_refetch + 1} tries; check those below {self.images} "
+            "and the first transform"
+        )
+
+    def _tell(self, place: int, name: str, value: int) -> None:
+        if value < 0:
+            raise ValueError(f"{name} must not be negative, got {value}")
+        # Shared memory is what workers that outlive an epoch see; a deep copy has to share anew.
+        self._draw.share_memory_()[place] = value

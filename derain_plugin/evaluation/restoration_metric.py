@@ -1,0 +1,99 @@
+"""How much nearer to the clean pictures a restorer brings rainy ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmdet.registry import METRICS
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from torch import Tensor
+
+from derain_plugin.evaluation.picture_quality import picture_quality
+
+COLUMNS = ("PSNR", "SSIM", "PSNR_Y", "SSIM_Y")
+ALL = "all"
+
+
+@METRICS.register_module()
+class RestorationMetric(BaseMetric):
+    """PSNR and SSIM of restored and of rainy pictures, and the gain, also by severity.
+
+    Restored pictures are rounded to whole grey levels first, as if saved. Values are means over
+    pictures; see :func:`picture_quality` for what they are. Returned are ``PSNR``, ``SSIM``,
+    ``PSNR_Y`` and ``SSIM_Y``; the same with ``rainy_`` of the pictures that were restored; and
+    the difference with ``gain_``, all in ``restoration/``; then the gains of each severity, in
+    ``restoration/severity_3/``. A table says them all.
+
+    Batches are those of ``PackRainPair``, predictions those of ``SupervisedRestorer``.
+
+    Args:
+        collect_device: As in :class:`mmengine.evaluator.BaseMetric`.
+        prefix: Likewise.
+
+    Raises:
+        ImportError: If scikit-image is not installed.
+    """
+
+    default_prefix = "restoration"
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Compare the pictures of one batch.
+
+        Args:
+            data_batch: ``inputs`` and ``clean``, each ``N`` times ``(3, H, W)``, uint8, RGB, and
+                ``rain_severity``, ``N`` integers.
+            data_samples: ``N`` times ``dict(restored=...)``, ``(3, H, W)``, 0-255.
+        """
+        batch = (data_batch[name] for name in ("inputs", "clean", "rain_severity"))
+        for rainy, clean, severity, sample in zip(*batch, data_samples, strict=True):
+            reference = _as_picture(clean)
+            before = picture_quality(_as_picture(rainy), reference)
+            after = picture_quality(_as_picture(sample["restored"]), reference)
+            self.results.append((int(severity), before, after))
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Average over the pictures, all and those of each severity, and print a table."""
+        severities = sorted({severity for severity, *_ in results})
+        groups = {ALL: results}
+        groups |= {f"severity_{k}": [row for row in results if row[0] == k] for k in severities}
+        means = {name: _means(rows) for name, rows in groups.items()}
+        print_log(_table(means, groups), logger="current")
+        whole = means.pop(ALL)
+        gains = {
+            f"{name}/{key}": value
+            for name, row in means.items()
+            for key, value in row.items()
+            if key.startswith("gain_")
+        }
+        return whole | gains
+
+
+def _as_picture(image: Tensor) -> np.ndarray:
+    return image.detach().float().round().byte().permute(1, 2, 0).cpu().numpy()
+
+
+def _means(rows: Sequence[tuple[int, dict, dict]]) -> dict[str, float]:
+    row: dict[str, float] = {}
+    for name in COLUMNS:
+        before = float(np.mean([rainy[name] for _, rainy, _ in rows]))
+        after = float(np.mean([restored[name] for *_, restored in rows]))
+        row |= {name: after, f"rainy_{name}": before, f"gain_{name}": after - before}
+    return row
+
+
+def _table(means: dict[str, dict[str, float]], groups: dict[str, list]) -> str:
+    lines = ["", f"{'':<10}  pictures" + "".join(f"  {name:>24}" for name in COLUMNS)]
+    for group, row in means.items():
+        cells = (_cell(row, name) for name in COLUMNS)
+        lines.append(f"{group:<10}  {len(groups[group]):>8}" + "".join(cells))
+    lines.append("rainy -> restored (gain); PSNR in dB, _Y: on the luma channel")
+    return "\n".join(lines)
+
+
+def _cell(row: dict[str, Any], name: str) -> str:
+    digits = 2 if name.startswith("PSNR") else 3
+    before, after, gain = (row[key] for key in (f"rainy_{name}", name, f"gain_{name}"))
+    return f"  {f'{before:.{digits}f} -> {after:.{digits}f} ({gain:+.{digits}f})':>24}"
