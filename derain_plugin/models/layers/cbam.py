@@ -27,8 +27,8 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the weight of each channel."""
-        logits = self.mlp(x.mean((2, 3))) + self.mlp(x.amax((2, 3)))
-        return logits.sigmoid()[..., None, None]
+        pooled = torch.stack([x.mean((2, 3)), x.amax((2, 3))])
+        return self.mlp(pooled).sum(0).sigmoid()[..., None, None]
 
 
 class SpatialAttention(nn.Module):
