@@ -24,6 +24,7 @@ class Setting:
         dtype: ``fp32``, or ``bf16`` or ``fp16`` for autocast with weights in fp32.
         channels_last: Whether the weights, and with them the feature maps, lie channels last.
         backend: ``eager`` or ``compile`` (``torch.compile``).
+        threads: Of torch on the CPU; None for torch's default.
 
     Raises:
         ValueError: A value that cannot be.
@@ -35,11 +36,14 @@ class Setting:
     dtype: str = "fp32"
     channels_last: bool = False
     backend: str = "eager"
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+        for name in ("batch_size", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
         if self.size < STRIDE or self.size % STRIDE:
             raise ValueError(f"size must be a positive multiple of {STRIDE} px, got {self.size}")
         if self.dtype not in DTYPES or self.backend not in BACKENDS:
@@ -54,8 +58,14 @@ class Setting:
         """Such as ``cpu_fp32_640px_batch1``, for files."""
         parts = [self.device.replace(":", ""), self.dtype, f"{self.size}px"]
         parts.append(f"batch{self.batch_size}")
+        parts += [f"threads{self.threads}"] if self.threads else []
         parts += ["channels_last"] * self.channels_last + ["compile"] * (self.backend == "compile")
         return "_".join(parts)
+
+    def use_threads(self) -> None:
+        """Set torch's threads, for the whole process."""
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
 
     def autocast(self) -> AbstractContextManager:
         """Return the context in which models run."""

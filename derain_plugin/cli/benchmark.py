@@ -13,8 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from derain_plugin.benchmark.chart import draw_bars
 from derain_plugin.benchmark.inference import measure_inference
 from derain_plugin.benchmark.setting import BACKENDS, DTYPES, Setting
@@ -79,8 +77,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("--train goes with --backend eager and --dtype fp32 or bf16 only")
     if args.only and not args.configs:
         parser.error("--only needs the configs to compare")
-    if args.rounds < 3 or (args.threads is not None and args.threads < 1):
-        parser.error("--rounds must be at least 3, --threads at least 1")
+    if args.rounds < 3:
+        parser.error("--rounds must be at least 3")
     return args
 
 
@@ -88,12 +86,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print and write."""
     args = parse_args(arguments)
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's notes of its own start
-    if args.threads is not None:
-        torch.set_num_threads(args.threads)
     try:
         setting = Setting(
-            args.batch, args.size, args.device, args.dtype, args.channels_last, args.backend
+            batch_size=args.batch,
+            size=args.size,
+            device=args.device,
+            dtype=args.dtype,
+            channels_last=args.channels_last,
+            backend=args.backend,
+            threads=args.threads,
         )
+        setting.use_threads()
         out = _claim(Path(args.out_dir), ("training_" * args.train) + setting.name, args.overwrite)
         report = _train(args, setting) if args.train else _infer(args, setting, out)
     except (ValueError, FileNotFoundError, ImportError) as error:

@@ -48,6 +48,7 @@ def test_training(only, tmp_path, monkeypatch):
     ("arguments", "message"),
     [
         (["--size", "100"], "multiple of 32"),
+        (["--threads", "0"], "threads must be at least 1"),
         (["--device", "cuda:99"], "cuda:99"),
         (["--only", "missing.py"], "missing.py"),
     ],
@@ -65,7 +66,6 @@ def test_bad_settings_end_with_a_message(arguments, message, tmp_path):
         ["--train", "--backend", "compile"],
         ["--train", "--dtype", "fp16"],
         ["--rounds", "2"],
-        ["--threads", "0"],
     ],
 )
 def test_bad_arguments(arguments, capsys):

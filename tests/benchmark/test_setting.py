@@ -10,6 +10,7 @@ from derain_plugin.benchmark.setting import Setting
     ("bad", "message"),
     [
         (dict(batch_size=0), "batch_size must be at least 1, got 0"),
+        (dict(threads=0), "threads must be at least 1, got 0"),
         (dict(size=100), "multiple of 32 px, got 100"),
         (dict(size=0), "multiple of 32 px, got 0"),
         (dict(dtype="fp8"), "fp8"),
@@ -29,6 +30,7 @@ def test_refuses_what_cannot_be(bad, message):
     ("given", "name"),
     [
         ({}, "cpu_fp32_640px_batch1"),
+        (dict(threads=3), "cpu_fp32_640px_batch1_threads3"),
         (
             dict(batch_size=2, size=320, dtype="bf16", channels_last=True, backend="compile"),
             "cpu_bf16_320px_batch2_channels_last_compile",
@@ -51,3 +53,14 @@ def test_batches_are_equal():
     assert [p.shape for p in first["inputs"]] == [(3, 32, 32)] * 2
     assert all(map(torch.equal, first["inputs"], second["inputs"]))
     assert first["inputs"][0].dtype == torch.uint8
+
+
+def test_threads():
+    before = torch.get_num_threads()
+    try:
+        Setting(threads=2).use_threads()
+        assert torch.get_num_threads() == 2
+        Setting().use_threads()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
