@@ -60,8 +60,14 @@ class Arm:
 
     @property
     def runs(self) -> list[Run]:
-        """The whole; and with a de-rain part also the whole without it, and the part alone."""
-        return [self.run, self.run_without, self.run_alone] if self._part else [self.run]
+        """What to time, see ``summarise``.
+
+        The first call brings the caches into the same state for all that follow; runs without
+        the part surround the one with it, so that a steady drift cancels.
+        """
+        if self._part is None:
+            return [self.run, self.run]
+        return [self.run_without, self.run_without, self.run, self.run_without, self.run_alone]
 
     def count(self) -> dict[str, float]:
         """Return parameters and GFLOPs per picture, of all and of the de-rain part."""

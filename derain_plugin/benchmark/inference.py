@@ -49,7 +49,11 @@ def measure_inference(
         row |= arm.peak_megabytes()
     tell(f"time, up to {rounds} rounds")
     times = times_in_turns(
-        [arm.runs for arm in arms], rounds=rounds, seconds=seconds, synchronize=setting.synchronize
+        [arm.runs for arm in arms],
+        rounds=rounds,
+        seconds=seconds,
+        warm_up=1,  # counting and measuring memory came before
+        synchronize=setting.synchronize,
     )
     for row, found in zip(rows, times, strict=True):
         row |= summarise(found, batch_size=setting.batch_size)
@@ -61,8 +65,9 @@ def summarise(times: Sequence[Sequence[float]], *, batch_size: int) -> dict[str,
     """Reduce times to medians.
 
     Args:
-        times: Milliseconds of batches, whole; and, where there is a de-rain part, without it and
-            of it alone.
+        times: Milliseconds of batches, as ``Arm.runs`` has them: after a first call, which does
+            not count, the whole; or, where there is a de-rain part, the whole without it, with
+            it, without it, and the part alone.
         batch_size: Pictures in a batch.
 
     Returns:
@@ -71,17 +76,18 @@ def summarise(times: Sequence[Sequence[float]], *, batch_size: int) -> dict[str,
         (bootstrap), ``derain_alone_ms``, and ``overhead`` and ``overhead_alone``, both as shares
         of the time without.
     """
-    whole, *rest = (np.asarray(found) / batch_size for found in times)
+    _, *counted = (np.asarray(found) / batch_size for found in times)
+    whole = counted[1] if len(counted) > 1 else counted[0]
     row: dict[str, Any] = dict(
         rounds=len(whole),
         total_ms=float(np.median(whole)),
         p95_ms=float(np.percentile(whole, 95)),
         fps=1000 / float(np.median(whole)),
     )
-    if rest:
-        without, alone = rest
-        extra = whole - without
-        detector = float(np.median(without))
+    if len(counted) > 1:
+        before, _, after, alone = counted
+        extra = whole - (before + after) / 2
+        detector = float(np.median([before, after]))
         row |= dict(
             derain_ms=float(np.median(extra)),
             derain_ms_interval=median_interval(extra),

@@ -11,10 +11,11 @@ Column = tuple[str, Callable[[Mapping[str, Any]], str]]
 MISSING = "-"
 INFERENCE_NOTE = """\
 Per picture, medians; all in turns in one process, random weights and pictures, from uint8 pixels
-to boxes. In brackets the de-rain part's share. *In the model*: median of the paired differences of
-with and without, and its 95 % interval; *alone*: the part by itself, on what the detector gives
-it. Overhead: relative to the same detector without the part. Peak memory: weights, and what torch
-allocates while it runs; of the part, what it allocates alone. Faster than SPDNet: the part, alone.
+to boxes. In round brackets the de-rain part's share. *In the model*: median of the paired
+differences of with and without the part, with its 95 % interval; *alone*: the part by itself, on
+what the detector gives it. Overhead: relative to the same detector without the part. Peak memory:
+weights, and what torch allocates while it runs; of the part, what it allocates alone. Faster than
+SPDNet: the part, alone.
 """
 TRAINING_NOTE = """\
 Forward, losses, backward, AdamW; everything trains, at one size; the same pictures and boxes for

@@ -31,8 +31,7 @@ def times_in_turns(
 ) -> list[list[list[float]]]:
     """Time arms of several functions each; times of one arm at one index were taken together.
 
-    Every second round runs in reverse order, so that none profits from its neighbour. An arm
-    that would take longer than ``seconds`` sits some rounds out, evenly spread.
+    An arm that would take longer than ``seconds`` sits some rounds out, evenly spread.
 
     Args:
         arms: Functions without arguments.
@@ -48,11 +47,9 @@ def times_in_turns(
     taken = [_rounds_within(1000 * seconds, cost=ms, most=rounds) for ms in cost]
     times: list[list[list[float]]] = [[[] for _ in arm] for arm in arms]
     for turn in range(rounds):
-        order = 1 if turn % 2 else -1
-        for number in range(len(arms))[::order]:
+        for number, arm in enumerate(arms):
             if _is_due(turn, taken[number], rounds):
-                found = _timed(arms[number][::order], synchronize)[::order]
-                for kept, milliseconds in zip(times[number], found, strict=True):
+                for kept, milliseconds in zip(times[number], _timed(arm, synchronize), strict=True):
                     kept.append(milliseconds)
     return times
 
