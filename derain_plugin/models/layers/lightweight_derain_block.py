@@ -22,7 +22,7 @@ class LightweightDerainBlock(nn.Module):
           ``(N, 1, H, W)``, 0-1.
     """
 
-    def __init__(self, channels: int, *, hidden_channels: int = 32) -> None:
+    def __init__(self, channels: int, *, hidden_channels: int = 16) -> None:
         super().__init__()
         self.reduce = nn.Conv2d(channels, hidden_channels, 1, bias=False)
         self.mask = RainMask(hidden_channels)

@@ -14,7 +14,7 @@ class LightweightFeatureDerain(BaseFeatureDerain):
     """A spatial rain mask and per-channel suppression on every level.
 
     ``x - mask · (suppression · x + offset)``, see :class:`LightweightDerainBlock`. A fresh neck
-    is bitwise the identity. For ``(128, 256, 512)`` it has 33 K parameters, nearly all of them
+    is bitwise the identity. For ``(128, 256, 512)`` it has 17 K parameters, nearly all of them
     in the 1x1 convolutions that look for rain.
 
     Args:
@@ -36,7 +36,7 @@ class LightweightFeatureDerain(BaseFeatureDerain):
         self,
         in_channels: Sequence[int],
         *,
-        hidden_channels: int = 32,
+        hidden_channels: int = 16,
         init_cfg: dict | list | None = None,
     ) -> None:
         if hidden_channels < 2 or hidden_channels % 2:
