@@ -27,12 +27,14 @@ class Scene:
         labels: ``(N,)`` int, indices into ``CLASSES``.
         boxes: ``(N, 4)`` int, x, y, width, height in px, around the visible part.
         areas: ``(N,)`` int, visible px.
+        notes: Further fields for the annotation of each object, or nothing.
     """
 
     image: np.ndarray
     labels: np.ndarray
     boxes: np.ndarray
     areas: np.ndarray
+    notes: tuple[dict, ...] = ()
 
 
 def render_scene(split: str, index: int, *, seed: int = 0) -> Scene:

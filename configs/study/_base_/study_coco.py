@@ -1,0 +1,9 @@
+# The pictures of tools/make_study_coco.py; pipelines, test split and conditions are the toy's.
+_base_ = "../../toy/_base_/toy_coco.py"
+
+data_root = "data/study_coco/"
+classes = (
+    "rook", "knight", "bishop", "telephone", "umbrella", "scissors",
+    "aeroplane", "hand", "pencil", "star", "note", "face",
+)  # fmt: skip
+image_size = 256  # 160; about the pictures' own size, so that COCO's S, M and L keep their meaning
