@@ -130,10 +130,11 @@ def _infer(args: argparse.Namespace, setting: Setting, out: Path) -> dict[str, A
 
 
 def _train(args: argparse.Namespace, setting: Setting) -> dict[str, Any]:
-    rows = measure_training(_configs(args), setting, rounds=args.rounds, tell=_tell)
     _tell("data loader")
     with tempfile.TemporaryDirectory() as folder:
-        return dict(training=rows, loader_images_per_second=loader_rates(Path(folder)))
+        rates = loader_rates(Path(folder))
+    rows = measure_training(_configs(args), setting, rounds=args.rounds, tell=_tell)
+    return dict(training=rows, loader_images_per_second=rates)
 
 
 def _tell(line: str) -> None:
