@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from derain_plugin.demo.plan import CONTROL, DERAINED, VANILLA, Plan
+from derain_plugin.demo.plan import JOBS, Plan
 from derain_plugin.demo.report import write_report
-from derain_plugin.demo.run_steps import StepError, run_steps
-from derain_plugin.rain.seeding import RENDERER_VERSION
-from derain_plugin.toy.coco_folder import TOY_VERSION
-from derain_plugin.version import __version__
+from derain_plugin.steps.run_command import run_or_exit
 
 DESCRIPTION = """\
 Train and compare on data that the project makes itself: a vanilla toy RT-DETR on clean pictures,
@@ -44,20 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     plan = Plan(Path(args.work_dir).resolve(), Path(args.data).resolve())
     if not plan.configs.is_dir():
         sys.exit(f"the demo needs a checkout of the repository: there is no {plan.configs}")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the running step ends too
-    try:
-        seconds = run_steps(plan.stages, plan.folder, settings=_settings(plan))
-    except (StepError, ValueError) as error:
-        sys.exit(f"\n{error}")
-    except KeyboardInterrupt:
-        sys.exit("\nstopped; run the demo again to continue")
+    seconds = run_or_exit(plan.steps, plan.folder, jobs=JOBS)
     print(f"\n{write_report(plan, seconds=seconds)}")
     print(f"report.md, report.json and the pictures are in {plan.folder}")
-
-
-def _settings(plan: Plan) -> str:
-    """Everything that decides the result, but for the code."""
-    configs = [plan.load(name).to_dict() for name in (VANILLA, DERAINED, CONTROL)]
-    versions = [__version__, TOY_VERSION, RENDERER_VERSION]
-    text = json.dumps([versions, configs], default=str, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()

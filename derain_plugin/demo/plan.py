@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmengine.config import Config
 
 from derain_plugin.config import load_config
+from derain_plugin.rain.seeding import RENDERER_VERSION
+from derain_plugin.steps import ROOT, Step
+from derain_plugin.toy.coco_folder import TOY_VERSION
+from derain_plugin.version import __version__
 
-ROOT = Path(__file__).parents[2]
+JOBS = 2
+"""How many commands run at once."""
+
 VANILLA, CONTROL, DERAINED = "toy_rtdetr_coco", "toy_finetune_mix", "toy_featderain_ms"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One command of the demo.
-
-    Attributes:
-        name: For people and for the files of the step; unique.
-        command: Program and arguments.
-        seconds: How long it took for ``results/demo``; tells the time left.
-        work_dir: Where it trains, if it does.
-        epochs: How many epochs it trains.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    seconds: float
-    work_dir: Path | None = None
-    epochs: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,22 +69,26 @@ class Plan:
         ]
 
     @property
-    def stages(self) -> list[list[Step]]:
-        """The commands that make everything the report needs; those of a stage can run at once."""
+    def settings(self) -> str:
+        """Everything that decides the result, but for the code."""
+        configs = [self.load(name).to_dict() for name in (VANILLA, DERAINED, CONTROL)]
+        versions = [__version__, TOY_VERSION, RENDERER_VERSION]
+        text = json.dumps([versions, configs], default=str, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def steps(self) -> list[Step]:
+        """The commands that make everything the report needs."""
         make = (sys.executable, str(ROOT / "tools/make_toy_coco.py"), str(self.data))
-        models = self.models
-        start = [f"load_from={self.checkpoint_of(models[0])}"]
-        tests = [self._testing(model) for model in models]
-        return [
-            [Step("make the data", make, 15)],
-            [self._training("train vanilla on clean images", VANILLA, [], 410)],
-            [
-                self._training("train the neck in two phases", DERAINED, start, 165),
-                self._training("train the control", CONTROL, start, 130),
-            ],
-            tests[:2],
-            tests[2:],
-        ]
+        data = Step("make the data", make, 15)
+        vanilla = self._training("train vanilla on clean images", VANILLA, [], 410, data)
+        start = [f"load_from={self.checkpoint_of(self.models[0])}"]
+        neck = self._training("train the neck in two phases", DERAINED, start, 165, vanilla)
+        control = self._training("train the control", CONTROL, start, 130, vanilla)
+        trained = [vanilla, control, neck, neck]
+        tests = [self._testing(*pair) for pair in zip(self.models, trained, strict=True)]
+        settings = self.settings
+        return [replace(step, settings=settings) for step in (data, vanilla, neck, control, *tests)]
 
     def checkpoint_of(self, model: Model) -> Path:
         """Where the weights of a row lie."""
@@ -109,17 +102,25 @@ class Plan:
         """Where a row's evaluation saves what it predicted."""
         return self.test_dir_of(model) / "predictions.pkl"
 
-    def _training(self, name: str, config: str, options: Sequence[str], seconds: float) -> Step:
+    def _training(
+        self, name: str, config: str, options: Sequence[str], seconds: float, needed: Step
+    ) -> Step:
         work_dir = self.folder / config
-        command = self._tool("train", config, work_dir, options)
-        return Step(name, command, seconds, work_dir=work_dir, epochs=self._epochs(config))
+        return Step(
+            name,
+            self._tool("train", config, work_dir, options),
+            seconds,
+            needs=(needed.name,),
+            work_dir=work_dir,
+            epochs=self._epochs(config),
+        )
 
-    def _testing(self, model: Model) -> Step:
+    def _testing(self, model: Model, training: Step) -> Step:
         checkpoint = str(self.checkpoint_of(model))
         saved = str(self.predictions_of(model))
         work_dir = self.test_dir_of(model)
         command = self._tool("test", model.config, work_dir, [], checkpoint, "--out", saved)
-        return Step(f"test {model.title}", command, 60)
+        return Step(f"test {model.title}", command, 60, needs=(training.name,))
 
     def _tool(
         self, tool: str, config: str, work_dir: Path, options: Sequence[str], *arguments: str

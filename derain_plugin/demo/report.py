@@ -17,9 +17,10 @@ from derain_plugin.benchmark.timing import median_times
 from derain_plugin.demo.curves import draw_curves
 from derain_plugin.demo.differences import compare_with_control, differences_table
 from derain_plugin.demo.picture_grid import draw_grid
-from derain_plugin.demo.plan import Model, Plan
+from derain_plugin.demo.plan import JOBS, Model, Plan
 from derain_plugin.evaluation.robustness_plot import draw_robustness
 from derain_plugin.machine import describe_machine
+from derain_plugin.steps import time_needed
 from derain_plugin.whole_file import write_whole
 
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -58,8 +59,7 @@ def write_report(plan: Plan, *, seconds: Mapping[str, float]) -> str:
         seconds=dict(seconds),
         **describe_machine(),
     )
-    # The steps of a stage ran at once.
-    total = sum(max(seconds[step.name] for step in stage) for stage in plan.stages)
+    total = time_needed(plan.steps, seconds, jobs=JOBS)
     tables = _table(rows), differences_table(comparison)
     text = "\n\n".join([*tables, _caption(report, minutes=total / 60)]) + "\n"
     write_whole(plan.folder / "report.json", json.dumps(report, indent=1))

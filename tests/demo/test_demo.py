@@ -1,20 +1,17 @@
 """A whole demo with a handful of pictures: its own commands, in processes of their own."""
 
 import json
-import os
-import runpy
-import subprocess
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import pytest
-from forked import start_forked
+from forked_steps import fork_steps
 
 from derain_plugin.cli import demo as cli
-from derain_plugin.demo import Plan, run_steps, write_report
+from derain_plugin.demo import Plan, write_report
 from derain_plugin.demo.picture_grid import TILE
+from derain_plugin.demo.plan import JOBS
+from derain_plugin.steps import run_steps
 from derain_plugin.toy import make_toy_coco
 
 TOY = Path(__file__).parents[2] / "configs/toy"
@@ -53,46 +50,19 @@ def plan(tmp_path_factory):
     return Plan(root / "work", root / "data", configs=root)
 
 
-class ForkedTool:
-    """Stands in for ``Popen``: runs ``python tools/NAME.py ...`` but imports nothing anew."""
-
-    def __init__(self, command, *, stdout, stderr, cwd, env, close_fds):
-        assert (command[0], stderr, close_fds) == (sys.executable, subprocess.STDOUT, False)
-        self._process = start_forked(run_tool, command[1:], stdout, cwd, env)
-
-    def poll(self):
-        return self.returncode
-
-    @property
-    def returncode(self):
-        return self._process.exitcode
-
-    def terminate(self):
-        self._process.terminate()
-
-    def wait(self):
-        self._process.join()
-
-
-def run_tool(command, log, cwd, env):
-    sys.stdout = sys.stderr = log
-    sys.argv = command
-    os.chdir(cwd)
-    os.environ.update(env)
-    runpy.run_path(command[0], run_name="__main__")
-
-
 @pytest.fixture(scope="module")
 def finished(plan):
     """Seconds of each step, and the report."""
-    training, testing = plan.stages[1][0], plan.stages[3][0]
-    run_steps([[training], [testing]], plan.folder, settings="quick")
+    records = plan.folder / "steps"
+    records.mkdir(parents=True)
+    made = dict(seconds=1.0, settings=plan.settings, done=True)
+    (records / "make_the_data.json").write_text(json.dumps(made))
+    data, training, _, _, testing, *_ = plan.steps
+    run_steps([data, training, testing], plan.folder, jobs=JOBS)
     with pytest.MonkeyPatch.context() as monkeypatch:  # the others are commands like these two
-        module = sys.modules["derain_plugin.demo.run_steps"]
-        forking = SimpleNamespace(Popen=ForkedTool, STDOUT=subprocess.STDOUT)
-        monkeypatch.setattr(module, "subprocess", forking)
-        seconds = run_steps(plan.stages[1:], plan.folder, settings="quick")
-    return seconds, write_report(plan, seconds={"make the data": 1.0, **seconds})
+        fork_steps(monkeypatch)
+        seconds = run_steps(plan.steps, plan.folder, jobs=JOBS)
+    return seconds, write_report(plan, seconds=seconds)
 
 
 @pytest.mark.slow
@@ -103,7 +73,8 @@ def test_every_model_gets_a_row(plan, finished):
     assert [row.split(" | ")[0].strip("| ") for row in rows] == [m.title for m in plan.models]
     assert len({row.count("|") for row in text.splitlines()[:6]}) == 1
     assert text == (plan.folder / "report.md").read_text()
-    assert report["seconds"] == {"make the data": 1.0, **seconds}
+    assert report["seconds"] == seconds
+    assert seconds["make the data"] == 1
     assert report["commit"] in text
     vanilla, control, untouched, joint = report["rows"]
     assert vanilla["parameters"] == control["parameters"] < joint["parameters"]
@@ -149,13 +120,13 @@ def test_pictures(plan, finished):
 @pytest.mark.slow
 def test_a_finished_demo_is_not_repeated(plan, finished):
     before = {path: path.stat().st_mtime_ns for path in plan.folder.rglob("*.pth")}
-    assert run_steps(plan.stages[1:], plan.folder, settings="quick") == finished[0]
+    assert run_steps(plan.steps, plan.folder, jobs=JOBS) == finished[0]
     assert {path: path.stat().st_mtime_ns for path in plan.folder.rglob("*.pth")} == before
 
 
 def test_the_shipped_plan_makes_what_it_needs():
     plan = Plan(Path("/work"), Path("/data"))
-    steps = [step for stage in plan.stages for step in stage]
+    steps = plan.steps
     trainings = [step for step in steps if step.work_dir]
     made = {s.work_dir / f"epoch_{e}.pth" for s in trainings for e in range(1, s.epochs + 1)}
     assert {plan.checkpoint_of(model) for model in plan.models} <= made
