@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmdet.registry import MODELS
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from transformers.models.rt_detr.modeling_rt_detr import RTDetrConvEncoder
@@ -20,22 +21,33 @@ class RTDETRBackbone(BaseModule):
     Its state-dict names are those of ``RTDetrForObjectDetection`` under ``model.backbone.``.
     Without pretrained weights it starts as upstream's PyTorch code does.
 
+    Early de-rain blocks may clean its features on the way: a vanilla detector becomes one with
+    ``model = dict(backbone=dict(early_derain=dict(type='EarlyFeatureDerain')))``. Their weights
+    are named ``derain.*`` and start as the identity; a checkpoint without them loads as it is.
+
     Args:
         arch: ``r18``, ``r34``, ``r50`` or ``r101``.
         frozen_stages: Stages that never train, as in mmdet's ResNet: -1 none, 0 the stem,
             ``k`` the stem and stages 1 to ``k``. Upstream freezes the stem of R50 and R101.
+            Early de-rain blocks train all the same.
+        early_derain: Config of de-rain blocks inside the backbone, see
+            :class:`EarlyFeatureDerain`; ``stage_channels`` is filled in.
         init_cfg: mmengine initialisation, for example ``Pretrained``.
         **overrides: Fields of ``transformers.RTDetrConfig``; see :func:`rtdetr_config`.
 
     Attributes:
         out_channels: Channels of each output level, (128, 256, 512) for R18.
+        derain: The early de-rain blocks, or None.
+        last_rain_gate: After a forward in training mode the logits ``(N,)`` of the blocks' gate,
+            for its supervision; None without a gate and in evaluation mode.
 
     Shape:
         - Input: ``(N, 3, H, W)``, RGB, 0-1.
         - Output: tuple of ``(N, C_i, H / s_i, W / s_i)`` for ``s_i`` in 8, 16, 32.
 
     Raises:
-        ValueError: Unknown ``arch``, field or number of frozen stages.
+        ValueError: Unknown ``arch``, field or number of frozen stages; places of early de-rain
+            blocks that the backbone has not.
     """
 
     def __init__(
@@ -43,6 +55,7 @@ class RTDETRBackbone(BaseModule):
         arch: str = "r18",
         *,
         frozen_stages: int = -1,
+        early_derain: dict | None = None,
         init_cfg: dict | list | None = None,
         **overrides: Any,
     ) -> None:
@@ -56,19 +69,69 @@ class RTDETRBackbone(BaseModule):
         self.frozen_stages = frozen_stages
         for part in self._frozen_parts():
             part.requires_grad_(False)
+        self.derain: Any = None if early_derain is None else self._build_derain(early_derain)
+        self.last_rain_gate: Tensor | None = None
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Extract the feature maps; shapes as in the class docstring."""
-        return tuple(self.model(images).feature_maps)
+        if self.derain is None:
+            return tuple(self.model(images).feature_maps)
+        feats, _, logits = self._derained(images)
+        if self.training:
+            self.last_rain_gate = logits
+        return feats
+
+    def rain_masks(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the early blocks' masks, ``(N, 1, H_i, W_i)``, 0-1, from the stem on."""
+        return self._derained(images)[1] if self.derain is not None else ()
 
     def train(self, mode: bool = True) -> RTDETRBackbone:
         """Set the mode; BatchNorm of frozen stages stays in eval."""
         super().train(mode)
         for part in self._frozen_parts():
             part.eval()
+        self.last_rain_gate = None
         return self
+
+    def _derained(
+        self, images: Tensor
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor | None]:
+        """Do as transformers' backbone does, with the blocks in between."""
+        feat, feats, masks = self.model.embedder(images), [], []
+        logits = self.derain.rain_logits(feat)
+        stages = [nn.Identity(), *self.model.encoder.stages]
+        for name, stage in zip(self.model.stage_names, stages, strict=True):
+            feat, mask = self.derain(stage(feat), name, logits)
+            if mask is not None:
+                masks.append(mask)
+            if name in self.model.out_features:
+                feats.append(feat)
+        return tuple(feats), tuple(masks), logits
+
+    def _build_derain(self, early_derain: dict) -> nn.Module:
+        channels = dict(zip(self.model.stage_names, self.model.num_features, strict=True))
+        return MODELS.build(dict(early_derain, stage_channels=channels))
 
     def _frozen_parts(self) -> list[nn.Module]:
         if self.frozen_stages < 0:
             return []
         return [self.model.embedder, *self.model.encoder.stages[: self.frozen_stages]]
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        # Children take their shares from what this module is given, see DerainNeck.
+        own = f"{prefix}derain."
+        if self.derain is not None and not any(key.startswith(own) for key in state_dict):
+            weights = self.derain.state_dict(prefix=own)
+            state_dict.update(weights)
+            print_log(
+                f"the checkpoint has no early de-rain weights: the {len(weights)} of "
+                f"{type(self.derain).__name__} keep their values, the identity in a fresh model",
+                logger="current",
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the last forward's graph behind: torch cannot copy it."""
+        return {**super().__getstate__(), "last_rain_gate": None}
