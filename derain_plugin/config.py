@@ -30,8 +30,9 @@ def load_config(filename: str | Path, cfg_options: dict[str, Any] | None = None)
 
     ``data_root``, ``rainy_root``, ``classes``, ``percent``, ``synthetic_rain`` and ``image_size``
     reach every dataset, evaluator, ``num_classes`` and ``BatchRandomResize`` that was written
-    with the base config's value; a value that a config sets on one dataset directly stays. A data
-    loader without workers gets ``persistent_workers=False``, which torch requires.
+    with the base config's value; a value that a config sets on one dataset directly stays. A
+    ``RainTwin`` without severity renders ``synthetic_rain`` itself, on clean images. A data loader
+    without workers gets ``persistent_workers=False``, which torch requires.
 
     Args:
         filename: A config file.
@@ -63,11 +64,12 @@ def spread_settings(cfg: Config) -> None:
         new["classes"] = _as_classes(new["classes"])
         new["synthetic_rain"] = _as_severity(new["synthetic_rain"])
         _check_image_size(new["image_size"])
-    for node in _dicts([cfg.get(section) for section in DATA_SECTIONS]):
+    sections = [cfg.get(section) for section in DATA_SECTIONS]
+    for node in _dicts(sections):
         _move_paths(node, old, new)
-        if of_detector:
-            _set_dataset(node, old, new)
     if of_detector:
+        for node in _dicts(sections):
+            _set_dataset(node, old, new)
         _set_model(cfg, old, new)
     for name, value in new.items():
         cfg[name] = value
@@ -169,7 +171,10 @@ def _set_classes(dataset: dict, old: Any, new: Any) -> None:
 
 def _set_rain(dataset: dict, old: dict, new: dict) -> None:
     """Switch a rainy dataset between images on disk and rain rendered while loading."""
-    images = _moved(dataset["data_prefix"].get("img", ""), old, new)
+    if any(step["type"] == "RainTwin" for step in dataset["pipeline"]):
+        _set_twin(dataset, old, new)
+        return
+    images = dataset["data_prefix"].get("img", "")
     pipeline = [step for step in dataset["pipeline"] if not _renders(step, old["synthetic_rain"])]
     was_synthetic = len(pipeline) < len(dataset["pipeline"])
     if not was_synthetic and not images.startswith(new["rainy_root"]):
@@ -180,6 +185,23 @@ def _set_rain(dataset: dict, old: dict, new: dict) -> None:
         pipeline.insert(1, rain)  # right after the image is loaded
     root = new["rainy_root"] if new["synthetic_rain"] is None else new["data_root"]
     dataset["data_prefix"] = dict(dataset["data_prefix"], img=root + tail)
+    dataset["pipeline"] = pipeline
+
+
+def _set_twin(dataset: dict, old: dict, new: dict) -> None:
+    """Let ``RainTwin`` render ``synthetic_rain``, unless it has a severity of its own."""
+    pipeline = [dict(step) for step in dataset["pipeline"]]
+    for step in pipeline:
+        if step["type"] == "RainTwin" and step.get("severity") in (None, old["synthetic_rain"]):
+            if new["synthetic_rain"] is None:
+                raise ValueError(
+                    "RainTwin renders the rain itself: set synthetic_rain to its severity, such as "
+                    "3 or (1, 5); a rainy copy on disk does not say where its streaks are"
+                )
+            step["severity"] = new["synthetic_rain"]
+    clean = dict(new, rainy_root=new["data_root"])
+    images = _moved(dataset["data_prefix"].get("img", ""), new, clean)
+    dataset["data_prefix"] = dict(dataset["data_prefix"], img=images)
     dataset["pipeline"] = pipeline
 
 

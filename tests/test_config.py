@@ -164,6 +164,48 @@ def test_a_rain_of_its_own_stays_on_a_dataset(tmp_path):
     assert [step.severity for step in rainy.pipeline if step.type == "SyntheticRain"] == [2]
 
 
+TWINS = """
+load, *rest = _base_.train_pipeline
+train_dataloader = dict(
+    dataset=dict(
+        clean=dict(pipeline=[load, dict(type="RainTwin", severity=0, seed=0), *rest]),
+        rainy=dict(pipeline=[load, dict(type="RainTwin", seed=0), *rest]),
+    )
+)
+del load, rest
+"""
+
+
+@pytest.mark.parametrize("roots", [("/a/", "/b/"), ("/a/", "/a/rain/"), ("/b/clean/", "/b/")])
+def test_twins_render_the_rain_themselves(tmp_path, roots):
+    child = write_child(tmp_path, TWINS)
+    options = dict(zip(("data_root", "rainy_root"), roots, strict=True))
+    load_config(child, dict(options, synthetic_rain=(1, 5))).dump(tmp_path / "dumped.py")
+    for options, severity in (({}, (1, 5)), (dict(synthetic_rain=3), 3)):
+        train = load_config(tmp_path / "dumped.py", options).train_dataloader.dataset
+        for side, expected in ((train.clean, 0), (train.rainy, severity)):
+            assert side.data_prefix.img == f"{roots[0]}train2017/"
+            rains = [(s.type, s.severity) for s in side.pipeline if "Rain" in s.type]
+            assert rains == [("RainTwin", expected)]
+
+
+def test_a_severity_of_its_own_stays_on_a_twin(tmp_path):
+    child = write_child(tmp_path, TWINS.replace("seed=0), *rest]),\n    )", "severity=2)])\n    )"))
+    train = load_config(child, dict(synthetic_rain=(1, 5))).train_dataloader.dataset
+    assert train.rainy.pipeline[1].severity == 2
+
+
+def test_twins_need_synthetic_rain(tmp_path):
+    with pytest.raises(ValueError, match=r"RainTwin .* set synthetic_rain"):
+        load_config(write_child(tmp_path, TWINS))
+
+
+def test_a_root_may_begin_with_the_base_configs():
+    root = "data/coco/part/"
+    cfg = load_config(MS, dict(data_root=root, synthetic_rain=3))
+    assert cfg.train_dataloader.dataset.rainy.data_prefix.img == f"{root}train2017/"
+
+
 @pytest.mark.parametrize("rain", [None, 3, (1, 5)], ids=str)
 @pytest.mark.parametrize("path", [*NAMED, *TOY], ids=lambda path: path.stem)
 def test_tests_are_clean_and_every_severity_of_the_same_images(path, rain, tmp_path):

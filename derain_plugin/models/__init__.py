@@ -1,14 +1,16 @@
-from derain_plugin.models.backbones import RTDETRBackbone
+from derain_plugin.models.backbones import EarlyFeatureDerain, RTDETRBackbone
 from derain_plugin.models.data_preprocessors import (
     BatchRandomResize,
     PixelDerainDataPreprocessor,
+    RainTwinDataPreprocessor,
 )
 from derain_plugin.models.dense_heads import RTDETRHead
-from derain_plugin.models.detectors import RTDETR
+from derain_plugin.models.detectors import RTDETR, TwinSupervisedRTDETR
 from derain_plugin.models.necks import (
     DerainNeck,
     LightweightFeatureDerain,
     MultiScaleFeatureDerain,
+    PlainFeatureRefine,
     RTDETRHybridEncoder,
 )
 from derain_plugin.models.restorers import SPDNet, SupervisedRestorer
@@ -17,12 +19,16 @@ __all__ = [
     "RTDETR",
     "BatchRandomResize",
     "DerainNeck",
+    "EarlyFeatureDerain",
     "LightweightFeatureDerain",
     "MultiScaleFeatureDerain",
     "PixelDerainDataPreprocessor",
+    "PlainFeatureRefine",
     "RTDETRBackbone",
     "RTDETRHead",
     "RTDETRHybridEncoder",
+    "RainTwinDataPreprocessor",
     "SPDNet",
     "SupervisedRestorer",
+    "TwinSupervisedRTDETR",
 ]

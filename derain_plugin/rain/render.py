@@ -42,25 +42,36 @@ def render_rain(
         >>> render_rain(photo, 3, seed=0).shape
         (48, 64, 3)
     """
+    return render_rain_with_streaks(image, severity, seed=seed, lens_drops=lens_drops)[0]
+
+
+def render_rain_with_streaks(
+    image: np.ndarray, severity: int, *, seed: Seed, lens_drops: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what :func:`render_rain` returns, and the opacity of the streaks painted on it.
+
+    The opacity, ``(H, W)`` uint8, is 0 where no streak is and 255 in an opaque one; veil, noise
+    and drops on the lens are not in it. Arguments and errors are those of :func:`render_rain`.
+    """
     _check_image(image)
     check_severity(severity)
     noise = random_stream(seed, "noise")
-    if severity == 0:
-        return image.copy()
     height, width = image.shape[:2]
+    if severity == 0:
+        return image.copy(), np.zeros((height, width), np.uint8)
     parameters = SEVERITIES[severity]
     mean = mean_light(image)
     # All further steps work on the negative, where the screen blend
     # 1 - (1 - I)(1 - M) is a plain product.
     negative = cv2.LUT(image, _bytes(255 * (1 - veil_table(parameters, mean=mean))))
-    mask = streak_mask(height, width, parameters, seed=seed)
+    streaks = streak_mask(height, width, parameters, seed=seed)
     glare = min(1.0, _STREAK_GLARE * airlight(mean))
-    unlit = cv2.LUT(mask, _bytes(255 - glare * np.arange(256)))
+    unlit = cv2.LUT(streaks, _bytes(255 - glare * np.arange(256)))
     negative = cv2.multiply(negative, cv2.merge([unlit] * 3), scale=1 / 255)
     exposure = cv2.bitwise_not(negative)
     if lens_drops:
         add_lens_drops(exposure, parameters, seed=seed)
-    return _add_noise(exposure, noise=noise, deviation=parameters.noise)
+    return _add_noise(exposure, noise=noise, deviation=parameters.noise), streaks
 
 
 def _check_image(image: np.ndarray) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from skimage import data
 
 import derain_plugin
-from derain_plugin.rain import SEVERITIES, image_seed, render_rain
+from derain_plugin.rain import SEVERITIES, image_seed, render_rain, streak_mask
+from derain_plugin.rain.render import render_rain_with_streaks
 
 # Loads the renderer without the package around it, which would import mmdet.
 ELSEWHERE = """
@@ -46,6 +47,20 @@ def test_seed_decides_every_pixel(photo, severity):
     np.random.seed(severity)  # noqa: NPY002  the global generator must not matter
     np.testing.assert_array_equal(first, render_rain(photo, severity, seed=7))
     assert (first != render_rain(photo, severity, seed=8)).mean() > 0.2
+
+
+@pytest.mark.parametrize("lens_drops", [False, True])
+@pytest.mark.parametrize("severity", [0, *SEVERITIES])
+def test_streaks_come_with_the_same_rain(photo, severity, lens_drops):
+    rainy, streaks = render_rain_with_streaks(photo, severity, seed=(7, 1), lens_drops=lens_drops)
+    expected = render_rain(photo, severity, seed=(7, 1), lens_drops=lens_drops)
+    np.testing.assert_array_equal(rainy, expected)
+    if severity:
+        mask = streak_mask(*photo.shape[:2], SEVERITIES[severity], seed=(7, 1))
+        np.testing.assert_array_equal(streaks, mask)
+    else:
+        assert streaks.shape == photo.shape[:2]
+        assert not streaks.any()
 
 
 def test_other_process_renders_the_same_pixels_without_mm_packages():

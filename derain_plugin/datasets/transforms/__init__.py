@@ -1,6 +1,7 @@
 from derain_plugin.datasets.transforms.held_out_rain import HeldOutRain
 from derain_plugin.datasets.transforms.pack_rain_pair import PackRainPair
 from derain_plugin.datasets.transforms.rain_pair import RainPair
+from derain_plugin.datasets.transforms.rain_twin import RainTwin
 from derain_plugin.datasets.transforms.synthetic_rain import SyntheticRain
 
-__all__ = ["HeldOutRain", "PackRainPair", "RainPair", "SyntheticRain"]
+__all__ = ["HeldOutRain", "PackRainPair", "RainPair", "RainTwin", "SyntheticRain"]

@@ -2,5 +2,8 @@ from derain_plugin.models.data_preprocessors.batch_random_resize import BatchRan
 from derain_plugin.models.data_preprocessors.pixel_derain_data_preprocessor import (
     PixelDerainDataPreprocessor,
 )
+from derain_plugin.models.data_preprocessors.rain_twin_data_preprocessor import (
+    RainTwinDataPreprocessor,
+)
 
-__all__ = ["BatchRandomResize", "PixelDerainDataPreprocessor"]
+__all__ = ["BatchRandomResize", "PixelDerainDataPreprocessor", "RainTwinDataPreprocessor"]

@@ -1,3 +1,4 @@
 from derain_plugin.models.detectors.rtdetr import RTDETR
+from derain_plugin.models.detectors.twin_supervised_rtdetr import TwinSupervisedRTDETR
 
-__all__ = ["RTDETR"]
+__all__ = ["RTDETR", "TwinSupervisedRTDETR"]
