@@ -1,12 +1,7 @@
-# The control: no neck, on 70 % rainy pictures.
-_base_ = [
-    "_base_/study_rtdetr.py",
-    "_base_/study_coco.py",
-    "../_base_/schedules/derain_phases.py",
-    "../_base_/default_runtime.py",
-]
-train_cfg = dict(max_epochs=4)  # 15
+# The control: no neck, on exactly the pictures, rain and order of epochs 6-15 of the other arms.
+_base_ = "_base_/study_mix.py"
+train_cfg = dict(max_epochs=10)  # 15
 custom_hooks = [
-    dict(type="PhasedTrainingHook", phases=[dict(name="finetune", epochs=(1, 4), lr={"*": 1e-4})]),
+    dict(type="PhasedTrainingHook", phases=[dict(name="finetune", epochs=(1, 10), lr={"*": 1e-4})]),
 ]
-load_from = "work_dirs/study_rtdetr_coco/epoch_16.pth"
+default_hooks = dict(sampler_seed=dict(epoch_offset=5))

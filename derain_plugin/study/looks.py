@@ -36,27 +36,12 @@ def _plain(glyph: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bold(glyph: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return _grown(glyph, 9), np.zeros_like(glyph)
+    return _grown(glyph, 17), np.zeros_like(glyph)
 
 
 def _sticker(glyph: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Print the glyph on a sheet that was cut out around it."""
     return _silhouette(_grown(glyph, 25)), glyph
-
-
-def _disc_badge(glyph: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Print it on a disc: the outline tells nothing of the class."""
-    plate = np.zeros_like(glyph)
-    middle = len(glyph) // 2
-    cv2.circle(plate, (middle, middle), middle - 1, 255, -1, cv2.LINE_AA)
-    return plate, glyph
-
-
-def _square_badge(glyph: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    plate = np.zeros_like(glyph)
-    inset = _MARGIN // 2
-    plate[inset:-inset, inset:-inset] = 255
-    return plate, glyph
 
 
 def _grown(mask: np.ndarray, pixels: int) -> np.ndarray:
@@ -74,7 +59,5 @@ STYLES: dict[str, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]] = {
     "plain": _plain,
     "bold": _bold,
     "sticker": _sticker,
-    "disc badge": _disc_badge,
-    "square badge": _square_badge,
 }
 """Every class is drawn in every one of them."""

@@ -20,13 +20,17 @@ class Stamp(NamedTuple):
     Attributes:
         cover: ``(H, W)`` uint8; 255 hides what is behind.
         ink: ``(H, W)`` uint8, 255 in its second tone; None: a piece of a photograph.
+        hue: Of its first tone, radians; None: any.
     """
 
     cover: np.ndarray
     ink: np.ndarray | None
+    hue: float | None = None
 
 
-def make_stamp(look: Look, side: float, rng: np.random.Generator) -> Stamp:
+def make_stamp(
+    look: Look, side: float, rng: np.random.Generator, *, hue: float | None = None
+) -> Stamp:
     """Turn, warp and scale a look so that its box has about ``side ** 2`` px."""
     height, width = look.cover.shape
     angle = np.deg2rad(rng.uniform(-hard.TILT, hard.TILT))
@@ -45,7 +49,7 @@ def make_stamp(look: Look, side: float, rng: np.random.Generator) -> Stamp:
     shape = max(4, round(width * scale)), max(4, round(height * scale))
     cut = np.s_[y : y + height, x : x + width]
     small = [cv2.resize(layer[cut], shape, interpolation=cv2.INTER_AREA) for layer in (cover, ink)]
-    return Stamp(*small)
+    return Stamp(small[0], small[1], hue)
 
 
 def photo_stamp(side: float, rng: np.random.Generator) -> Stamp:
@@ -85,7 +89,7 @@ def _two_tones(
     rng: np.random.Generator,
 ) -> np.ndarray:
     rows, columns = behind.shape[:2]
-    first = _tone(behind.reshape(-1, 3).mean(0), hard.CONTRAST, rng)
+    first = _tone(behind.reshape(-1, 3).mean(0), hard.CONTRAST, rng, hue=stamp.hue)
     second = _tone(first, hard.INNER_CONTRAST, rng)
     ink = stamp.ink[cut][..., None] / 255 if stamp.ink is not None else 0.0
     grey = cv2.cvtColor(random_crop(photos, columns, rows, rng), cv2.COLOR_BGR2GRAY).astype(float)
@@ -98,13 +102,18 @@ def _two_tones(
 
 
 def _tone(
-    beside: np.ndarray, contrast: tuple[float, float], rng: np.random.Generator
+    beside: np.ndarray,
+    contrast: tuple[float, float],
+    rng: np.random.Generator,
+    *,
+    hue: float | None = None,
 ) -> np.ndarray:
-    """Draw a colour, BGR, at a contrast to another one: lighter or darker, with a slight hue."""
+    """Draw a colour, BGR, at a contrast to another one: lighter or darker, and of a hue."""
     step = np.exp(rng.uniform(*np.log(contrast)))
     if rng.random() < 0.5:
         step = -step
     if not _DARK < beside.mean() + step < _LIGHT:
         step = -step
-    hue = rng.normal(0, 0.35, 3)
-    return (beside + step * (1 + hue - hue.mean())).clip(0, 255)
+    angle = rng.uniform(0, 2 * np.pi) if hue is None else rng.normal(hue, hard.HUE_SPREAD)
+    colour = hard.SATURATION * np.cos(angle - np.arange(3) * 2 * np.pi / 3)
+    return (beside + step + abs(step) * colour).clip(0, 255)

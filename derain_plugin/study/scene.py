@@ -71,7 +71,9 @@ class _Picture:
         label = int(self.rng.integers(len(CLASSES)))
         glyph = str(self.rng.choice(list(GLYPHS[CLASSES[label]])))
         style = str(self.rng.choice(list(STYLES)))
-        stamp = make_stamp(draw_look(draw_glyph(glyph), style), _side(self.rng), self.rng)
+        hue = 2 * np.pi * label / len(CLASSES) if self.rng.random() < hard.TYPICAL else None
+        look = draw_look(draw_glyph(glyph), style)
+        stamp = make_stamp(look, _side(self.rng), self.rng, hue=hue)
         if not self.add(stamp, owner=len(self.labels)):
             return False
         self.labels.append(label)

@@ -6,4 +6,4 @@ classes = (
     "rook", "knight", "bishop", "telephone", "umbrella", "scissors",
     "aeroplane", "hand", "pencil", "star", "note", "face",
 )  # fmt: skip
-image_size = 256  # 160; about the pictures' own size, so that COCO's S, M and L keep their meaning
+image_size = 192  # 160; about the pictures' own size, so that COCO's S, M and L keep their meaning

@@ -1,0 +1,1 @@
+_base_ = "../spdnet_rain.py"
