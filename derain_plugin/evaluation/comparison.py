@@ -2,63 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
-from itertools import product
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from tqdm.contrib.concurrent import process_map
 
 from derain_plugin.evaluation.coco_truth import CocoTruth
-from derain_plugin.evaluation.image_matches import ImageMatches, match_images
-from derain_plugin.evaluation.paired_bootstrap import PairedBootstrap
-from derain_plugin.evaluation.saved_predictions import SavedPredictions, load_predictions
-from derain_plugin.evaluation.weighted_ap import WeightedAp
+from derain_plugin.evaluation.comparison_row import ComparisonRow, compare_draws
+from derain_plugin.evaluation.matched_predictions import match_predictions
+from derain_plugin.evaluation.paired_bootstrap import PairedBootstrap, Trained
+from derain_plugin.evaluation.saved_predictions import load_predictions
 
 METRICS = {"AP": np.linspace(0.5, 0.95, 10), "AP50": np.array([0.5]), "AP75": np.array([0.75])}
 EVERY_CONDITION = "*"
-IMAGES_PER_TASK = 100
-SUMMARY = ["P", "mPC", "rPC"]
-TAILS = 0.025, 0.975  # of a 95 % interval
-
-
-@dataclass(frozen=True)
-class ComparisonRow:
-    """A model and the baseline under one condition; values from 0 to 1, nan where undefined.
-
-    Attributes:
-        model: Name of the model.
-        condition: Name of the condition, or ``P``, ``mPC`` or ``rPC``.
-        baseline: AP of the baseline.
-        value: AP of the model.
-        difference: ``value - baseline``.
-        low: Lower end of the 95 % interval of the difference.
-        high: Its upper end.
-    """
-
-    model: str
-    condition: str
-    baseline: float
-    value: float
-    difference: float
-    low: float
-    high: float
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the interval lies on one side of 0."""
-        return self.low > 0 or self.high < 0
-
-    def record(self) -> dict[str, Any]:
-        """Return all of it for a json file, which has no nan: None."""
-        # Only nan differs from itself.
-        fields = {name: None if value != value else value for name, value in asdict(self).items()}
-        return dict(fields, excludes_zero=self.excludes_zero)
 
 
 @dataclass(frozen=True)
@@ -115,14 +73,18 @@ def compare(
     image_ids = _image_ids([path for paths in models.values() for path in paths])
     rainy = _rainy(image_ids, rainy)
     truths = _truths(image_ids, annotations)
-    match = partial(
-        _match, truths=truths, classes=classes, thresholds=METRICS[metric], workers=workers
-    )
+
+    def match(path: Path) -> Trained:
+        saved, thresholds = load_predictions(path), METRICS[metric]
+        return match_predictions(
+            saved, truths, thresholds=thresholds, classes=classes, workers=workers
+        )
+
     trained = [[match(path) for path in paths] for paths in models.values()]
     bootstrap = PairedBootstrap(trained, image_ids, seed=seed)
     draws = bootstrap.draw(resamples, workers=workers)
     return Comparison(
-        rows=_rows(list(models), list(image_ids), rainy, bootstrap.measure(), draws),
+        rows=compare_draws(list(models), list(image_ids), rainy, bootstrap.measure(), draws),
         images={condition: len(ids) for condition, ids in image_ids.items()},
         listed={condition: len(truth.image_ids) for condition, truth in truths.items()},
     )
@@ -197,38 +159,6 @@ def _counted(ids: np.ndarray) -> str:
     return f"{len(ids)} image{'s' * (len(ids) > 1)} (such as {examples})"
 
 
-def _match(
-    path: Path,
-    *,
-    truths: Mapping[str, CocoTruth],
-    classes: Sequence[str] | None,
-    thresholds: np.ndarray,
-    workers: int | None,
-) -> dict[str, WeightedAp]:
-    """Match the predictions of one file, several pieces at once."""
-    saved = load_predictions(path)
-    category_ids = {name: truth.category_ids(classes) for name, truth in truths.items()}
-    pieces = [(name, piece) for name in truths for piece in saved[name].split(IMAGES_PER_TASK)]
-    tasks = [
-        (piece, truths[name].annotations_of(piece.image_ids.tolist()), category_ids[name])
-        for name, piece in pieces
-    ]
-    match = partial(_match_piece, thresholds=thresholds)
-    bar = dict(desc=f"matching {path}", leave=False)
-    matches = process_map(match, tasks, max_workers=workers, chunksize=1, **bar)
-    by_condition: dict[str, list[ImageMatches]] = {name: [] for name in truths}
-    for (name, _), matched in zip(pieces, matches, strict=True):
-        by_condition[name].append(matched)
-    return {name: WeightedAp(ImageMatches.join(parts)) for name, parts in by_condition.items()}
-
-
-def _match_piece(
-    task: tuple[SavedPredictions, list[dict], list[int]], *, thresholds: np.ndarray
-) -> ImageMatches:
-    piece, annotations, category_ids = task
-    return match_images(piece, annotations, category_ids=category_ids, iou_thresholds=thresholds)
-
-
 def _rainy(image_ids: Mapping[str, np.ndarray], wanted: Sequence[str] | None) -> list[str]:
     """Return the conditions over which mPC is the mean."""
     first, *others = image_ids
@@ -241,38 +171,3 @@ def _rainy(image_ids: Mapping[str, np.ndarray], wanted: Sequence[str] | None) ->
             f"not; there {'is' if len(paired) == 1 else 'are'} {', '.join(paired) or 'none'}"
         )
     return list(wanted)
-
-
-def _rows(
-    names: Sequence[str],
-    conditions: list[str],
-    rainy: Sequence[str],
-    measured: np.ndarray,
-    draws: np.ndarray,
-) -> list[ComparisonRow]:
-    """Compare every model with the first; the last axis of both arrays is the condition."""
-    if rainy:
-        places = [conditions.index(name) for name in rainy]
-        measured, draws = (_with_summary(values, places) for values in (measured, draws))
-        conditions = conditions + SUMMARY
-    rows = []
-    for m, c in product(range(1, len(names)), range(len(conditions))):
-        baseline, value = float(measured[0, c]), float(measured[m, c])
-        low, high = _interval(draws[:, m, c] - draws[:, 0, c])
-        rows.append(
-            ComparisonRow(names[m], conditions[c], baseline, value, value - baseline, low, high)
-        )
-    return rows
-
-
-def _with_summary(values: np.ndarray, places: Sequence[int]) -> np.ndarray:
-    clean, rainy = values[..., 0], values[..., places].mean(axis=-1)
-    relative = np.divide(rainy, clean, out=np.full_like(rainy, np.nan), where=clean > 0)
-    return np.concatenate([values, np.stack([clean, rainy, relative], axis=-1)], axis=-1)
-
-
-def _interval(differences: np.ndarray) -> tuple[float, float]:
-    """Return the ends of the percentile interval; resamples without a value do not count."""
-    defined = differences[np.isfinite(differences)]
-    low, high = np.quantile(defined, TAILS) if len(defined) else (math.nan, math.nan)
-    return float(low), float(high)

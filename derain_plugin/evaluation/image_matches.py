@@ -70,6 +70,7 @@ def match_images(
     *,
     category_ids: Sequence[int],
     iou_thresholds: np.ndarray,
+    area: str = "all",
 ) -> ImageMatches:
     """Match detections to ground truth by ``COCOeval.evaluate`` of pycocotools.
 
@@ -78,6 +79,8 @@ def match_images(
         annotations: COCO annotations of the same images, with ``iscrowd``.
         category_ids: The category of each label.
         iou_thresholds: ``(T,)``, at which overlaps a detection finds a box.
+        area: ``all``, ``small``, ``medium`` or ``large``: which boxes are to be found; others are
+            ignored.
 
     Raises:
         ValueError: A label has no category.
@@ -91,7 +94,8 @@ def match_images(
         params = evaluation.params
         params.imgIds, params.catIds = predictions.image_ids, category_ids
         params.iouThrs, params.maxDets = iou_thresholds, [MAX_DETECTIONS]
-        params.areaRng, params.areaRngLbl = params.areaRng[:1], params.areaRngLbl[:1]
+        params.areaRng = [params.areaRng[params.areaRngLbl.index(area)]]
+        params.areaRngLbl = [area]
         evaluation.evaluate()
     shape = len(category_ids), len(predictions.image_ids)
     return _flattened(evaluation.evalImgs, shape, num_thresholds=len(iou_thresholds))

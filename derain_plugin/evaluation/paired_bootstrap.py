@@ -63,15 +63,11 @@ class PairedBootstrap:
 
     def _resample(self, number: int) -> np.ndarray:
         weights = {
-            index: np.bincount(self._drawn(number, IMAGES, index, size), minlength=size)
+            index: np.bincount(_drawn([self.seed, number, IMAGES, index], size), minlength=size)
             for index, size in self._sizes.items()
         }
         counts = map(len, self.models)
-        return self._evaluate(weights, [self._drawn(number, SEEDS, n, n) for n in counts])
-
-    def _drawn(self, number: int, *stream_and_size: int) -> np.ndarray:
-        *stream, size = stream_and_size
-        return np.random.default_rng([self.seed, number, *stream]).integers(size, size=size)
+        return self._evaluate(weights, [_drawn([self.seed, number, SEEDS, n], n) for n in counts])
 
     def _evaluate(
         self, weights: Mapping[int, np.ndarray], seeds: Sequence[np.ndarray]
@@ -84,3 +80,26 @@ class PairedBootstrap:
             }
             means.append(np.mean([aps[i] for i in drawn.tolist()], axis=0))
         return np.array(means)
+
+
+def draw_training_seeds(draws: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    """Put a model's training seeds together after each was resampled by itself.
+
+    Args:
+        draws: AP of each in the same resamples, ``(training seeds, resamples, conditions)``, as
+            :meth:`PairedBootstrap.draw` gives them for models of one training seed.
+        seed: That of the bootstrap.
+
+    Returns:
+        ``(resamples, conditions)``: what one bootstrap of all of them gives.
+    """
+    count, resamples, _ = draws.shape
+    means = [
+        draws[_drawn([seed, number, SEEDS, count], count), number].mean(axis=0)
+        for number in range(resamples)
+    ]
+    return np.array(means)
+
+
+def _drawn(stream: Sequence[int], size: int) -> np.ndarray:
+    return np.random.default_rng(stream).integers(size, size=size)
