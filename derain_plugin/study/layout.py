@@ -68,6 +68,10 @@ class Layout:
         """Return where the result of an arm and seed is kept."""
         return self.results / "arms" / arm.name / f"{self.split}_seed{seed}.json"
 
+    def diagnosis_file(self, arm: Arm) -> Path:
+        """Return where the diagnosis of an arm is kept, of the first of its seeds."""
+        return self.results / "diagnosis" / f"{self.split}_{arm.name}.json"
+
     def annotations(self, split: str) -> Path:
         """Return the annotations of a split."""
         return self.data / "annotations" / f"instances_{split}2017.json"

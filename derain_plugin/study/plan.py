@@ -24,7 +24,7 @@ from derain_plugin.study.options import (
 from derain_plugin.study.settings import settings_of, testing_sections
 from derain_plugin.study.weights import Weights, WeightsPlanner
 
-RECORD_SECONDS, TIMING_SECONDS = 60.0, 120.0
+RECORD_SECONDS, DIAGNOSIS_SECONDS, TIMING_SECONDS = 60.0, 30.0, 120.0
 IMAGES, IMAGE_SECONDS, RESTORED_IMAGE_SECONDS = 500, 0.04, 1.0  # of one under one condition
 
 
@@ -40,7 +40,9 @@ def plan_steps(layout: Layout, arms: Sequence[Arm], seeds: Sequence[int]) -> lis
     """
     planner = _Planner(layout)
     for arm in arms:
-        for seed in arm.seeds(seeds):
+        first, *others = arm.seeds(seeds)
+        planner.add_record(arm, first, diagnosed=arm.images is None)
+        for seed in others:
             planner.add_record(arm, seed)
     left = steps_left(planner.steps, lambda step: step.name in planner.recorded)
     left += planner.timing(arms, after=left)
@@ -56,35 +58,55 @@ class _Planner(WeightsPlanner):
     """Collect the steps to the records of arms.
 
     Attributes:
-        recorded: Names of the steps whose record is there.
+        recorded: Names of the steps whose result is there.
     """
 
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout)
         self.recorded: set[str] = set()
 
-    def add_record(self, arm: Arm, seed: int) -> None:
+    def add_record(self, arm: Arm, seed: int, *, diagnosed: bool = False) -> None:
         layout, weights = self._layout, self.weights(arm, seed)
         cfg = layout.load(arm.config)
         annotations, listing = self._annotations(cfg, arm)
         test, work_dir = self._add_test(arm, seed, weights, annotations, listing)
-        out = layout.record_file(arm, seed)
-        is_there = partial(_is_recorded, out, test.settings)
-        step = self.add(
+        config = portable(work_dir / layout.config_file(arm.config).name)
+        self._add_result(
             f"record {arm.name} on {layout.split}, seed {seed}",
-            test.settings,
-            module(
+            test,
+            layout.record_file(arm, seed),
+            (
                 "record_arm", "--tested", work_dir, *self._training_of(arm, weights),
                 "--arm", arm.name, "--title", arm.title, "--seed", seed, "--split", layout.split,
                 "--annotations", annotations, "--checkpoint", portable(weights.checkpoint),
                 # As the test left it, with all that its command line changed.
-                "--config", portable(work_dir / layout.config_file(arm.config).name),
-                "--out", out, "--settings", test.settings,
+                "--config", config,
             ),
             seconds=RECORD_SECONDS,
+        )  # fmt: skip
+        if diagnosed:
+            self._add_result(
+                f"diagnose {arm.name} on {layout.split}",
+                test,
+                layout.diagnosis_file(arm),
+                ("diagnosis", config, weights.checkpoint),
+                seconds=DIAGNOSIS_SECONDS,
+            )
+
+    def _add_result(
+        self, what: str, test: Step, out: Path, arguments: Sequence[object], *, seconds: float
+    ) -> None:
+        """Collect a step that leaves a json with the settings of the test that it is about."""
+        name, *others = arguments
+        is_there = partial(_is_recorded, out, test.settings)
+        step = self.add(
+            what,
+            test.settings,
+            module(str(name), *others, "--out", out, "--settings", test.settings),
+            seconds=seconds,
             needs=(test.name,),
             is_there=is_there,
-        )  # fmt: skip
+        )
         if is_there():
             self.recorded.add(step.name)
 

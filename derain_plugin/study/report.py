@@ -10,6 +10,7 @@ from pathlib import Path
 from derain_plugin.machine import describe_machine
 from derain_plugin.study.arm_records import ArmRecords, PlannedArm, load_arms
 from derain_plugin.study.arms import ARMS
+from derain_plugin.study.report_diagnosis import diagnosis_table
 from derain_plugin.study.report_part import CONTROL, ReportPart, measure_parts
 from derain_plugin.study.report_plots import draw_curves, draw_latency, draw_severities
 from derain_plugin.study.report_rows import VANILLA, missing_seeds
@@ -84,6 +85,8 @@ def write_report(
         sections.append(_conclusions(docs))
     for part in parts:
         sections += _tables(found, part, split=split, data=data)
+    if inside := diagnosis_table(results, arms, split=split):
+        sections += ["## Inside the detectors", *inside]
     sections += _pictures(results, docs, suffix)
     sections += _origin(found, missing, results, docs)
     docs.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,7 @@ def results_table(arms: Sequence[ArmRecords], rows: Mapping[str, Row]) -> str:
         row = rows.get(arm.plan.name)
         cells = _cells(row) if row else [NOT_RUN, *[MISSING] * (len(MEASURES) + len(COSTS))]
         lines.append([arm.plan.title, *cells])
-    return _markdown(["arm", "seeds", *MEASURES.values(), *COSTS], lines)
+    return markdown(["arm", "seeds", *MEASURES.values(), *COSTS], lines)
 
 
 def differences_table(
@@ -53,7 +53,7 @@ def differences_table(
         [titles[name], *(_difference(found[name, condition]) for condition in DIFFERENCES)]
         for name in dict.fromkeys(row.model for row in rows)
     ]
-    return _markdown([f"against {baseline}", *DIFFERENCES.values()], lines)
+    return markdown([f"against {baseline}", *DIFFERENCES.values()], lines)
 
 
 def runs_table(arms: Sequence[ArmRecords], missing: Mapping[str, Sequence[int | str]]) -> str:
@@ -73,7 +73,7 @@ def runs_table(arms: Sequence[ArmRecords], missing: Mapping[str, Sequence[int | 
             ]
         )
     headings = ["arm", "seeds", "seeds not run", "training minutes, all seeds", "commit", "date"]
-    return _markdown(headings, lines)
+    return markdown(headings, lines)
 
 
 def _cells(row: Row) -> list[str]:
@@ -101,6 +101,7 @@ def _joined(values: Any) -> str:
     return ", ".join(map(str, values))
 
 
-def _markdown(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def markdown(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Format a table whose first column is text and whose others are numbers."""
     rule = ["---", *["---:"] * (len(headings) - 1)]
     return "\n".join(f"| {' | '.join(line)} |" for line in (headings, rule, *lines))

@@ -16,8 +16,8 @@ from derain_plugin.study.arms import ARMS
 CONFIGS = Path(__file__).parents[2] / "configs/study"
 FAMILIES = "study", "coco"
 STEMS = sorted({arm.config for arm in ARMS})
-OTHERS = "rtdetr_coco", "finetune_mix", "finetune_mix_15e", "bn_affine", "bn_statistics", "spdnet"
-JOINT = [stem for stem in STEMS if stem not in OTHERS]
+OTHERS = "rtdetr_coco", "bn_affine", "bn_statistics", "spdnet"
+JOINT = [stem for stem in STEMS if stem not in OTHERS and "finetune" not in stem]
 
 
 def config_file(family, stem):

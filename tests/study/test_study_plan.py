@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -72,10 +73,9 @@ def finish(layout, steps):
     """Leave the results of steps."""
     for step in steps.values():
         if "--settings" in step.command:
-            file = layout.results / "arms" / after(step, "--arm")
-            file.mkdir(parents=True, exist_ok=True)
-            name = f"{after(step, '--split')}_seed{after(step, '--seed')}.json"
-            (file / name).write_text(json.dumps(dict(settings=step.settings)))
+            file = Path(after(step, "--out"))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(dict(settings=step.settings)))
     timed = dict(arms={arm.name: 1 for arm in ARMS})
     (layout.results / "latency.json").write_text(json.dumps(timed))
 
@@ -85,7 +85,8 @@ def test_an_arm_needs_its_training_and_vanilla_and_the_data(layout):
     steps = plan(layout, "control", seeds=[7])
     assert list(steps) == [
         "make the data", "train rtdetr_coco, seed 0", "train finetune_mix, seed 7",
-        "test control on test, seed 7", "record control on test, seed 7", "time the detectors",
+        "test control on test, seed 7", "record control on test, seed 7",
+        "diagnose control on test", "time the detectors",
     ]  # fmt: skip
     assert needs(steps, "train rtdetr_coco, seed 0") == ["make the data"]
     assert "train rtdetr_coco, seed 0" in needs(steps, "train finetune_mix, seed 7")
@@ -136,6 +137,18 @@ def test_the_record_gets_what_the_commands_leave(layout):
     assert after(record, "--timing") == str(layout.folder / f"steps/{slug}_.json")
     assert after(record, "--annotations") == str(layout.annotations("test"))
     assert after(record, "--out") == str(layout.results / "arms/control/test_seed1.json")
+
+
+def test_the_first_seed_of_an_arm_is_diagnosed(layout):
+    steps = plan(layout, "control spdnet_control", seeds=[5, 6])
+    (diagnosis,) = [step for name, step in steps.items() if name.startswith("diagnose")]
+    test = steps["test control on test, seed 5"]
+    assert diagnosis.needs == (test.name,)
+    assert diagnosis.command[4] == test.command[3]  # the weights
+    assert after(diagnosis, "--out") == str(layout.results / "diagnosis/test_control.json")
+    Path(after(diagnosis, "--out")).parent.mkdir(parents=True)
+    Path(after(diagnosis, "--out")).write_text(json.dumps(dict(settings=diagnosis.settings)))
+    assert "diagnose control on test" not in plan(layout, "control", seeds=[5, 6])
 
 
 def test_validation_moves_every_condition(layout):
