@@ -70,6 +70,14 @@ ARMS = (
     ),
     Arm("mask", "multi-scale + mask supervision, both phases", "mask"),
     Arm("mask_phase1", "multi-scale + mask supervision, phase 1 alone", "mask", phase=1),
+    Arm(
+        "early_ms_twin", "early + multi-scale + all losses by the twin, both phases",
+        "early_ms_twin",
+    ),
+    Arm(
+        "early_ms_twin_phase1", "early + multi-scale + all losses by the twin, phase 1 alone",
+        "early_ms_twin", phase=1,
+    ),
     Arm("bn_affine", "BatchNorm's affine parameters alone", "bn_affine"),
     Arm("bn_statistics", "BatchNorm's statistics alone", "bn_statistics", kind=RECALIBRATION),
     Arm("spdnet_vanilla", "SPDNet + vanilla", "spdnet", kind=EVALUATION, images=100),

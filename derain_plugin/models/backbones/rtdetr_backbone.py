@@ -40,6 +40,7 @@ class RTDETRBackbone(BaseModule):
         derain: The early de-rain blocks, or None.
         last_rain_gate: After a forward in training mode the logits ``(N,)`` of the blocks' gate,
             for its supervision; None without a gate and in evaluation mode.
+        last_rain_masks: Likewise the blocks' masks, ``(N, 1, H_i, W_i)``, 0-1; else empty.
 
     Shape:
         - Input: ``(N, 3, H, W)``, RGB, 0-1.
@@ -71,14 +72,15 @@ class RTDETRBackbone(BaseModule):
             part.requires_grad_(False)
         self.derain: Any = None if early_derain is None else self._build_derain(early_derain)
         self.last_rain_gate: Tensor | None = None
+        self.last_rain_masks: tuple[Tensor, ...] = ()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Extract the feature maps; shapes as in the class docstring."""
         if self.derain is None:
             return tuple(self.model(images).feature_maps)
-        feats, _, logits = self._derained(images)
+        feats, masks, logits = self._derained(images)
         if self.training:
-            self.last_rain_gate = logits
+            self.last_rain_gate, self.last_rain_masks = logits, masks
         return feats
 
     def rain_masks(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -90,7 +92,7 @@ class RTDETRBackbone(BaseModule):
         super().train(mode)
         for part in self._frozen_parts():
             part.eval()
-        self.last_rain_gate = None
+        self.last_rain_gate, self.last_rain_masks = None, ()
         return self
 
     def _derained(
@@ -134,4 +136,4 @@ class RTDETRBackbone(BaseModule):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the last forward's graph behind: torch cannot copy it."""
-        return {**super().__getstate__(), "last_rain_gate": None}
+        return {**super().__getstate__(), "last_rain_gate": None, "last_rain_masks": ()}

@@ -39,8 +39,9 @@ class TwinSupervisedRTDETR(RTDETR):
       in FogGuard (https://arxiv.org/abs/2403.08939). Clean pictures are their own twins: what
       de-raining does to them counts, too. In units of the teacher's variance in the batch, per
       channel: 1 is as far as the channel's mean is; mean over channels, then levels.
-    - ``loss_mask``: binary cross-entropy of the de-rain neck's masks against the streaks' mean
-      opacity in each cell, see ``FULL_RAIN``; mean over cells, then levels.
+    - ``loss_mask``: binary cross-entropy of the masks, those of early blocks and of the de-rain
+      neck, against the streaks' mean opacity in each cell, see ``FULL_RAIN``; mean over cells, then
+      masks.
     - ``loss_gate``: binary cross-entropy of the backbone's ``last_rain_gate``, ``(N,)`` logits,
       against the samples' ``rainy`` of ``RainMixDataset``.
 
@@ -78,10 +79,12 @@ class TwinSupervisedRTDETR(RTDETR):
         self.consistency_weight = _checked("consistency_weight", consistency_weight)
         self.mask_weight = _checked("mask_weight", mask_weight)
         self.gate_weight = _checked("gate_weight", gate_weight)
-        if mask_weight and not isinstance(self.neck, DerainNeck):
+        early = getattr(self.backbone, "derain", None)
+        if mask_weight and early is None and not isinstance(self.neck, DerainNeck):
             raise ValueError(
-                f"mask_weight={mask_weight} needs the masks of a DerainNeck, but the neck is "
-                f"{type(self.neck).__name__}: set mask_weight=0 or put a DerainNeck before it"
+                f"mask_weight={mask_weight} needs rain masks, but the neck is "
+                f"{type(self.neck).__name__}: set mask_weight=0, put a DerainNeck before it or "
+                "give the backbone an early_derain"
             )
         if gate_weight and not _has_gate(self.backbone):
             raise ValueError(
@@ -123,10 +126,11 @@ class TwinSupervisedRTDETR(RTDETR):
         streaks: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Return the head's losses, and those by the clean twin, in float32."""
-        feats, masks = self.backbone(batch_inputs), ()
+        feats = self.backbone(batch_inputs)
+        masks = getattr(self.backbone, "last_rain_masks", ())
         if isinstance(self.neck, DerainNeck):
-            feats, masks = self.neck.derain.forward_with_masks(feats)
-            encoded = self.neck.neck(feats)
+            feats, others = self.neck.derain.forward_with_masks(feats)
+            encoded, masks = self.neck.neck(feats), (*masks, *others)
         else:
             encoded = self.neck(feats)
         losses = self.bbox_head.loss(encoded, batch_data_samples)

@@ -94,9 +94,11 @@ class TestGate:
             for alone, level in zip(model(batch[i : i + 1]), together, strict=True):
                 torch.testing.assert_close(alone[0], level[i], rtol=1e-4, atol=1e-5)
 
-    def test_logits_are_kept_only_while_training(self):
+    def test_logits_and_masks_are_kept_only_while_training(self):
         model = opened(backbone(early()))
         model.train()(images(3))
+        assert [mask.shape[:2] for mask in model.last_rain_masks] == [(3, 1), (3, 1)]
+        assert copy.deepcopy(model).last_rain_masks == ()
         assert model.last_rain_gate.shape == (3,)
         assert model.last_rain_gate.dtype == torch.float32
         assert model.last_rain_gate.unique().numel() == 3
@@ -104,6 +106,7 @@ class TestGate:
         assert copy.deepcopy(model).last_rain_gate is None
         model.eval()(images())
         assert model.last_rain_gate is None
+        assert model.last_rain_masks == ()
 
     @pytest.mark.parametrize("early_derain", [None, early(gate=False)])
     def test_there_are_none_without_a_gate(self, early_derain):

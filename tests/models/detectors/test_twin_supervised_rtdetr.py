@@ -202,6 +202,20 @@ def test_gate_learns_which_pictures_are_rainy(teacher, batch):
     assert any(p.grad is not None and p.grad.any() for p in model.backbone.derain.gate.parameters())
 
 
+@pytest.mark.parametrize("derain", [True, False])
+def test_masks_of_early_blocks_are_taught_as_well(teacher, batch, derain):
+    model = supervised(teacher, early=True, derain=derain, consistency_weight=0.0).train()
+    loss = losses_of(model, batch)["loss_mask"]
+    masks = model.backbone.last_rain_masks
+    if derain:
+        masks += model.neck.rain_masks(model.backbone(batch["inputs"]))
+    assert len(masks) == (5 if derain else 2)
+    torch.testing.assert_close(loss, model.mask_weight * rain_mask_loss(masks, batch["streaks"]))
+    loss.backward()
+    for block in model.backbone.derain.blocks.values():
+        assert any(p.grad is not None and p.grad.any() for p in block.mask.parameters())
+
+
 def test_distance_counts_channels_and_levels_alike():
     targets = [torch.randn(4, c, 8, 8) for c in CHANNELS]
     shifted = [t + t.std((0, 2, 3), correction=0).view(-1, 1, 1) for t in targets]
@@ -250,7 +264,7 @@ def test_gate_needs_to_know_which_samples_are_rainy(teacher, batch):
         (dict(mask_weight=math.inf), "got inf"),
         (dict(gate_weight=math.nan), "got nan"),
         (dict(gate_weight="1"), "gate_weight must be a number of at least 0, got '1'"),
-        (dict(mask_weight=1.0, derain=False), "mask_weight=1.0 needs the masks of a DerainNeck"),
+        (dict(mask_weight=1.0, derain=False), "mask_weight=1.0 needs rain masks"),
         (dict(gate_weight=1.0), "gate_weight=1.0 needs a backbone with a rain gate"),
     ],
     ids=str,
