@@ -17,7 +17,8 @@ OBJECTS = (3, 7)
 
 SIDES = (((14.0, 32.0), 0.38), ((32.0, 80.0), 0.47), ((80.0, 130.0), 0.15))
 """Ranges of the square root of the full box's area, px, and how probable each is. Smaller is
-harder on clean pictures and in rain alike. Occlusion and the frame shrink what is left."""
+harder on clean pictures and in rain alike. Occlusion and the frame shrink what is left. As many
+are small as in COCO, but few large: by COCO's limit that is a quarter of the picture."""
 
 CONTRAST = (8.0, 100.0)
 """Mean distance in grey levels between an object and what it covers; drawn log-uniformly. The

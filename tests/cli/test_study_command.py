@@ -20,7 +20,9 @@ def seen(tmp_path, monkeypatch):
         return [Step("first", first, 90), Step("second", second, 60, needs=("first",))]
 
     monkeypatch.setattr(cli, "plan_steps", plan_steps)
-    monkeypatch.setattr(cli, "write_report", lambda results, docs, *, split: f"{docs} of {split}")
+    monkeypatch.setattr(
+        cli, "write_report", lambda results, docs, *, split, data: f"{docs} of {split}, {data}"
+    )
     monkeypatch.chdir(tmp_path)
     return seen
 
@@ -32,7 +34,7 @@ def test_what_is_planned_runs_and_is_reported_once(seen, capsys):
     printed = capsys.readouterr().out
     assert "    1:30  first\n" in printed
     assert "2 commands left, about 2:30 with 2 at once" in printed
-    assert printed.endswith("docs of val\n")
+    assert printed.endswith("docs of val, this self-made data\n")
     cli.main(arguments)
     assert seen.read_text() == "val[4, 5]control"
     assert "0 commands left" in capsys.readouterr().out
@@ -47,7 +49,7 @@ def test_a_plan_runs_nothing(seen, tmp_path, capsys):
 def test_other_families_have_folders_of_their_own(seen, tmp_path, capsys):
     cli.main(["--family", "coco"])
     assert (tmp_path / "work_dirs/coco/steps/first.json").is_file()
-    assert capsys.readouterr().out.endswith(f"{tmp_path / 'results/coco'} of test\n")
+    assert capsys.readouterr().out.endswith(f"{tmp_path / 'results/coco'} of test, the data in coco\n")
 
 
 @pytest.mark.parametrize(
