@@ -49,7 +49,9 @@ def test_a_plan_runs_nothing(seen, tmp_path, capsys):
 def test_other_families_have_folders_of_their_own(seen, tmp_path, capsys):
     cli.main(["--family", "coco"])
     assert (tmp_path / "work_dirs/coco/steps/first.json").is_file()
-    assert capsys.readouterr().out.endswith(f"{tmp_path / 'results/coco'} of test, the data in coco\n")
+    assert capsys.readouterr().out.endswith(
+        f"{tmp_path / 'results/coco'} of test, the data in coco\n"
+    )
 
 
 @pytest.mark.parametrize(
