@@ -116,6 +116,8 @@ class _Picture:
     def scene(self) -> Scene:
         """Take the picture."""
         image = cv2.GaussianBlur(self.image, (0, 0), self.rng.uniform(*hard.BLUR))
+        light = self.rng.uniform(*hard.LIGHT)
+        image = cv2.convertScaleAbs(image, alpha=light, beta=(1 - light) * image.mean())
         masks = [(self.owner == i).astype(np.uint8) for i in range(len(self.labels))]
         boxes = np.array([cv2.boundingRect(mask) for mask in masks]).reshape(-1, 4)
         shares = [m.sum() / area for m, area in zip(masks, self.full_areas, strict=True)]
