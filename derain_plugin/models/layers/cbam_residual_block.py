@@ -1,17 +1,13 @@
 """A cheap residual block with CBAM."""
 
-from torch import Tensor, nn
-
 from derain_plugin.models.layers.cbam import CBAM
+from derain_plugin.models.layers.plain_residual_block import PlainResidualBlock
 
 
-class CBAMResidualBlock(nn.Module):
+class CBAMResidualBlock(PlainResidualBlock):
     """``x + CBAM(pointwise(SiLU(depthwise(norm(x)))))``.
 
-    CBAM sits at the end of the residual branch, as in the paper's figure 3; the depthwise
-    separable convolution is MobileNet's (arXiv 1704.04861). One-group GroupNorm makes the block
-    indifferent to how large a backbone's features are. Unlike BatchNorm it keeps the samples of a
-    mixed rainy and clean batch apart, and training and evaluation alike.
+    CBAM sits at the end of the residual branch, as in the paper's figure 3.
 
     Args:
         channels: Channels ``C`` of input and output.
@@ -21,15 +17,5 @@ class CBAMResidualBlock(nn.Module):
     """
 
     def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.branch = nn.Sequential(
-            nn.GroupNorm(1, channels),
-            nn.Conv2d(channels, channels, 3, padding=1, groups=channels),
-            nn.SiLU(),
-            nn.Conv2d(channels, channels, 1),
-            CBAM(channels),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Refine ``x``."""
-        return x + self.branch(x)
+        super().__init__(channels)
+        self.branch.append(CBAM(channels))

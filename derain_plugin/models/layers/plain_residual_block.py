@@ -4,7 +4,11 @@ from torch import Tensor, nn
 
 
 class PlainResidualBlock(nn.Module):
-    """``x + pointwise(SiLU(depthwise(norm(x))))``: :class:`CBAMResidualBlock` without its CBAM.
+    """``x + pointwise(SiLU(depthwise(norm(x))))``.
+
+    The depthwise separable convolution is MobileNet's (arXiv 1704.04861). One-group GroupNorm makes
+    the block indifferent to how large a backbone's features are. Unlike BatchNorm it keeps the
+    samples of a mixed rainy and clean batch apart, and training and evaluation alike.
 
     Args:
         channels: Channels ``C`` of input and output.
