@@ -43,7 +43,10 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--out", type=Path, required=True, help="file to write; an existing one is refused"
     )
     parser.add_argument(
-        "--epochs", type=int, default=1, help="passes over the pictures, each with other rain"
+        "--epochs",
+        type=int,
+        default=1,
+        help="passes over the pictures, each with others of them rainy",
     )
     args = parser.parse_args(arguments)
     if args.epochs < 1:

@@ -25,10 +25,9 @@ CONTRAST = (24.0, 110.0)
 
 LIGHT = (0.25, 0.5)
 """What is left of a picture's contrast, objects and all: dusk, or a cheap lens. The lever on what
-rain destroys. Contrast alone does not matter to a trained detector, on clean pictures least of
-all; but severity 4 leaves about a third of it, under noise of 4 grey levels and streaks that stay
-as bright as ever. Fainter objects in pictures of full contrast are no substitute: a detector that
-has learned to find them is at home in a veil."""
+rain destroys: severity 4 leaves about a third of the contrast, under noise of 4 grey levels and
+streaks that stay as bright as ever. Fainter objects in pictures of full contrast did not do: a
+vanilla detector that had learned to find them lost only 24 % of its AP at severity 4."""
 
 INNER_CONTRAST = (50.0, 140.0)
 """The same between the two tones of a look; on a sticker it tells most of the class."""

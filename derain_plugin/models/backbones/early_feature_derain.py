@@ -6,6 +6,7 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule, ModuleDict
 from torch import Tensor
 
+from derain_plugin.models.layers.block_options import check_block_options
 from derain_plugin.models.layers.gated_derain_block import GatedDerainBlock
 from derain_plugin.models.layers.rain_gate import RainGate
 
@@ -49,10 +50,7 @@ class EarlyFeatureDerain(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         _check_places(places, list(stage_channels))
-        if num_residual_blocks < 0:
-            raise ValueError(f"num_residual_blocks must be 0 or more, got {num_residual_blocks}")
-        if reduction < 1:
-            raise ValueError(f"reduction must be 1 or more, got {reduction}")
+        check_block_options(num_residual_blocks, reduction)
         self.blocks = ModuleDict(
             {
                 place: GatedDerainBlock(

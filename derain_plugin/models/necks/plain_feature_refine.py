@@ -5,6 +5,7 @@ from functools import partial
 
 from mmdet.registry import MODELS
 
+from derain_plugin.models.layers.block_options import check_block_options
 from derain_plugin.models.layers.plain_refine_block import PlainRefineBlock
 from derain_plugin.models.necks.base_feature_derain import BaseFeatureDerain
 
@@ -38,10 +39,7 @@ class PlainFeatureRefine(BaseFeatureDerain):
         reduction: int = 4,
         init_cfg: dict | list | None = None,
     ) -> None:
-        if num_residual_blocks < 0:
-            raise ValueError(f"num_residual_blocks must be 0 or more, got {num_residual_blocks}")
-        if reduction < 1:
-            raise ValueError(f"reduction must be 1 or more, got {reduction}")
+        check_block_options(num_residual_blocks, reduction)
         build_block = partial(
             PlainRefineBlock, num_residual_blocks=num_residual_blocks, reduction=reduction
         )
