@@ -2,7 +2,7 @@
 _base_ = "_base_/coco_twin.py"
 model = dict(
     backbone=dict(early_derain=dict(type="EarlyFeatureDerain")),
-    consistency_weight=1.0,  # 0
+    consistency_weight=5.0,  # 0
     mask_weight=1.0,  # 0
     gate_weight=0.2,  # 0
 )

@@ -55,6 +55,7 @@ ARMS = (
     Arm("control", "control: fine-tuned on the mix", "finetune_mix", decides=True),
     Arm("control_15e", "control with all 15 epochs", "finetune_mix_15e"),
     Arm("control_fast", "control at three times the rate", "finetune_mix_fast"),
+    Arm("control_twin", "control + feature consistency", "finetune_twin"),
     Arm("capacity", "plain convolutions, both phases", "capacity", decides=True),
     Arm("ms", "multi-scale, both phases", "featderain_ms", decides=True),
     Arm("ms_phase1", "multi-scale, phase 1 alone", "featderain_ms", phase=1, decides=True),

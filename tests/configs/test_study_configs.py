@@ -19,7 +19,10 @@ STEMS = sorted({arm.config for arm in ARMS})
 OTHERS = "rtdetr_coco", "bn_affine", "bn_statistics", "spdnet"
 JOINT = [stem for stem in STEMS if stem not in OTHERS and "finetune" not in stem]
 TAUGHT = dict(
-    consistency={"consistency"}, mask={"mask"}, early_ms_twin={"consistency", "mask", "gate"}
+    consistency={"consistency"},
+    finetune_twin={"consistency"},
+    mask={"mask"},
+    early_ms_twin={"consistency", "mask", "gate"},
 )
 
 
