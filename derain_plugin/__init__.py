@@ -14,5 +14,15 @@ except ImportError as error:
 
 from derain_plugin import datasets, engine, evaluation, hub, models
 from derain_plugin.config import load_config
+from derain_plugin.hub import create_feature_derain_rtdetr
 
-__all__ = ["__version__", "datasets", "engine", "evaluation", "hub", "load_config", "models"]
+__all__ = [
+    "__version__",
+    "create_feature_derain_rtdetr",
+    "datasets",
+    "engine",
+    "evaluation",
+    "hub",
+    "load_config",
+    "models",
+]

@@ -1,3 +1,11 @@
+from derain_plugin.hub.create import create_feature_derain_rtdetr
+from derain_plugin.hub.feature_derain_rtdetr import FeatureDerainRTDetr
+from derain_plugin.hub.feature_derain_rtdetr_config import FeatureDerainRTDetrConfig
 from derain_plugin.hub.hf_checkpoint import load_from_hf
 
-__all__ = ["load_from_hf"]
+__all__ = [
+    "FeatureDerainRTDetr",
+    "FeatureDerainRTDetrConfig",
+    "create_feature_derain_rtdetr",
+    "load_from_hf",
+]

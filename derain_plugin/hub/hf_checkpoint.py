@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
-from transformers import AutoConfig, RTDetrForObjectDetection
+from transformers import PreTrainedModel
+
+from derain_plugin.hub.feature_derain_rtdetr import FeatureDerainRTDetr
+from derain_plugin.hub.pretrained import DETECTORS, load_pretrained
 
 PREFIX = "hf://"
 
@@ -19,16 +21,39 @@ KEY_PREFIXES = {
     "model.encoder.": "neck.encoder.",
     "": "bbox_head.detr.",
 }
+# The same for a FeatureDerainRTDetr with a de-rain module, and a detector with a DerainNeck.
+DERAINED_KEY_PREFIXES = {
+    "derain_module.": "neck.derain.",
+    **{
+        f"rtdetr.{theirs}": ours.replace("neck.", "neck.neck.")
+        for theirs, ours in KEY_PREFIXES.items()
+    },
+}
 
 
-def to_mmdet_keys(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename weights of ``RTDetrForObjectDetection`` to those of a vanilla :class:`RTDETR`."""
-    return {_to_mmdet_key(key): tensor for key, tensor in state_dict.items()}
+def to_mmdet_keys(
+    state_dict: dict[str, Tensor], prefixes: dict[str, str] = KEY_PREFIXES
+) -> dict[str, Tensor]:
+    """Rename weights of ``RTDetrForObjectDetection`` to those of a vanilla :class:`RTDETR`.
+
+    Args:
+        state_dict: Of transformers' model.
+        prefixes: ``DERAINED_KEY_PREFIXES`` if both sides have a de-rain neck.
+    """
+    return {_renamed(key, prefixes): tensor for key, tensor in state_dict.items()}
 
 
-def _to_mmdet_key(key: str) -> str:
-    theirs = next(prefix for prefix in KEY_PREFIXES if key.startswith(prefix))
-    return KEY_PREFIXES[theirs] + key.removeprefix(theirs)
+def to_transformers_keys(
+    state_dict: dict[str, Tensor], prefixes: dict[str, str] = KEY_PREFIXES
+) -> dict[str, Tensor]:
+    """Undo :func:`to_mmdet_keys`."""
+    back = {ours: theirs for theirs, ours in prefixes.items()}
+    return {_renamed(key, back): tensor for key, tensor in state_dict.items()}
+
+
+def _renamed(key: str, prefixes: dict[str, str]) -> str:
+    prefix = next(prefix for prefix in prefixes if key.startswith(prefix))
+    return prefixes[prefix] + key.removeprefix(prefix)
 
 
 @CheckpointLoader.register_scheme(prefixes=PREFIX, force=True)
@@ -36,7 +61,8 @@ def load_from_hf(filename: str, map_location: Any = None) -> dict[str, Any]:
     """Load ``hf://<hub id or local folder>``, as written by ``save_pretrained``.
 
     Args:
-        filename: ``hf://PekingU/rtdetr_r18vd`` or ``hf:///path/to/folder``.
+        filename: ``hf://PekingU/rtdetr_r18vd`` or ``hf:///path/to/folder``; a folder of
+            :class:`FeatureDerainRTDetr` fits a detector with the same de-rain neck.
         map_location: Device of the weights; default the CPU.
 
     Returns:
@@ -47,37 +73,19 @@ def load_from_hf(filename: str, map_location: Any = None) -> dict[str, Any]:
         FileNotFoundError: Neither a folder nor a hub id that could be reached.
         ValueError: Not an RT-DETR, or weights that do not fill the model.
     """
-    source = filename.removeprefix(PREFIX)
-    folder = Path(source).expanduser()
-    source = str(folder) if folder.is_dir() else source
-    config = _fetched(AutoConfig, source)
-    if config.model_type != "rt_detr":
-        raise ValueError(
-            f"{filename} holds a {config.model_type!r} model, but RTDETR needs 'rt_detr' "
-            "(for example hf://PekingU/rtdetr_r18vd)"
-        )
-    model, report = _fetched(RTDetrForObjectDetection, source, output_loading_info=True)
-    if report["missing_keys"] or report["mismatched_keys"]:
-        raise ValueError(
-            f"the weights of {filename} do not fill the model its config.json describes: "
-            f"missing {sorted(report['missing_keys'])}, "
-            f"other shapes {sorted(report['mismatched_keys'])}"
-        )
+    types = (*DETECTORS, FeatureDerainRTDetr.config_class.model_type)
+    model: Any = load_pretrained(filename.removeprefix(PREFIX), types)
     # What else torch.load takes, functions and tables of devices, is about files.
     device = map_location if isinstance(map_location, str | torch.device) else "cpu"
-    state_dict = to_mmdet_keys(model.to(device).state_dict())
-    classes = tuple(config.id2label[index] for index in sorted(config.id2label))
-    meta = dict(dataset_meta=dict(classes=classes), hf_config=config.to_dict())
+    state_dict = _mmdet_state_dict(model.to(device))
+    classes = tuple(model.config.id2label[index] for index in sorted(model.config.id2label))
+    meta = dict(dataset_meta=dict(classes=classes), hf_config=model.config.to_dict())
     return dict(state_dict=state_dict, meta=meta)
 
 
-def _fetched(kind: Any, source: str, **options: Any) -> Any:
-    try:
-        return kind.from_pretrained(source, **options)
-    except (OSError, ValueError) as error:
-        raise FileNotFoundError(
-            f"{PREFIX}{source} is no folder written by save_pretrained and no model id that the "
-            "hub gave. Offline? Download it where there is a network "
-            f"(`hf download {source} --local-dir rtdetr`) and use hf://rtdetr, or fill the cache "
-            f"there and copy it (HF_HOME). transformers said: {str(error).splitlines()[0]}"
-        ) from error
+def _mmdet_state_dict(model: PreTrainedModel) -> dict[str, Tensor]:
+    if not isinstance(model, FeatureDerainRTDetr):
+        return to_mmdet_keys(model.state_dict())
+    if model.derain_module is None:
+        return to_mmdet_keys(model.rtdetr.state_dict())
+    return to_mmdet_keys(model.state_dict(), DERAINED_KEY_PREFIXES)

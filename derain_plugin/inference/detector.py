@@ -60,7 +60,7 @@ class Detector:
     ) -> None:
         cfg = load_config(config, cfg_options)
         init_default_scope(cfg.get("default_scope") or "mmdet")
-        dataset = _first_dataset(cfg, config)
+        dataset = first_dataset(cfg, config)
         self.name = name or Path(config).stem
         self._model = revert_sync_batchnorm(MODELS.build(cfg.model))
         loaded = load_checkpoint(self._model, checkpoint, map_location="cpu")
@@ -104,6 +104,11 @@ class Detector:
         return self._recorder.take()[0] if self._recorder is not None else None
 
     @property
+    def network(self) -> nn.Module:
+        """The module of mmdet, in eval mode, with its config as ``cfg``."""
+        return self._model
+
+    @property
     def records_masks(self) -> bool:
         """Whether rain masks are kept."""
         return self._recorder is not None
@@ -130,7 +135,12 @@ def select(found: InstanceData, *, score_thr: float, labels: Collection[int]) ->
     return found[wanted & (found.scores >= score_thr)]
 
 
-def _first_dataset(cfg: Config, name: str) -> dict:
+def first_dataset(cfg: Config, name: str) -> dict:
+    """Return the config of the first test data set, whose pipeline prepares pictures.
+
+    Raises:
+        ValueError: There is none. The message calls the config by ``name``.
+    """
     dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
     while "pipeline" not in dataset:  # a wrapper of one or several
         dataset = dataset.get("dataset") or next(iter(dataset.get("datasets", ())), None)

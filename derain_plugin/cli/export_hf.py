@@ -1,0 +1,73 @@
+"""Take a detector to transformers: the command line of ``tools/export_hf.py``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from derain_plugin.hub.hf_folder import image_size_of, write_hf_folder
+from derain_plugin.hub.to_transformers import to_transformers
+from derain_plugin.inference import Detector
+from derain_plugin.inference.detector import first_dataset
+
+DESCRIPTION = """\
+Turn an RT-DETR that was trained here into a folder for transformers' from_pretrained. With a
+de-rain neck it is one of derain_plugin.hub.FeatureDerainRTDetr, otherwise of
+RTDetrForObjectDetection, which needs no plugin. Weights are those that tools/test.py tests: with
+EMAHook, the averages. Both detectors are compared on a picture before anything is written.
+"""
+EPILOG = """\
+The folder is also a checkpoint for the same config: hf://FOLDER. Its image processor resizes with
+Pillow or torchvision, which antialias; mmdet resizes with OpenCV, so detections in the same file
+differ a little.
+
+Example:
+  python tools/export_hf.py configs/rtdetr_r18_featderain_ms.py \\
+      work_dirs/rtdetr_r18_featderain_ms/epoch_15.pth rtdetr_r18_featderain_ms
+and then in Python:
+  from derain_plugin.hub import FeatureDerainRTDetr
+  model = FeatureDerainRTDetr.from_pretrained("rtdetr_r18_featderain_ms")
+"""
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse what to export, and where to."""
+    parser = argparse.ArgumentParser(
+        description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="config file of an RTDETR")
+    parser.add_argument(
+        "checkpoint", help="a file, or hf:// with a hub id or a save_pretrained folder"
+    )
+    parser.add_argument("out", type=Path, help="folder to write; an existing one is refused")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        help='overrides as key=value; lists as key=a,b or key="[a,b]", without white space',
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Export as the command line says."""
+    args = parse_args(arguments)
+    if args.out.exists():
+        sys.exit(f"{args.out} exists. Remove it, or name another folder.")
+    try:
+        detector = Detector(
+            args.config, args.checkpoint, device="cpu", cfg_options=args.cfg_options
+        )
+        size = image_size_of(first_dataset(detector.network.cfg, args.config)["pipeline"])
+        model = to_transformers(detector.network, detector.classes, size)
+        write_hf_folder(model, size, args.out)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    print(
+        f"{args.out}: {type(model).__name__}, {model.num_parameters():,} parameters, "
+        f"{len(detector.classes)} classes, pictures of {size[1]} x {size[0]} px"
+    )
