@@ -24,7 +24,8 @@ def create_feature_derain_rtdetr(
     """Put a fresh de-rain module into a pretrained RT-DETR; its detections do not change yet.
 
     Args:
-        model_name: A hub id, or a folder that ``RTDetrForObjectDetection.save_pretrained`` wrote.
+        model_name: A hub id, or a folder that ``RTDetrForObjectDetection.save_pretrained`` wrote;
+            RT-DETRv2 and D-FINE will do as well.
         derain_type: ``multiscale``, ``lightweight``, or None for the detector as it is.
         num_residual_blocks: Residual blocks per level of ``multiscale``; 0 keeps mask,
             suppression and a linear correction. ``lightweight`` has none.

@@ -29,16 +29,17 @@ DERAIN_NECKS: dict[str, type[BaseFeatureDerain]] = {
 class FeatureDerainRTDetr(PreTrainedModel):
     """An RT-DETR whose encoder is given cleaned features; a model of transformers otherwise.
 
-    With a fresh de-rain module all outputs are bitwise those of the detector alone. Both parts
-    have their own parameters, so that each can be frozen or have a learning rate of its own.
-    ``from_pretrained`` refuses weights that do not fill the model.
+    RT-DETRv2 and D-FINE, which have the same parts, will do as well. With a fresh de-rain module
+    all outputs are bitwise those of the detector alone. Both parts have their own parameters, so
+    that each can be frozen or have a learning rate of its own. ``from_pretrained`` refuses
+    weights that do not fill the model.
 
     Args:
         config: Settings of both parts.
         rtdetr: The detector, if there is one already; default a new one with random weights.
 
     Attributes:
-        rtdetr: transformers' ``RTDetrForObjectDetection``.
+        rtdetr: transformers' ``RTDetrForObjectDetection``, or its like.
         derain_module: A de-rain neck as in mmdet configs, such as
             :class:`MultiScaleFeatureDerain`, or None.
 
@@ -85,7 +86,7 @@ class FeatureDerainRTDetr(PreTrainedModel):
 
         Returns:
             ``logits`` (N, Q, C), ``pred_boxes`` (N, Q, 4) as cx, cy, w, h in 0-1, and the rest of
-            what transformers' RT-DETR gives: with ``labels`` also ``loss`` and ``loss_dict``.
+            what the detector alone gives: with ``labels`` also ``loss`` and ``loss_dict``.
         """
         model = self.rtdetr.model
         feats = model.backbone.model(pixel_values).feature_maps

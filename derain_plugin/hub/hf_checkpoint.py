@@ -10,9 +10,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from derain_plugin.hub.feature_derain_rtdetr import FeatureDerainRTDetr
-from derain_plugin.hub.pretrained import DETECTORS, load_pretrained
+from derain_plugin.hub.pretrained import load_pretrained
 
 PREFIX = "hf://"
+MODEL_TYPES = ("rt_detr", FeatureDerainRTDetr.config_class.model_type)
 
 # transformers' prefix -> ours; the first that matches counts.
 KEY_PREFIXES = {
@@ -73,8 +74,7 @@ def load_from_hf(filename: str, map_location: Any = None) -> dict[str, Any]:
         FileNotFoundError: Neither a folder nor a hub id that could be reached.
         ValueError: Not an RT-DETR, or weights that do not fill the model.
     """
-    types = (*DETECTORS, FeatureDerainRTDetr.config_class.model_type)
-    model: Any = load_pretrained(filename.removeprefix(PREFIX), types)
+    model: Any = load_pretrained(filename.removeprefix(PREFIX), MODEL_TYPES)
     # What else torch.load takes, functions and tables of devices, is about files.
     device = map_location if isinstance(map_location, str | torch.device) else "cpu"
     state_dict = _mmdet_state_dict(model.to(device))

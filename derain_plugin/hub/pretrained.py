@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig, AutoModelForObjectDetection, PreTrainedModel
 
-DETECTORS = ("rt_detr",)
+DETECTORS = ("rt_detr", "rt_detr_v2", "d_fine")
 """transformers' ``model_type`` of the detectors that a de-rain module can clean features for."""
 
 
-def load_pretrained(source: str, model_types: Collection[str] = DETECTORS) -> PreTrainedModel:
+def load_pretrained(source: str, model_types: Sequence[str] = DETECTORS) -> PreTrainedModel:
     """Load a model, in eval mode and on the CPU.
 
     Args:
@@ -29,9 +29,10 @@ def load_pretrained(source: str, model_types: Collection[str] = DETECTORS) -> Pr
     with _explained(source, OSError, ValueError):
         model_type = AutoConfig.from_pretrained(source).model_type
     if model_type not in model_types:
+        needed = " or ".join(map(repr, model_types))
         raise ValueError(
-            f"{source} holds a {model_type!r} model, but RTDETR needs "
-            f"{' or '.join(map(repr, model_types))} (for example PekingU/rtdetr_r18vd)"
+            f"{source} holds a {model_type!r} model, but needed is {needed} "
+            "(for example PekingU/rtdetr_r18vd)"
         )
     with _explained(source, OSError):
         model, report = AutoModelForObjectDetection.from_pretrained(

@@ -5,13 +5,18 @@ import json
 import pytest
 import torch
 from safetensors import safe_open
-from tiny_rtdetr import TINY, data_samples, to_transformers_labels, transformers_twin
+from tiny_rtdetr import TINY, TINY_BACKBONE, data_samples, to_transformers_labels, transformers_twin
 from torch.optim import AdamW
 from transformers import (
     AutoModelForObjectDetection,
+    DetrConfig,
+    DFineConfig,
+    DFineForObjectDetection,
     RTDetrConfig,
     RTDetrForObjectDetection,
+    RTDetrResNetConfig,
     RTDetrV2Config,
+    RTDetrV2ForObjectDetection,
 )
 
 from derain_plugin import __version__, create_feature_derain_rtdetr
@@ -21,6 +26,7 @@ from derain_plugin.models import LightweightFeatureDerain, MultiScaleFeatureDera
 SIZE = (64, 96)
 IMAGES = torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(0))
 LABELS = to_transformers_labels(data_samples([3, 1], SIZE))
+STAGES = dict(layer_type="basic", out_indices=[2, 3, 4])
 TYPES = ["multiscale", "lightweight", None]
 
 
@@ -82,6 +88,27 @@ def test_a_fresh_model_has_bitwise_the_losses_of_the_detector(derain_type, folde
     assert torch.equal(outputs.loss, expected.loss)
     assert outputs.loss_dict == expected.loss_dict
     assert any("_dn_" in name for name in outputs.loss_dict)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config_class"),
+    [(RTDetrV2ForObjectDetection, RTDetrV2Config), (DFineForObjectDetection, DFineConfig)],
+)
+def test_others_of_the_family(kind, config_class, tmp_path):
+    settings = dict(TINY, backbone_config=RTDetrResNetConfig(**TINY_BACKBONE, **STAGES))
+    torch.manual_seed(0)
+    twin = kind(config_class(num_labels=2, freeze_backbone_batch_norms=False, **settings)).eval()
+    twin.save_pretrained(tmp_path / "plain")
+    model = create_feature_derain_rtdetr(str(tmp_path / "plain"))
+    assert_same_outputs(detect(model), detect(twin))
+    torch.manual_seed(7)
+    loss = model.train()(IMAGES, labels=LABELS).loss
+    torch.manual_seed(7)
+    assert torch.equal(loss, twin.train()(IMAGES, labels=LABELS).loss)
+    moved(model).eval().save_pretrained(tmp_path / "saved")
+    assert_same_outputs(
+        detect(FeatureDerainRTDetr.from_pretrained(tmp_path / "saved")), detect(model)
+    )
 
 
 @pytest.mark.parametrize(
@@ -239,9 +266,9 @@ def test_a_missing_folder_is_named(tmp_path):
 
 
 def test_other_models_are_refused(folder, tmp_path):
-    RTDetrV2Config().save_pretrained(tmp_path / "v2")
-    with pytest.raises(ValueError, match=r"holds a 'rt_detr_v2' model, but .* needs 'rt_detr'"):
-        create_feature_derain_rtdetr(str(tmp_path / "v2"))
+    DetrConfig(backbone_config=RTDetrResNetConfig()).save_pretrained(tmp_path / "detr")
+    with pytest.raises(ValueError, match="holds a 'detr' model, but needed is 'rt_detr'"):
+        create_feature_derain_rtdetr(str(tmp_path / "detr"))
     with pytest.raises(ValueError, match="'rt_detr' model without de-rain module"):
         FeatureDerainRTDetr.from_pretrained(folder)
     with pytest.raises(ValueError, match="is that of a 'detr' model; it must be one of 'rt_detr'"):

@@ -85,7 +85,7 @@ def test_home_folder_is_expanded(twin, tmp_path, monkeypatch):
 
 def test_another_model_type_is_refused(tmp_path):
     RTDetrV2Config().save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="'rt_detr_v2' model, but RTDETR needs 'rt_detr'"):
+    with pytest.raises(ValueError, match="'rt_detr_v2' model, but needed is 'rt_detr'"):
         through_load_checkpoint(f"hf://{tmp_path}")
 
 
