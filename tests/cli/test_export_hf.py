@@ -100,12 +100,17 @@ def test_it_is_a_checkpoint_of_the_same_config(folder, config, checkpoint, overr
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
-def test_the_pipeline_of_transformers_runs_a_plain_folder(plain_folder, picture):
-    _, report = RTDetrForObjectDetection.from_pretrained(plain_folder, output_loading_info=True)
+def test_a_plain_folder_needs_no_plugin(plain_folder):
+    model, report = RTDetrForObjectDetection.from_pretrained(plain_folder, output_loading_info=True)
     assert not any(report.values())
-    found = pipeline("object-detection", model=str(plain_folder), device="cpu")(
-        picture, threshold=0.0
-    )
+    assert model.config.id2label == {0: "square", 1: "disc"}
+    assert "derain" not in (plain_folder / "config.json").read_text()
+
+
+@pytest.mark.parametrize("which", ["plain_folder", "folder"])
+def test_the_pipeline_of_transformers_runs(which, picture, request):
+    detect = pipeline("object-detection", model=str(request.getfixturevalue(which)), device="cpu")
+    found = detect(picture, threshold=0.0)
     assert len(found) == 30
     assert {detection["label"] for detection in found} <= {"square", "disc"}
     assert all(set(detection["box"]) == {"xmin", "ymin", "xmax", "ymax"} for detection in found)
