@@ -10,7 +10,7 @@ from derain_plugin.engine.hooks.phase import check_patterns, parse_phases
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 # Of detectors; tests/configs/test_restorer_configs.py has the others.
-NAMED = sorted(CONFIGS.glob("rtdetr_*.py"))
+NAMED = sorted({*CONFIGS.glob("rtdetr*.py"), *CONFIGS.glob("dfine*.py")})
 TOY = sorted(set(CONFIGS.glob("toy/*.py")) - set(CONFIGS.glob("toy/toy_spdnet_rain.py")))
 MS = CONFIGS / "rtdetr_r18_featderain_ms.py"
 

@@ -1,4 +1,4 @@
-"""Small RT-DETRs, random but non-degenerate weights, and data samples for them."""
+"""Small RT-DETRs of each generation, random but non-degenerate weights, and data samples."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
-from transformers import RTDetrForObjectDetection
+from transformers import PreTrainedModel
 
 from derain_plugin.hub.hf_checkpoint import to_mmdet_keys
 from derain_plugin.models.layers.rtdetr_init import init_like_upstream
 from derain_plugin.models.rtdetr_config import rtdetr_config
+from derain_plugin.models.rtdetr_family import family_of
 
 TINY_BACKBONE = dict(embedding_size=8, hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1])
 TINY = dict(
@@ -28,6 +29,17 @@ TINY = dict(
     num_queries=30,
     num_denoising=10,
 )
+TINY_HGNETV2 = dict(
+    stem_channels=[3, 8, 8],
+    stage_in_channels=[8, 8, 16, 24],
+    stage_mid_channels=[8, 8, 8, 8],
+    stage_out_channels=[8, 16, 24, 32],
+    stage_num_blocks=[1, 1, 2, 1],
+    stage_numb_of_layers=[1, 1, 2, 1],
+)
+TINY_DFINE = dict(TINY, backbone_config=TINY_HGNETV2, decoder_n_points=[2, 3, 1])
+# One architecture of each generation, with what makes it tiny.
+FAMILY = {"r18": TINY, "rtdetrv2_r18": TINY, "dfine_s": TINY_DFINE}
 
 
 def rtdetr_cfg(arch: str = "r18", num_classes: int = 2, **overrides: object) -> dict:
@@ -43,9 +55,9 @@ def rtdetr_cfg(arch: str = "r18", num_classes: int = 2, **overrides: object) -> 
     )
 
 
-def tiny_rtdetr_cfg(num_classes: int = 2, **overrides: object) -> dict:
+def tiny_rtdetr_cfg(num_classes: int = 2, arch: str = "r18", **overrides: object) -> dict:
     """A vanilla detector of some 100 K parameters."""
-    return rtdetr_cfg("r18", num_classes, **{**TINY, **overrides})
+    return rtdetr_cfg(arch, num_classes, **{**FAMILY[arch], **overrides})
 
 
 def build(cfg: dict) -> nn.Module:
@@ -55,10 +67,11 @@ def build(cfg: dict) -> nn.Module:
 @torch.no_grad()
 def transformers_twin(
     arch: str = "r18", num_classes: int = 2, seed: int = 0, **overrides: object
-) -> RTDetrForObjectDetection:
+) -> PreTrainedModel:
     """The unsplit transformers model: upstream's start, then every weight moved at random."""
     torch.manual_seed(seed)
-    model = RTDetrForObjectDetection(rtdetr_config(arch, num_labels=num_classes, **overrides))
+    config = rtdetr_config(arch, num_labels=num_classes, **overrides)
+    model = family_of(config).detector(config)
     init_like_upstream(model)
     for parameter in model.parameters():
         parameter.add_(torch.randn_like(parameter) * 0.02)
@@ -68,7 +81,12 @@ def transformers_twin(
     return model
 
 
-def our_copy(twin: RTDetrForObjectDetection, cfg: dict) -> nn.Module:
+def tiny_twin(arch: str, num_classes: int = 2, **overrides: object) -> PreTrainedModel:
+    """The unsplit transformers model that :func:`tiny_rtdetr_cfg` describes."""
+    return transformers_twin(arch, num_classes, **{**FAMILY[arch], **overrides})
+
+
+def our_copy(twin: PreTrainedModel, cfg: dict) -> nn.Module:
     """Our detector with the twin's weights, loaded strictly."""
     model = build(cfg)
     model.load_state_dict(to_mmdet_keys(twin.state_dict()))

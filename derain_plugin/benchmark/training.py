@@ -13,7 +13,6 @@ from mmdet.structures.bbox import bbox_xyxy_to_cxcywh
 from mmengine.optim import OptimWrapper
 from mmengine.structures import InstanceData
 from torch import nn
-from transformers import RTDetrForObjectDetection
 
 from derain_plugin.benchmark.arm import build_detector
 from derain_plugin.benchmark.derain_part import find_part
@@ -22,9 +21,9 @@ from derain_plugin.benchmark.setting import Setting
 from derain_plugin.benchmark.timing import Run, times_in_turns
 from derain_plugin.hub.hf_checkpoint import to_mmdet_keys
 from derain_plugin.models.detectors import RTDETR
+from derain_plugin.models.rtdetr_family import family_of
 
 BOXES = 7  # per picture; COCO's mean
-TWIN = "transformers RTDetrForObjectDetection"
 
 
 def measure_training(
@@ -57,7 +56,8 @@ def measure_training(
     for config in configs:
         tell(f"{config}: build")
         models.append(_build_rtdetr(config, setting))
-    rows: list[dict[str, Any]] = [dict(model=TWIN, derain=None)]
+    theirs = family_of(models[0].bbox_head.detr.config).detector.__name__
+    rows: list[dict[str, Any]] = [dict(model=f"transformers {theirs}", derain=None)]
     for config, model in zip(configs, models, strict=True):
         part = find_part(model)
         derain = type(part.module).__name__ if part else None
@@ -119,13 +119,14 @@ def _transformers_step(model: Any, setting: Setting) -> Run:
     return step
 
 
-def transformers_twin(model: Any) -> RTDetrForObjectDetection:
+@torch.no_grad()
+def transformers_twin(model: Any) -> Any:
     """Return transformers' model of the same architecture and weights, without a de-rain neck."""
-    twin = RTDetrForObjectDetection(model.bbox_head.detr.config)
-    theirs = twin.state_dict()
+    config = model.bbox_head.detr.config
+    twin = family_of(config).detector(config)
     ours = {key.replace("neck.neck.", "neck."): w for key, w in model.state_dict().items()}
-    renamed = zip(theirs, to_mmdet_keys(theirs), strict=True)
-    twin.load_state_dict({name: ours[key] for name, key in renamed})
+    for key, weight in to_mmdet_keys(twin.state_dict()).items():
+        weight.copy_(ours[key])
     parameter = next(model.parameters())
     return twin.to(parameter.device)
 

@@ -1,7 +1,8 @@
-"""``hf://``: transformers' RT-DETR weights as a checkpoint that mmengine understands everywhere."""
+"""``hf://``: transformers' weights of the RT-DETR family as a checkpoint for all of mmengine."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,50 +12,57 @@ from transformers import PreTrainedModel
 
 from derain_plugin.hub.feature_derain_rtdetr import FeatureDerainRTDetr
 from derain_plugin.hub.pretrained import load_pretrained
+from derain_plugin.models.rtdetr_family import FAMILIES
 
 PREFIX = "hf://"
-MODEL_TYPES = ("rt_detr", FeatureDerainRTDetr.config_class.model_type)
+MODEL_TYPES = (*FAMILIES, FeatureDerainRTDetr.config_class.model_type)
 
-# transformers' prefix -> ours; the first that matches counts.
-KEY_PREFIXES = {
+# transformers' prefix -> ours; the first that matches counts. None: dropped on purpose.
+KEY_PREFIXES: dict[str, str | None] = {
     "model.backbone.": "backbone.",
     "model.encoder_input_proj.": "neck.encoder_input_proj.",
     "model.encoder.": "neck.encoder.",
+    "class_embed.": None,  # RT-DETRv2 and D-FINE have the decoder's heads twice,
+    "bbox_embed.": None,  # and use those in model.decoder alone
     "": "bbox_head.detr.",
 }
 # The same for a FeatureDerainRTDetr with a de-rain module, and a detector with a DerainNeck.
-DERAINED_KEY_PREFIXES = {
+DERAINED_KEY_PREFIXES: dict[str, str | None] = {
     "derain_module.": "neck.derain.",
     **{
-        f"rtdetr.{theirs}": ours.replace("neck.", "neck.neck.")
+        f"rtdetr.{theirs}": ours and ours.replace("neck.", "neck.neck.")
         for theirs, ours in KEY_PREFIXES.items()
     },
 }
 
 
 def to_mmdet_keys(
-    state_dict: dict[str, Tensor], prefixes: dict[str, str] = KEY_PREFIXES
+    state_dict: Mapping[str, Tensor], prefixes: Mapping[str, str | None] = KEY_PREFIXES
 ) -> dict[str, Tensor]:
     """Rename weights of ``RTDetrForObjectDetection`` to those of a vanilla :class:`RTDETR`.
+
+    The same for ``RTDetrV2ForObjectDetection`` and ``DFineForObjectDetection``, whose second
+    names for the heads of the decoder are left out.
 
     Args:
         state_dict: Of transformers' model.
         prefixes: ``DERAINED_KEY_PREFIXES`` if both sides have a de-rain neck.
     """
-    return {_renamed(key, prefixes): tensor for key, tensor in state_dict.items()}
+    renamed = {}
+    for key, tensor in state_dict.items():
+        theirs = next(prefix for prefix in prefixes if key.startswith(prefix))
+        ours = prefixes[theirs]
+        if ours is not None:
+            renamed[ours + key.removeprefix(theirs)] = tensor
+    return renamed
 
 
 def to_transformers_keys(
-    state_dict: dict[str, Tensor], prefixes: dict[str, str] = KEY_PREFIXES
+    state_dict: Mapping[str, Tensor], prefixes: Mapping[str, str | None] = KEY_PREFIXES
 ) -> dict[str, Tensor]:
-    """Undo :func:`to_mmdet_keys`."""
-    back = {ours: theirs for theirs, ours in prefixes.items()}
-    return {_renamed(key, back): tensor for key, tensor in state_dict.items()}
-
-
-def _renamed(key: str, prefixes: dict[str, str]) -> str:
-    prefix = next(prefix for prefix in prefixes if key.startswith(prefix))
-    return prefixes[prefix] + key.removeprefix(prefix)
+    """Undo :func:`to_mmdet_keys`; names that it left out stay away."""
+    back = {ours: theirs for theirs, ours in prefixes.items() if ours is not None}
+    return to_mmdet_keys(state_dict, back)
 
 
 @CheckpointLoader.register_scheme(prefixes=PREFIX, force=True)
@@ -62,8 +70,9 @@ def load_from_hf(filename: str, map_location: Any = None) -> dict[str, Any]:
     """Load ``hf://<hub id or local folder>``, as written by ``save_pretrained``.
 
     Args:
-        filename: ``hf://PekingU/rtdetr_r18vd`` or ``hf:///path/to/folder``; a folder of
-            :class:`FeatureDerainRTDetr` fits a detector with the same de-rain neck.
+        filename: ``hf://PekingU/rtdetr_r18vd`` or ``hf:///path/to/folder``; an RT-DETR,
+            RT-DETRv2 or D-FINE. A folder of :class:`FeatureDerainRTDetr` fits a detector with the
+            same de-rain neck.
         map_location: Device of the weights; default the CPU.
 
     Returns:
@@ -72,7 +81,7 @@ def load_from_hf(filename: str, map_location: Any = None) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: Neither a folder nor a hub id that could be reached.
-        ValueError: Not an RT-DETR, or weights that do not fill the model.
+        ValueError: None of the RT-DETR family, or weights that do not fill the model.
     """
     model: Any = load_pretrained(filename.removeprefix(PREFIX), MODEL_TYPES)
     # What else torch.load takes, functions and tables of devices, is about files.

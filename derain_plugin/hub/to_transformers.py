@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoModelForObjectDetection, PreTrainedModel, RTDetrConfig
 
 from derain_plugin.hub.feature_derain_rtdetr import DERAIN_NECKS, FeatureDerainRTDetr
@@ -70,7 +70,7 @@ def to_transformers(
     else:
         model = AutoModelForObjectDetection.from_config(config)
     prefixes = DERAINED_KEY_PREFIXES if derained else KEY_PREFIXES
-    _load(model, to_transformers_keys(detector.state_dict(), prefixes))
+    _load(model, detector.state_dict(), prefixes)
     _compare(detector, model.eval(), image_size)
     return model
 
@@ -119,9 +119,16 @@ def _derain_settings(derain: nn.Module, section: Mapping[str, Any]) -> dict[str,
     return {"type": kind, **options}
 
 
-def _load(model: PreTrainedModel, weights: Mapping[str, torch.Tensor]) -> None:
+def _load(
+    model: PreTrainedModel, weights: Mapping[str, Tensor], prefixes: Mapping[str, str | None]
+) -> None:
+    # Second names of shared weights, which ours do without, are filled by the first ones.
+    second = tuple(prefix for prefix, ours in prefixes.items() if ours is None)
     try:
-        model.load_state_dict(weights)
+        report = model.load_state_dict(to_transformers_keys(weights, prefixes), strict=False)
+        missing = [key for key in report.missing_keys if not key.startswith(second)]
+        if missing or report.unexpected_keys:
+            raise RuntimeError(f"missing {missing}, unexpected {report.unexpected_keys}")
     except RuntimeError as error:
         reason = textwrap.shorten(str(error), 400)
         raise ValueError(f"the settings of the detector's parts do not agree: {reason}") from error

@@ -1,17 +1,24 @@
+import itertools
+
 import pytest
 import torch
 from mmdet.apis import init_detector
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
-from tiny_rtdetr import TINY, build, tiny_rtdetr_cfg, transformers_twin
-from transformers import RTDetrForObjectDetection, RTDetrV2Config
+from tiny_rtdetr import FAMILY, build, tiny_rtdetr_cfg, tiny_twin
+from transformers import DetrConfig
 
 IMAGES = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture(scope="module")
-def twin():
-    return transformers_twin(num_classes=2, **TINY).eval()
+def arch(request):
+    return getattr(request, "param", "r18")
+
+
+@pytest.fixture(scope="module")
+def twin(arch):
+    return tiny_twin(arch).eval()
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["frozen norms", "plain norms"])
@@ -21,32 +28,35 @@ def hub_folder(request, twin, tmp_path_factory):
     config = type(twin.config)(
         **{**twin.config.to_dict(), "freeze_backbone_batch_norms": request.param}
     )
-    model = RTDetrForObjectDetection(config)
+    model = type(twin)(config)
     model.load_state_dict(twin.state_dict(), strict=False)
     model.save_pretrained(folder)
     return folder
 
 
-def through_load_checkpoint(source):
-    model = build(tiny_rtdetr_cfg())
+def through_load_checkpoint(source, arch="r18"):
+    model = build(tiny_rtdetr_cfg(arch=arch))
     load_checkpoint(model, source)
     return model
 
 
-def through_init_cfg(source):
-    model = build(dict(tiny_rtdetr_cfg(), init_cfg=dict(type="Pretrained", checkpoint=source)))
+def through_init_cfg(source, arch):
+    model = build(
+        dict(tiny_rtdetr_cfg(arch=arch), init_cfg=dict(type="Pretrained", checkpoint=source))
+    )
     model.init_weights()
     return model
 
 
-def through_init_detector(source):
-    config = Config(dict(model=tiny_rtdetr_cfg(), test_dataloader=dict(dataset={})))
+def through_init_detector(source, arch="r18"):
+    config = Config(dict(model=tiny_rtdetr_cfg(arch=arch), test_dataloader=dict(dataset={})))
     return init_detector(config, source, device="cpu", palette="random")
 
 
 @pytest.mark.parametrize("load", [through_load_checkpoint, through_init_cfg, through_init_detector])
-def test_every_entry_point_gives_transformers_outputs(load, hub_folder, twin):
-    model = load(f"hf://{hub_folder}").eval()
+@pytest.mark.parametrize("arch", FAMILY, indirect=True)
+def test_every_entry_point_gives_transformers_outputs(load, hub_folder, twin, arch):
+    model = load(f"hf://{hub_folder}", arch).eval()
     with torch.no_grad():
         logits, boxes = model(IMAGES, mode="tensor")
         expected = twin(IMAGES)
@@ -84,9 +94,29 @@ def test_home_folder_is_expanded(twin, tmp_path, monkeypatch):
 
 
 def test_another_model_type_is_refused(tmp_path):
-    RTDetrV2Config().save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="'rt_detr_v2' model, but needed is 'rt_detr'"):
+    DetrConfig().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="'detr' model, but needed is 'rt_detr' or 'rt_detr_v2'"):
         through_load_checkpoint(f"hf://{tmp_path}")
+
+
+@pytest.mark.parametrize(("theirs", "ours"), list(itertools.permutations(FAMILY, 2)))
+def test_another_generation_is_refused(theirs, ours, tmp_path):
+    tiny_twin(theirs).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="does not fit this RTDETR"):
+        through_load_checkpoint(f"hf://{tmp_path}", ours)
+
+
+@pytest.mark.parametrize("arch", ["rtdetrv2_r18", "dfine_s"], indirect=True)
+def test_heads_that_transformers_does_not_use_are_left_out(twin, arch, tmp_path):
+    """Their second names, ``class_embed`` and ``bbox_embed``, may hold anything in a checkpoint."""
+    state = {name: value.clone() for name, value in twin.state_dict().items()}
+    for name in state:
+        if name.startswith(("class_embed.", "bbox_embed.")):
+            state[name] += 1
+    twin.save_pretrained(tmp_path, state_dict=state)
+    model = through_load_checkpoint(f"hf://{tmp_path}", arch).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(model(IMAGES, mode="tensor")[0], twin(IMAGES).logits)
 
 
 def test_weights_that_do_not_fill_the_config_are_refused(twin, tmp_path):

@@ -5,7 +5,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 from tiny_rtdetr import TINY, build, our_copy, tiny_rtdetr_cfg, transformers_twin
-from transformers import RTDetrForObjectDetection
+from transformers import AutoModelForObjectDetection, RTDetrForObjectDetection
 
 from derain_plugin.hub import FeatureDerainRTDetr, create_feature_derain_rtdetr
 from derain_plugin.hub.hf_folder import image_size_of, write_hf_folder
@@ -59,6 +59,22 @@ def test_out_and_back(kind, tmp_path):
     assert checkpoint["meta"]["dataset_meta"]["classes"] == CLASSES
     state = other.state_dict()
     assert all(torch.equal(state[name], value) for name, value in detector.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", ["MultiScaleFeatureDerain", None])
+@pytest.mark.parametrize("arch", ["rtdetrv2_r18", "dfine_s"])
+def test_later_generations_out_and_back(arch, kind, tmp_path):
+    cfg = tiny_rtdetr_cfg(2, arch)
+    if kind:
+        cfg = derained(cfg, kind)
+        cfg["neck"]["derain"]["in_channels"] = build(cfg["backbone"]).out_channels
+    detector = detector_of(cfg)
+    write_hf_folder(to_transformers(detector, CLASSES, SIZE), SIZE, tmp_path / "out")
+    model = AutoModelForObjectDetection.from_pretrained(tmp_path / "out")
+    assert_detect_alike(detector, model)
+    other = build(cfg)
+    load_checkpoint(other, f"hf://{tmp_path / 'out'}")
+    assert_detect_alike(other, model)
 
 
 @pytest.mark.parametrize("derain_type", ["multiscale", "lightweight", None])

@@ -1,4 +1,4 @@
-"""RT-DETR's ResNet-vd backbone as an mmdet backbone."""
+"""RT-DETR's ResNet-vd and D-FINE's HGNetV2 as an mmdet backbone."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ from mmdet.registry import MODELS
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from transformers.models.rt_detr.modeling_rt_detr import RTDetrConvEncoder
 
 from derain_plugin.models.layers.rtdetr_init import init_like_upstream
 from derain_plugin.models.rtdetr_config import rtdetr_config
+from derain_plugin.models.rtdetr_family import family_of
 
 
 @MODELS.register_module()
 class RTDETRBackbone(BaseModule):
-    """transformers' RT-DETR ResNet, giving the maps of strides 8, 16 and 32.
+    """transformers' backbone of an RT-DETR, giving the maps of strides 8, 16 and 32.
 
-    Its state-dict names are those of ``RTDetrForObjectDetection`` under ``model.backbone.``.
-    Without pretrained weights it starts as upstream's PyTorch code does.
+    RT-DETR and RT-DETRv2 have a ResNet-vd, D-FINE has an HGNetV2. The state-dict names are those
+    of ``RTDetrForObjectDetection`` (and its kin) under ``model.backbone.``. Without pretrained
+    weights it starts as upstream's PyTorch code does.
 
     Early de-rain blocks may clean its features on the way: a vanilla detector becomes one with
     ``model = dict(backbone=dict(early_derain=dict(type='EarlyFeatureDerain')))``. Their weights
     are named ``derain.*`` and start as the identity; a checkpoint without them loads as it is.
 
     Args:
-        arch: ``r18``, ``r34``, ``r50`` or ``r101``.
+        arch: ``r18``, ``rtdetrv2_r18``, ``dfine_s``, ...; see :func:`rtdetr_config`.
         frozen_stages: Stages that never train, as in mmdet's ResNet: -1 none, 0 the stem,
-            ``k`` the stem and stages 1 to ``k``. Upstream freezes the stem of R50 and R101.
-            Early de-rain blocks train all the same.
+            ``k`` the stem and stages 1 to ``k``. Upstream freezes the stem of R50, R101 and
+            D-FINE's L and X. Early de-rain blocks train all the same.
         early_derain: Config of de-rain blocks inside the backbone, see
             :class:`EarlyFeatureDerain`; ``stage_channels`` is filled in.
         init_cfg: mmengine initialisation, for example ``Pretrained``.
-        **overrides: Fields of ``transformers.RTDetrConfig``; see :func:`rtdetr_config`.
+        **overrides: Fields of transformers' config; see :func:`rtdetr_config`.
 
     Attributes:
         out_channels: Channels of each output level, (128, 256, 512) for R18.
@@ -61,7 +62,8 @@ class RTDETRBackbone(BaseModule):
         **overrides: Any,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        self.model = RTDetrConvEncoder(rtdetr_config(arch, **overrides)).model
+        config = rtdetr_config(arch, **overrides)
+        self.model = family_of(config).backbone(config).model
         init_like_upstream(self.model)
         self.out_channels = tuple(self.model.channels)
         num_stages = len(self.model.encoder.stages)

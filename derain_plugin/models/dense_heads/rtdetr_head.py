@@ -1,4 +1,4 @@
-"""RT-DETR's decoder and losses as an mmdet head."""
+"""Decoder and losses of the RT-DETR family as an mmdet head."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from derain_plugin.models.layers.rtdetr_decoder import RTDETRDecoder
 from derain_plugin.models.rtdetr_config import rtdetr_config
+from derain_plugin.models.rtdetr_family import family_of
 
 CLASS_LAYERS = ("denoising_class_embed", "enc_score_head", "class_embed")
+MEAN_LOSS = "loss_ddf"  # the one that is not divided by the number of boxes
 
 
 @MODELS.register_module()
 class RTDETRHead(BaseModule):
     """Query selection, denoising, decoder, losses and predictions (Zhao et al. 2023, section 4.3).
 
-    Its state-dict names are those of ``RTDetrForObjectDetection`` under ``detr.``. A checkpoint
-    with another number of classes loads all but the class layers, and a log line says so.
+    RT-DETRv2 samples features in another way, and D-FINE (Peng et al. 2024) refines
+    distributions of the box edges, with losses of its own. The state-dict names are those of
+    ``RTDetrForObjectDetection`` (and its kin) under ``detr.``. A checkpoint with another number
+    of classes loads all but the class layers, and a log line says so.
 
     Args:
         num_classes: Number of foreground classes.
-        arch: ``r18``, ``r34``, ``r50`` or ``r101``.
+        arch: ``r18``, ``rtdetrv2_r18``, ``dfine_s``, ...; see :func:`rtdetr_config`.
         train_cfg: Not used; mmdet's detectors pass it to every head.
         test_cfg: ``max_per_img``, the number of predictions kept per image, default 300.
         init_cfg: mmengine initialisation, for example ``Pretrained``.
-        **overrides: Fields of ``transformers.RTDetrConfig`` (``num_queries``,
-            ``weight_loss_giou``, ``matcher_class_cost``, ...); see :func:`rtdetr_config`.
+        **overrides: Fields of transformers' config (``num_queries``, ``weight_loss_giou``,
+            ``matcher_class_cost``, ...); see :func:`rtdetr_config`.
 
     Attributes:
         in_channels: Channels expected from the neck, (256, 256, 256) for R18.
@@ -62,7 +65,7 @@ class RTDETRHead(BaseModule):
         self.num_classes = num_classes
         self.in_channels = tuple(config.decoder_in_channels)
         self.max_per_img = (test_cfg or {}).get("max_per_img", 300)
-        self.detr = RTDETRDecoder(config)
+        self.detr = family_of(config).decoder(config)
         self._reinitialised: list[str] = []
         self.register_load_state_dict_pre_hook(_skip_class_layers_of_other_size)
         self.register_load_state_dict_post_hook(_forgive_skipped_class_layers)
@@ -83,7 +86,8 @@ class RTDETRHead(BaseModule):
         """Compute every loss term, weighted, under transformers' names.
 
         The terms are normalised by the mean number of boxes over the ranks (at least 1), as
-        upstream does; transformers divides by the local number.
+        upstream does; transformers divides by the local number. D-FINE's distillation is a mean
+        over queries and stays as it is.
 
         Args:
             feats: Tuple of ``(N, in_channels[i], H_i, W_i)`` from the neck.
@@ -91,14 +95,19 @@ class RTDETRHead(BaseModule):
                 ``batch_input_shape``.
 
         Returns:
-            ``loss_vfl``, ``loss_bbox``, ``loss_giou`` and their ``_aux_i`` and ``_dn_i``.
+            ``loss_vfl``, ``loss_bbox``, ``loss_giou`` and their ``_aux_i`` and ``_dn_i``; with
+            D-FINE ``loss_fgl`` (edge distributions) and ``loss_ddf`` (their distillation) of
+            these as well.
         """
         labels = [_to_detr_target(sample) for sample in batch_data_samples]
         losses = self.detr(feats, labels=labels).loss_dict
         num_boxes = sum(len(label["boxes"]) for label in labels)
         mean_boxes = reduce_mean(feats[0].new_tensor(num_boxes, dtype=torch.float32))
         scale = max(num_boxes, 1) / mean_boxes.clamp(min=1)
-        losses = {name: loss * scale for name, loss in losses.items()}
+        losses = {
+            name: loss if name.startswith(MEAN_LOSS) else loss * scale
+            for name, loss in losses.items()
+        }
         if num_boxes == 0 and self.detr.config.num_denoising > 0:
             # Without boxes there is no denoising, and DDP waits for gradients of its embedding.
             unused = self.detr.model.denoising_class_embed.weight

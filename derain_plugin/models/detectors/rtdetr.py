@@ -14,6 +14,9 @@ from derain_plugin.models.checkpoint_misfit import describe_misfit, lacking
 class RTDETR(SingleStageDetector):
     """Real-time detection transformer (Zhao et al. 2023, https://arxiv.org/abs/2304.08069).
 
+    By the ``arch`` of its parts it is also RT-DETRv2 (https://arxiv.org/abs/2407.17140) or
+    D-FINE (https://arxiv.org/abs/2410.13842).
+
     A plain ``SingleStageDetector`` of :class:`RTDETRBackbone`, :class:`RTDETRHybridEncoder`
     (alone or inside :class:`DerainNeck`) and :class:`RTDETRHead`. It adds two checks: the parts
     must fit each other, and a checkpoint must fit the model through every way of loading it,

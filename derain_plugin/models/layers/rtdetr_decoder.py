@@ -1,4 +1,4 @@
-"""The part of transformers' RT-DETR that comes after the hybrid encoder."""
+"""The part of transformers' RT-DETR, RT-DETRv2 and D-FINE that comes after the hybrid encoder."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import RTDetrConfig, RTDetrForObjectDetection
-from transformers.models.rt_detr.modeling_rt_detr import RTDetrObjectDetectionOutput
+from transformers import (
+    DFineConfig,
+    DFineForObjectDetection,
+    PreTrainedModel,
+    RTDetrConfig,
+    RTDetrForObjectDetection,
+    RTDetrV2Config,
+    RTDetrV2ForObjectDetection,
+)
 
 from derain_plugin.models.layers.rtdetr_init import init_like_upstream
 
 
-class RTDETRDecoder(RTDetrForObjectDetection):
-    """``RTDetrForObjectDetection`` without backbone, input projections and hybrid encoder.
+class EncoderlessDetector(PreTrainedModel):
+    """Take backbone, input projections and hybrid encoder out of a detector of transformers.
 
     Query selection, denoising, decoder, prediction heads and loss are transformers' own code,
     with the same state-dict names; it only starts from the encoder's maps. The loss is computed
@@ -24,22 +31,30 @@ class RTDETRDecoder(RTDetrForObjectDetection):
         config: The whole detector's config.
     """
 
-    def __init__(self, config: RTDetrConfig) -> None:
+    _tied_weights_keys = None  # of RT-DETRv2 and D-FINE: to heads that are taken out, too
+
+    def __init__(self, config: Any) -> None:
         super().__init__(config)
-        self.loss_type = RTDetrForObjectDetection.__name__  # transformers takes the class's name
+        self.loss_type = type(self).__bases__[-1].__name__  # transformers takes the class's name
         for name in ("backbone", "encoder_input_proj", "encoder"):
             delattr(self.model, name)
+        for name in ("class_embed", "bbox_embed"):
+            if hasattr(self, name):  # a copy of the decoder's, which alone is used
+                delattr(self, name)
         init_like_upstream(self)
 
     def forward(
         self, feats: tuple[Tensor, ...], labels: list[dict[str, Tensor]] | None = None
-    ) -> RTDetrObjectDetectionOutput:
+    ) -> Any:
         """Detect from the encoder's maps, and with ``labels`` compute the losses.
 
         Args:
             feats: Tuple of ``(N, decoder_in_channels[i], H_i, W_i)``.
             labels: Per image ``class_labels`` (M,), int64, and ``boxes`` (M, 4) as
                 cx, cy, w, h in 0-1.
+
+        Returns:
+            transformers' output of the whole detector.
         """
         return super().forward(
             pixel_values=None, inputs_embeds=feats[0], encoder_outputs=(list(feats),), labels=labels
@@ -59,6 +74,24 @@ class RTDETRDecoder(RTDetrForObjectDetection):
                 )
 
         return in_fp32
+
+
+class RTDETRDecoder(EncoderlessDetector, RTDetrForObjectDetection):
+    """``RTDetrForObjectDetection`` (Zhao et al. 2023) after its hybrid encoder."""
+
+    config: RTDetrConfig
+
+
+class RTDETRv2Decoder(EncoderlessDetector, RTDetrV2ForObjectDetection):
+    """``RTDetrV2ForObjectDetection`` (Lv et al. 2024, arXiv 2407.17140) after its encoder."""
+
+    config: RTDetrV2Config
+
+
+class DFINEDecoder(EncoderlessDetector, DFineForObjectDetection):
+    """``DFineForObjectDetection`` (Peng et al. 2024, arXiv 2410.13842) after its encoder."""
+
+    config: DFineConfig
 
 
 def _to_fp32(value: Any) -> Any:

@@ -1,44 +1,63 @@
-"""Upstream's initialisation for transformers' RT-DETR modules.
+"""Upstream's initialisation for transformers' RT-DETR, RT-DETRv2 and D-FINE modules.
 
 transformers draws BatchNorm weights, convolutions and linears from N(0, 0.01), which is of no
-matter when weights are loaded but leaves a detector trained from scratch nearly still. Source:
+matter when weights are loaded but leaves a detector trained from scratch nearly still. Sources:
 https://github.com/lyuwenyu/RT-DETR/blob/94f5e16708329d2f2716426868ec89aa774af016/rtdetr_pytorch/src/zoo/rtdetr/rtdetr_decoder.py
+https://github.com/lyuwenyu/RT-DETR/blob/366ce5109af5b8c76ef8e86d827672045032dcab/rtdetrv2_pytorch/src/zoo/rtdetr/rtdetrv2_decoder.py
+https://github.com/Peterande/D-FINE/blob/0eb0cfe773be10875d338ccfbea7ae418fd7e760/src/zoo/dfine/dfine_decoder.py
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
-from transformers.models.rt_detr import modeling_rt_detr as rt
+from transformers.models.d_fine import modeling_d_fine as dfine
+from transformers.models.rt_detr import modeling_rt_detr as v1
+from transformers.models.rt_detr_v2 import modeling_rt_detr_v2 as v2
 
 CLASS_PRIOR = 0.01
+
+SELF_ATTENTIONS = (v1.RTDetrSelfAttention, v2.RTDetrV2SelfAttention, dfine.DFineSelfAttention)
+DEFORMABLE_ATTENTIONS = (
+    v1.RTDetrMultiscaleDeformableAttention,
+    v2.RTDetrV2MultiscaleDeformableAttention,
+    dfine.DFineMultiscaleDeformableAttention,
+)
+MODELS = (v1.RTDetrModel, v2.RTDetrV2Model, dfine.DFineModel)
+DECODERS = (v1.RTDetrDecoder, v2.RTDetrV2Decoder, dfine.DFineDecoder)
 
 
 @torch.no_grad()
 def init_like_upstream(module: nn.Module) -> None:
-    """Initialise an RT-DETR module, or any part of one, in place.
+    """Initialise a module of the RT-DETR family, or any part of one, in place.
 
     Every leaf gets torch's default; then attention projections are Xavier, the sampling offsets
     a grid, class biases the logit of a prior of 0.01, and the last layer of each box head zero.
+    D-FINE's gates start half open, and its estimates of box quality at zero.
     """
     for leaf in module.modules():
         reset = getattr(leaf, "reset_parameters", None)
         if callable(reset):
             reset()
     for part in module.modules():
-        if isinstance(part, rt.RTDetrSelfAttention):
+        if isinstance(part, SELF_ATTENTIONS):
             _init_self_attention(part)
-        elif isinstance(part, rt.RTDetrMultiscaleDeformableAttention):
+        elif isinstance(part, DEFORMABLE_ATTENTIONS):
             _init_deformable_attention(part)
-        elif isinstance(part, rt.RTDetrModel):
+        elif isinstance(part, MODELS):
             _init_query_selection(part)
-        elif isinstance(part, rt.RTDetrDecoder):
+        elif isinstance(part, DECODERS):
             _init_decoder(part)
+        elif isinstance(part, dfine.DFineGate):
+            _zero(part.gate)
+        elif isinstance(part, dfine.DFineLQE):
+            _zero(part.reg_conf.layers[-1])
 
 
-def _init_self_attention(attention: rt.RTDetrSelfAttention) -> None:
+def _init_self_attention(attention: Any) -> None:
     # torch's MultiheadAttention draws the three stacked as one (3C, C) matrix.
     for proj in (attention.q_proj, attention.k_proj, attention.v_proj):
         nn.init.xavier_uniform_(proj.weight, gain=math.sqrt(0.5))
@@ -46,42 +65,54 @@ def _init_self_attention(attention: rt.RTDetrSelfAttention) -> None:
     nn.init.zeros_(attention.o_proj.bias)
 
 
-def _init_deformable_attention(attention: rt.RTDetrMultiscaleDeformableAttention) -> None:
-    heads, levels, points = attention.n_heads, attention.n_levels, attention.n_points
+def _init_deformable_attention(attention: Any) -> None:
+    heads = attention.n_heads
     angles = torch.arange(heads, dtype=torch.float32) * (2 * math.pi / heads)
     directions = torch.stack([angles.cos(), angles.sin()], -1)
     directions /= directions.abs().amax(-1, keepdim=True)
-    radii = torch.arange(1, points + 1, dtype=torch.float32).view(1, 1, points, 1)
-    grid = directions.view(heads, 1, 1, 2).expand(heads, levels, points, 2) * radii
+    radii = torch.cat([torch.arange(1.0, points + 1) for points in _points_per_level(attention)])
+    grid = directions[:, None] * radii[:, None]  # (heads, levels * points, 2)
     attention.sampling_offsets.bias.copy_(grid.reshape(-1))
-    for proj in (attention.sampling_offsets, attention.attention_weights):
-        nn.init.zeros_(proj.weight)
-    nn.init.zeros_(attention.attention_weights.bias)
+    nn.init.zeros_(attention.sampling_offsets.weight)
+    _zero(attention.attention_weights)
+    if isinstance(attention, dfine.DFineMultiscaleDeformableAttention):
+        return  # it has no projections
     for proj in (attention.value_proj, attention.output_proj):
         nn.init.xavier_uniform_(proj.weight)
         nn.init.zeros_(proj.bias)
 
 
-def _init_query_selection(model: rt.RTDetrModel) -> None:
+def _points_per_level(attention: Any) -> list[int]:
+    if isinstance(attention, dfine.DFineMultiscaleDeformableAttention):
+        return attention.num_points_list
+    return [attention.n_points] * attention.n_levels
+
+
+def _init_query_selection(model: Any) -> None:
     nn.init.xavier_uniform_(model.enc_output[0].weight)
     _init_class_head(model.enc_score_head)
-    _init_box_head(model.enc_bbox_head)
+    _zero(model.enc_bbox_head.layers[-1])
     if model.config.learn_initial_query:
         nn.init.xavier_uniform_(model.weight_embedding.weight)
+    if isinstance(model, v2.RTDetrV2Model):
+        for proj in model.decoder_input_proj:
+            nn.init.xavier_uniform_(proj[0].weight)
 
 
-def _init_decoder(decoder: rt.RTDetrDecoder) -> None:
+def _init_decoder(decoder: Any) -> None:
     for layer in decoder.query_pos_head.layers:
         nn.init.xavier_uniform_(layer.weight)
     for class_head, box_head in zip(decoder.class_embed, decoder.bbox_embed, strict=True):
         _init_class_head(class_head)
-        _init_box_head(box_head)
+        _zero(box_head.layers[-1])
+    if isinstance(decoder, dfine.DFineDecoder):
+        _zero(decoder.pre_bbox_head.layers[-1])
 
 
 def _init_class_head(head: nn.Linear) -> None:
     nn.init.constant_(head.bias, -math.log((1 - CLASS_PRIOR) / CLASS_PRIOR))
 
 
-def _init_box_head(head: rt.RTDetrMLPPredictionHead) -> None:
-    nn.init.zeros_(head.layers[-1].weight)
-    nn.init.zeros_(head.layers[-1].bias)
+def _zero(layer: nn.Linear) -> None:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)

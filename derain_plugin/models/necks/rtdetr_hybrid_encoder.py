@@ -8,27 +8,28 @@ from typing import Any
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from transformers.models.rt_detr.modeling_rt_detr import RTDetrHybridEncoder
 
 from derain_plugin.models.layers.rtdetr_init import init_like_upstream
 from derain_plugin.models.rtdetr_config import rtdetr_config
+from derain_plugin.models.rtdetr_family import family_of
 
 
 @MODELS.register_module()
 class RTDETRHybridEncoder(BaseModule):
     """Input projections, AIFI on the coarsest level and CCFF (Zhao et al. 2023, section 4.2).
 
-    Its state-dict names are those of ``RTDetrForObjectDetection`` under ``model.``. Without
-    pretrained weights it starts as upstream's PyTorch code does.
+    D-FINE fuses with blocks of its own (Peng et al. 2024). The state-dict names are those of
+    ``RTDetrForObjectDetection`` (and its kin) under ``model.``. Without pretrained weights it
+    starts as upstream's PyTorch code does.
 
     Args:
-        arch: ``r18``, ``r34``, ``r50`` or ``r101``.
+        arch: ``r18``, ``rtdetrv2_r18``, ``dfine_s``, ...; see :func:`rtdetr_config`.
         init_cfg: mmengine initialisation, for example ``Pretrained``.
-        **overrides: Fields of ``transformers.RTDetrConfig``; see :func:`rtdetr_config`.
+        **overrides: Fields of transformers' config; see :func:`rtdetr_config`.
 
     Attributes:
         in_channels: Channels expected from the backbone, (128, 256, 512) for R18.
-        out_channels: Channels of each output level, 256 (384 for R101).
+        out_channels: Channels of each output level, 256 (384 for R101 and D-FINE's X).
 
     Shape:
         - Input: tuple of ``(N, in_channels[i], H_i, W_i)``, each level half the one before.
@@ -51,7 +52,7 @@ class RTDETRHybridEncoder(BaseModule):
             )
             for channels in self.in_channels
         )
-        self.encoder = RTDetrHybridEncoder(config)
+        self.encoder = family_of(config).encoder(config)
         self.out_channels = tuple(self.encoder.out_channels)
         init_like_upstream(self.encoder)
 

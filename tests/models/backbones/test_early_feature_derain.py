@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from mmengine.runner import load_checkpoint
-from tiny_rtdetr import TINY, build, rtdetr_cfg, tiny_rtdetr_cfg
+from tiny_rtdetr import FAMILY, build, rtdetr_cfg, tiny_rtdetr_cfg
 from torch import Tensor, nn
 
 from derain_plugin.models import RTDETRBackbone
@@ -18,10 +18,12 @@ def early(**options: object) -> dict:
     return dict(type="EarlyFeatureDerain", **options)
 
 
-def backbone(early_derain: dict | None, seed: int = 0, **options: object) -> RTDETRBackbone:
+def backbone(
+    early_derain: dict | None, seed: int = 0, *, arch: str = "r18", **options: object
+) -> RTDETRBackbone:
     """The rest of the backbone is the same at every call with the same seed."""
     torch.manual_seed(seed)
-    return RTDETRBackbone("r18", early_derain=early_derain, **TINY, **options)
+    return RTDETRBackbone(arch, early_derain=early_derain, **FAMILY[arch], **options)
 
 
 def opened(module: RTDETRBackbone) -> RTDETRBackbone:
@@ -45,8 +47,10 @@ def equal(left: tuple[Tensor, ...], right: tuple[Tensor, ...]) -> bool:
     [{}, dict(places=EVERYWHERE), dict(gate=False), dict(num_residual_blocks=0)],
     ids=str,
 )
-def test_a_fresh_module_is_bitwise_the_identity(options, training):
-    vanilla, model = backbone(None).train(training), backbone(early(**options)).train(training)
+@pytest.mark.parametrize("arch", ["r18", "dfine_s"])
+def test_a_fresh_module_is_bitwise_the_identity(options, training, arch):
+    vanilla = backbone(None, arch=arch).train(training)
+    model = backbone(early(**options), arch=arch).train(training)
     assert equal(model(images()), vanilla(images()))
     norms = dict(vanilla.named_buffers())
     assert all(torch.equal(value, norms[name]) for name, value in model.named_buffers())
@@ -61,8 +65,10 @@ def test_identity_survives_init_weights():
 
 
 @pytest.mark.parametrize("place", EVERYWHERE)
-def test_a_block_cleans_what_later_stages_see_and_nothing_before(place):
-    vanilla, model = backbone(None).eval(), opened(backbone(early(places=(place,)))).eval()
+@pytest.mark.parametrize("arch", ["r18", "dfine_s"])
+def test_a_block_cleans_what_later_stages_see_and_nothing_before(place, arch):
+    vanilla = backbone(None, arch=arch).eval()
+    model = opened(backbone(early(places=(place,), gate=False), arch=arch)).eval()
     same = [torch.equal(a, b) for a, b in zip(model(images()), vanilla(images()), strict=True)]
     untouched = max(0, EVERYWHERE.index(place) - 2)  # stages 2, 3 and 4 are given out
     assert same == [True] * untouched + [False] * (3 - untouched)

@@ -1,22 +1,33 @@
 import pytest
 import torch
-from tiny_rtdetr import TINY
+from tiny_rtdetr import FAMILY, TINY, TINY_HGNETV2
 from torch import nn
+from transformers.models.d_fine.modeling_d_fine import DFineFrozenBatchNorm2d
 from transformers.models.rt_detr.modeling_rt_detr import RTDetrFrozenBatchNorm2d
 
 from derain_plugin.models import RTDETRBackbone
 
 
-def test_strides_and_channels():
-    backbone = RTDETRBackbone("r18", **TINY)
+@pytest.mark.parametrize(("arch", "tiny"), FAMILY.items(), ids=FAMILY)
+def test_strides_and_channels(arch, tiny):
+    backbone = RTDETRBackbone(arch, **tiny)
     feats = backbone(torch.rand(1, 3, 64, 96))
     assert backbone.out_channels == (16, 24, 32)
     assert [tuple(f.shape[1:]) for f in feats] == [(16, 8, 12), (24, 4, 6), (32, 2, 3)]
 
 
+def test_two_levels():
+    backbone = RTDETRBackbone("dfine_n")
+    assert [tuple(f.shape[1:]) for f in backbone(torch.rand(1, 3, 64, 96))] == [
+        (512, 4, 6),
+        (1024, 2, 3),
+    ]
+
+
+@pytest.mark.parametrize("arch", ["r18", "dfine_s"])
 @pytest.mark.parametrize("frozen_stages", [-1, 0, 2, 4])
-def test_frozen_stages_stay_frozen_in_train_mode(frozen_stages):
-    backbone = RTDETRBackbone("r18", frozen_stages=frozen_stages, **TINY).train()
+def test_frozen_stages_stay_frozen_in_train_mode(frozen_stages, arch):
+    backbone = RTDETRBackbone(arch, frozen_stages=frozen_stages, **FAMILY[arch]).train()
     groups = [backbone.model.embedder, *backbone.model.encoder.stages]
     for index, group in enumerate(groups):
         frozen = index <= frozen_stages
@@ -25,8 +36,10 @@ def test_frozen_stages_stay_frozen_in_train_mode(frozen_stages):
         assert all(norm.training is not frozen for norm in norms)
 
 
-def test_starts_as_upstream_does():
-    backbone = RTDETRBackbone("r18", **TINY)
+@pytest.mark.parametrize(("arch", "tiny"), FAMILY.items(), ids=FAMILY)
+def test_starts_as_upstream_does(arch, tiny):
+    torch.manual_seed(0)
+    backbone = RTDETRBackbone(arch, **tiny)
     convolutions = [m for m in backbone.modules() if isinstance(m, nn.Conv2d)]
     norms = [m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d)]
     assert all(norm.weight.eq(1).all() for norm in norms)
@@ -42,9 +55,16 @@ def test_frozen_stages_out_of_range(frozen_stages):
         RTDETRBackbone("r18", frozen_stages=frozen_stages, **TINY)
 
 
-def test_frozen_norms_start_as_the_identity():
-    backbone = RTDETRBackbone("r50", backbone_config=dict(depths=[1, 1, 1, 1]))
-    norms = [m for m in backbone.modules() if isinstance(m, RTDetrFrozenBatchNorm2d)]
+@pytest.mark.parametrize(
+    ("arch", "backbone_config", "frozen_norm"),
+    [
+        ("r50", dict(depths=[1, 1, 1, 1]), RTDetrFrozenBatchNorm2d),
+        ("dfine_l", TINY_HGNETV2, DFineFrozenBatchNorm2d),
+    ],
+)
+def test_frozen_norms_start_as_the_identity(arch, backbone_config, frozen_norm):
+    backbone = RTDETRBackbone(arch, backbone_config=backbone_config)
+    norms = [m for m in backbone.modules() if isinstance(m, frozen_norm)]
     assert len(norms) > 10
     for norm in norms:
         assert norm.weight.eq(1).all()

@@ -2,16 +2,21 @@ import math
 
 import pytest
 import torch
-from tiny_rtdetr import TINY, build, data_samples, our_copy, tiny_rtdetr_cfg, transformers_twin
+from tiny_rtdetr import FAMILY, TINY, build, data_samples, our_copy, tiny_rtdetr_cfg, tiny_twin
+from transformers import PreTrainedModel
 
 from derain_plugin.models import RTDETRHead
 from derain_plugin.models.dense_heads import rtdetr_head
-from derain_plugin.models.layers.rtdetr_decoder import RTDETRDecoder
 
 
 @pytest.fixture
-def model():
-    return our_copy(transformers_twin(num_classes=3, **TINY), tiny_rtdetr_cfg(num_classes=3))
+def arch():
+    return "r18"
+
+
+@pytest.fixture
+def model(arch):
+    return our_copy(tiny_twin(arch, num_classes=3), tiny_rtdetr_cfg(3, arch))
 
 
 def losses_of(model, boxes_per_image):
@@ -22,12 +27,14 @@ def losses_of(model, boxes_per_image):
     return model(images, samples, mode="loss")
 
 
+@pytest.mark.parametrize("arch", FAMILY)
 def test_losses_divide_by_the_mean_number_of_boxes_over_ranks(model, monkeypatch):
     alone = losses_of(model, [3, 1])
     monkeypatch.setattr(rtdetr_head, "reduce_mean", lambda number: number * 0 + 8.0)
     among_ranks = losses_of(model, [3, 1])
     for name, loss in among_ranks.items():
-        torch.testing.assert_close(loss, alone[name] * 4 / 8, msg=name)
+        is_mean = name.startswith("loss_ddf")  # over queries
+        torch.testing.assert_close(loss, alone[name] * (1 if is_mean else 4 / 8), msg=name)
 
 
 def test_an_empty_rank_counts_as_the_others_do(model, monkeypatch):
@@ -37,18 +44,20 @@ def test_an_empty_rank_counts_as_the_others_do(model, monkeypatch):
     torch.testing.assert_close(losses_of(model, [0])["loss_vfl"], alone / 5)
 
 
+@pytest.mark.parametrize("arch", FAMILY)
 @pytest.mark.parametrize("boxes_per_image", [[0, 0], [0, 2], [40]])
 def test_every_parameter_has_a_gradient_whatever_the_boxes(model, boxes_per_image):
     model.train()
     sum(losses_of(model, boxes_per_image).values()).backward()
-    missing = [name for name, p in model.named_parameters() if p.grad is None]
-    assert missing == []
-    assert all(p.grad.isfinite().all() for p in model.parameters())
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    assert [name for name, p in trained.items() if p.grad is None] == []
+    assert all(p.grad.isfinite().all() for p in trained.values())
 
 
+@pytest.mark.parametrize("arch", FAMILY)
 def test_loss_under_autocast_is_computed_in_fp32(model, monkeypatch):
     seen = []
-    inner = RTDETRDecoder.__mro__[1].loss_function.fget
+    inner = PreTrainedModel.loss_function.fget
 
     def spying(decoder):
         loss_function = inner(decoder)
@@ -59,7 +68,7 @@ def test_loss_under_autocast_is_computed_in_fp32(model, monkeypatch):
 
         return spy
 
-    monkeypatch.setattr(RTDETRDecoder.__mro__[1], "loss_function", property(spying))
+    monkeypatch.setattr(PreTrainedModel, "loss_function", property(spying))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         losses = losses_of(model.train(), [3, 2])
         assert model(torch.rand(1, 3, 64, 64), mode="tensor")[0].dtype == torch.bfloat16
@@ -98,8 +107,9 @@ def test_max_per_img(max_per_img, kept):
     assert len(found[0].pred_instances) == kept
 
 
-def test_starts_as_upstream_does():
-    model = build(tiny_rtdetr_cfg(num_classes=3))
+@pytest.mark.parametrize("arch", FAMILY)
+def test_starts_as_upstream_does(arch):
+    model = build(tiny_rtdetr_cfg(3, arch))
     model.init_weights()
     detr = model.bbox_head.detr.model
     prior = -math.log(99)
@@ -109,11 +119,33 @@ def test_starts_as_upstream_does():
         assert not head.layers[-1].weight.any()
     offsets = detr.decoder.layers[0].encoder_attn.sampling_offsets
     assert not offsets.weight.any()
-    assert offsets.bias.view(2, 3, 4, 2)[0, :, :, 0].tolist() == [[1, 2, 3, 4]] * 3
-    assert all(p[1].weight.eq(1).all() for p in detr.decoder_input_proj)
+    points = [[1, 2], [1, 2, 3], [1]] if arch == "dfine_s" else [[1, 2, 3, 4]] * 3
+    first_head, second_head = offsets.bias.view(2, -1, 2).tolist()  # to the right, to the left
+    expected = [[float(radius), 0.0] for level in points for radius in level]
+    torch.testing.assert_close(first_head, expected)
+    torch.testing.assert_close([[-x, y] for x, y in second_head], expected, atol=1e-5, rtol=0)
+    if arch != "dfine_s":
+        assert all(p[1].weight.eq(1).all() for p in detr.decoder_input_proj)
     logits, boxes = model.eval()(torch.rand(1, 3, 64, 64), mode="tensor")
     assert logits.sigmoid().mean() < 0.05
     assert boxes.isfinite().all()
+
+
+def test_what_dfine_alone_has_starts_as_upstream_has_it():
+    decoder = build(tiny_rtdetr_cfg(arch="dfine_s")).bbox_head.detr.model.decoder
+    assert (decoder.up.item(), decoder.reg_scale.item()) == (0.5, 4.0)
+    zero = [decoder.pre_bbox_head.layers[-1]]
+    zero += [layer.gateway.gate for layer in decoder.layers]
+    zero += [quality.reg_conf.layers[-1] for quality in decoder.lqe_layers]
+    assert not any(layer.weight.any() or layer.bias.any() for layer in zero)
+
+
+def test_rtdetrv2_projects_with_xavier():
+    torch.manual_seed(0)
+    overrides = dict(FAMILY["rtdetrv2_r18"], decoder_in_channels=[96, 96, 96])
+    for proj in RTDETRHead(2, "rtdetrv2_r18", **overrides).detr.model.decoder_input_proj:
+        weight = proj[0].weight  # (32, 96, 1, 1)
+        assert 0.95 < weight.abs().max() / math.sqrt(6 / (32 + 96)) <= 1
 
 
 @pytest.mark.parametrize(

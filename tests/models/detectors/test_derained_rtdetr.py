@@ -8,7 +8,7 @@ import torch
 from mmdet.apis import inference_detector, init_detector
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
-from tiny_rtdetr import TINY, build, data_samples, tiny_rtdetr_cfg, transformers_twin
+from tiny_rtdetr import FAMILY, TINY, build, data_samples, tiny_rtdetr_cfg, tiny_twin
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 NECKS = ["MultiScaleFeatureDerain", "LightweightFeatureDerain"]
@@ -40,16 +40,22 @@ def through_init_cfg(cfg, source):
 
 
 @pytest.fixture(scope="module")
-def twin():
-    return transformers_twin(num_classes=2, **TINY).eval()
+def arch(request):
+    return getattr(request, "param", "r18")
+
+
+@pytest.fixture(scope="module")
+def twin(arch):
+    return tiny_twin(arch).eval()
 
 
 @pytest.mark.parametrize("derain", NECKS)
 @pytest.mark.parametrize("load", [through_load_checkpoint, through_init_detector, through_init_cfg])
-def test_vanilla_hf_weights_give_bitwise_vanilla_outputs(load, derain, twin, tmp_path):
+@pytest.mark.parametrize("arch", FAMILY, indirect=True)
+def test_vanilla_hf_weights_give_bitwise_vanilla_outputs(load, derain, twin, arch, tmp_path):
     twin.save_pretrained(tmp_path)
-    vanilla = load(tiny_rtdetr_cfg(), f"hf://{tmp_path}").eval()
-    model = load(derained_cfg(derain), f"hf://{tmp_path}").eval()
+    vanilla = load(tiny_rtdetr_cfg(arch=arch), f"hf://{tmp_path}").eval()
+    model = load(derained_cfg(derain, arch=arch), f"hf://{tmp_path}").eval()
     images = torch.rand(2, 3, 96, 64)
     with torch.no_grad():
         for ours, expected in zip(
@@ -59,10 +65,11 @@ def test_vanilla_hf_weights_give_bitwise_vanilla_outputs(load, derain, twin, tmp
 
 
 @pytest.mark.parametrize("derain", NECKS)
-def test_losses_are_vanilla_and_every_weight_gets_a_gradient(derain):
+@pytest.mark.parametrize("arch", FAMILY)
+def test_losses_are_vanilla_and_every_weight_gets_a_gradient(derain, arch):
     torch.manual_seed(0)
-    vanilla = build(tiny_rtdetr_cfg())
-    model = build(derained_cfg(derain))
+    vanilla = build(tiny_rtdetr_cfg(arch=arch))
+    model = build(derained_cfg(derain, arch=arch))
     model.load_state_dict(copy.deepcopy(vanilla.state_dict()))
     images, samples = torch.rand(2, 3, 64, 64), data_samples([2, 3], (64, 64))
     torch.manual_seed(1)
@@ -75,6 +82,34 @@ def test_losses_are_vanilla_and_every_weight_gets_a_gradient(derain):
     derain_gradients = [p.grad for p in model.neck.derain.parameters()]
     assert all(gradient is not None for gradient in derain_gradients)
     assert any(gradient.any() for gradient in derain_gradients)
+
+
+@pytest.mark.parametrize("arch", FAMILY)
+def test_a_step_moves_what_its_phase_trains(arch):
+    torch.manual_seed(0)
+    model = build(derained_cfg(NECKS[0], arch=arch)).train()
+    constants = {name for name, p in model.named_parameters() if not p.requires_grad}
+    parts = {name.rpartition(".")[2] for name in constants}
+    assert parts == ({"up", "reg_scale"} if arch == "dfine_s" else set())
+    neck = model.neck.derain.parameters()
+    moved = moved_by_a_step(model, neck)
+    assert moved
+    assert all(name.startswith("neck.derain.") for name in moved)
+    moved = moved_by_a_step(model, model.parameters())
+    for part in ("backbone.", "neck.derain.", "neck.neck.encoder.", "bbox_head.detr.model."):
+        assert any(name.startswith(part) for name in moved), part
+    assert not moved & constants
+
+
+def moved_by_a_step(model, parameters):
+    """Names of the parameters that one step of AdamW on some of them changes."""
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.0)
+    images, samples = torch.rand(2, 3, 64, 64), data_samples([2, 3], (64, 64))
+    model.zero_grad()
+    sum(model(images, samples, mode="loss").values()).backward()
+    optimizer.step()
+    return {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
 
 
 def test_checkpoint_of_another_architecture_is_refused(tmp_path):

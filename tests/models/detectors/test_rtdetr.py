@@ -4,7 +4,7 @@ import pickle
 import pytest
 import torch
 from mmengine.runner import load_checkpoint
-from tiny_rtdetr import TINY, build, data_samples, tiny_rtdetr_cfg
+from tiny_rtdetr import FAMILY, TINY, build, data_samples, tiny_rtdetr_cfg
 
 from derain_plugin.models.dense_heads import rtdetr_head
 
@@ -45,17 +45,18 @@ def test_incomplete_checkpoint_is_refused(tmp_path):
         load_checkpoint(model, str(tmp_path / "part.pth"))
 
 
-def test_other_number_of_classes_keeps_only_the_class_layers_fresh(tmp_path, monkeypatch):
-    trained = build(tiny_rtdetr_cfg(num_classes=5))
-    model = build(tiny_rtdetr_cfg(num_classes=2))
+@pytest.mark.parametrize("arch", FAMILY)
+def test_other_number_of_classes_keeps_only_the_class_layers_fresh(arch, tmp_path, monkeypatch):
+    trained = build(tiny_rtdetr_cfg(5, arch))
+    model = build(tiny_rtdetr_cfg(2, arch))
     before = copy.deepcopy(model.state_dict())
     logged = []
     monkeypatch.setattr(rtdetr_head, "print_log", lambda message, **_: logged.append(message))
     load_checkpoint(model, save(trained, tmp_path / "five.pth"))
-    fresh = []
+    fresh, theirs = [], trained.state_dict()
     for name, tensor in model.state_dict().items():
-        if tensor.shape == trained.state_dict()[name].shape:
-            assert torch.equal(tensor, trained.state_dict()[name]), name
+        if tensor.shape == theirs[name].shape:
+            assert torch.equal(tensor, theirs[name]), name
         else:
             assert torch.equal(tensor, before[name]), name
             fresh.append(name)
@@ -66,15 +67,17 @@ def test_other_number_of_classes_keeps_only_the_class_layers_fresh(tmp_path, mon
     assert all(name in message for name in fresh)
 
 
-def test_init_weights_keeps_upstreams_start():
-    model = build(tiny_rtdetr_cfg())
+@pytest.mark.parametrize("arch", FAMILY)
+def test_init_weights_keeps_upstreams_start(arch):
+    model = build(tiny_rtdetr_cfg(arch=arch))
     before = copy.deepcopy(model.state_dict())
     model.init_weights()
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_copies_and_pickles():
-    model = build(tiny_rtdetr_cfg()).eval()
+@pytest.mark.parametrize("arch", FAMILY)
+def test_copies_and_pickles(arch):
+    model = build(tiny_rtdetr_cfg(arch=arch)).eval()
     images = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         expected = model(images, mode="tensor")[0]
@@ -83,8 +86,9 @@ def test_copies_and_pickles():
             twin.load_state_dict(model.state_dict())
 
 
-def test_batched_equals_single():
-    model = build(tiny_rtdetr_cfg()).eval()
+@pytest.mark.parametrize("arch", FAMILY)
+def test_batched_equals_single(arch):
+    model = build(tiny_rtdetr_cfg(arch=arch)).eval()
     images = torch.rand(3, 3, 64, 96)
     with torch.no_grad():
         together = model(images, mode="tensor")[0]
@@ -92,9 +96,10 @@ def test_batched_equals_single():
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
 
 
-def test_learns_one_batch():
+@pytest.mark.parametrize("arch", FAMILY)
+def test_learns_one_batch(arch):
     torch.manual_seed(0)
-    model = build(tiny_rtdetr_cfg())
+    model = build(tiny_rtdetr_cfg(arch=arch))
     images, samples = torch.rand(2, 3, 64, 64), data_samples([2, 3], (64, 64))
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
 

@@ -1,13 +1,14 @@
-"""Our split RT-DETR computes what the unsplit transformers model computes."""
+"""Our split RT-DETR, RT-DETRv2 and D-FINE compute what transformers' unsplit models compute."""
 
 import pytest
 import torch
 from tiny_rtdetr import (
-    TINY,
+    FAMILY,
     data_samples,
     our_copy,
     rtdetr_cfg,
     tiny_rtdetr_cfg,
+    tiny_twin,
     to_transformers_labels,
     transformers_twin,
 )
@@ -18,11 +19,19 @@ FULL_SIZE = [(1, 3, 640, 640), (2, 3, 320, 480)]
 SMALL = [(1, 3, 224, 224), (2, 3, 128, 160)]  # still more than 300 candidates for the queries
 
 
-@pytest.mark.parametrize(
-    ("arch", "shapes"),
-    [("r18", FULL_SIZE), ("r34", SMALL), ("r50", SMALL), ("r101", SMALL)],
-    ids=["r18", "r34", "r50", "r101"],
+DISCRETE = dict(decoder_method="discrete")  # RT-DETRv2's sampling without interpolation
+SHAPES = dict(
+    r18=FULL_SIZE,
+    r34=SMALL,
+    r50=SMALL,
+    r101=SMALL,
+    rtdetrv2_r18=SMALL,
+    dfine_s=SMALL,
+    dfine_n=[(1, 3, 320, 288)],  # it has no stride of 8
 )
+
+
+@pytest.mark.parametrize(("arch", "shapes"), SHAPES.items(), ids=SHAPES)
 def test_logits_and_boxes(arch, shapes):
     twin = transformers_twin(arch, num_classes=7).eval()
     model = our_copy(twin, rtdetr_cfg(arch, num_classes=7)).eval()
@@ -39,8 +48,13 @@ def test_logits_and_boxes(arch, shapes):
 
 @pytest.mark.parametrize(
     ("arch", "overrides", "size"),
-    [("r18", {}, (224, 256)), ("r50", {}, (128, 160)), ("r18", TINY, (96, 64))],
-    ids=["r18", "r50", "tiny"],
+    [
+        ("r18", {}, (224, 256)),
+        ("r50", {}, (128, 160)),
+        *((arch, tiny, (96, 64)) for arch, tiny in FAMILY.items()),
+        *((arch, FAMILY[arch] | DISCRETE, (96, 64)) for arch in ("rtdetrv2_r18", "dfine_s")),
+    ],
+    ids=["r18", "r50", *(f"tiny {arch}" for arch in FAMILY), "discrete v2", "discrete D-FINE"],
 )
 def test_losses_and_gradients(arch, overrides, size):
     twin = transformers_twin(arch, num_classes=3, **overrides).train()
@@ -58,6 +72,7 @@ def test_losses_and_gradients(arch, overrides, size):
 
     assert losses.keys() == expected.loss_dict.keys()
     assert any("_dn_" in name for name in losses)
+    assert any(name.startswith("loss_ddf") for name in losses) == (arch == "dfine_s")
     for name, loss in losses.items():
         torch.testing.assert_close(loss, expected.loss_dict[name], rtol=1e-5, atol=0, msg=name)
     gradients = to_mmdet_keys({name: p.grad for name, p in twin.named_parameters()})
@@ -69,9 +84,10 @@ def test_losses_and_gradients(arch, overrides, size):
         assert error <= 1e-4, name
 
 
-def test_predictions_are_transformers_top_k():
-    twin = transformers_twin(num_classes=3, **TINY).eval()
-    model = our_copy(twin, tiny_rtdetr_cfg(num_classes=3)).eval()
+@pytest.mark.parametrize("arch", FAMILY)
+def test_predictions_are_transformers_top_k(arch):
+    twin = tiny_twin(arch, num_classes=3).eval()
+    model = our_copy(twin, tiny_rtdetr_cfg(3, arch)).eval()
     images, samples = torch.rand(2, 3, 64, 96), data_samples([0, 0], (64, 96))
     with torch.no_grad():
         predictions = model(images, samples, mode="predict")
