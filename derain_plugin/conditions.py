@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 from derain_plugin.config import load_config
+from derain_plugin.pipelines import with_pipeline
 
 SHARED = ("data_root", "classes", "image_size")
 TAKEN = ("test_dataloader", "test_evaluator")
@@ -18,12 +19,13 @@ def use_conditions(
 ) -> None:
     """Replace ``test_dataloader`` and ``test_evaluator`` of ``cfg`` by those of ``filename``.
 
-    ``configs/conditions/`` has such configs. Data, classes and image size stay those of ``cfg``;
-    what is rainy is up to ``filename``, and to ``cfg_options``, which override both.
+    ``configs/conditions/`` has such configs. Data, classes and the pipeline of the clean images
+    stay those of ``cfg``; what is rainy is up to ``filename``, and to ``cfg_options``, which
+    override both.
 
     Raises:
-        ValueError: ``cfg`` has not the settings that carry over, or it tests on clean images with
-            another pipeline than ``filename`` does, which would not compare.
+        ValueError: ``cfg`` has not the settings that carry over, or ``filename`` prepares rainy
+            images in another way than clean ones, which would not compare.
     """
     options = cfg_options or {}
     missing = [name for name in SHARED if name not in cfg.get("written_with", {})]
@@ -36,21 +38,13 @@ def use_conditions(
     reached = {*cfg.written_with, *TAKEN}
     given = {key: value for key, value in options.items() if key.partition(".")[0] in reached}
     conditions = load_config(filename, {**settings, **given})
-    _check_same_pipeline(cfg, conditions, filename)
-    for section in TAKEN:
-        cfg[section] = conditions[section]
+    loader = conditions.test_dataloader
+    cfg.test_dataloader = with_pipeline(
+        loader, _clean_pipeline(cfg.test_dataloader), written=_clean_pipeline(loader)
+    )
+    cfg.test_evaluator = conditions.test_evaluator
 
 
-def _check_same_pipeline(cfg: Config, conditions: Config, filename: str | Path) -> None:
-    ours, theirs = _clean_pipeline(cfg), _clean_pipeline(conditions)
-    if ours is not None and ours != theirs:
-        raise ValueError(
-            f"the model's config prepares clean test images by {ours}, {filename} by {theirs}: "
-            "write conditions with the model's pipeline"
-        )
-
-
-def _clean_pipeline(cfg: Config) -> list[dict] | None:
-    dataset = cfg.test_dataloader.dataset
-    first = dataset.datasets[0] if "datasets" in dataset else dataset
-    return first.get("pipeline")
+def _clean_pipeline(loader: Config) -> list[dict]:
+    dataset = loader.dataset
+    return (dataset.datasets[0] if "datasets" in dataset else dataset).pipeline

@@ -22,6 +22,7 @@ DATA_SECTIONS = (
     "test_evaluator",
 )
 ROOTS = ("data_root", "rainy_root")
+SIZES = dict(Resize="scale", RandomResize="scale", RandomCrop="crop_size", Pad="size")
 STRIDE = 32  # px, of the coarsest feature map
 
 
@@ -68,6 +69,7 @@ def spread_settings(cfg: Config) -> None:
     for node in _dicts(sections):
         _move_paths(node, old, new)
     if of_detector:
+        _set_sizes(sections, old["image_size"], new["image_size"])
         for node in _dicts(sections):
             _set_dataset(node, old, new)
         _set_model(cfg, old, new)
@@ -77,13 +79,27 @@ def spread_settings(cfg: Config) -> None:
 
 
 def _set_dataset(node: dict, old: dict, new: dict) -> None:
-    if node.get("type") == "Resize" and node.get("scale") == (old["image_size"],) * 2:
-        node["scale"] = (new["image_size"],) * 2
     if "data_prefix" in node:
         _set_classes(node, old["classes"], new["classes"])
         _set_rain(node, old, new)
     if node.get("type") == "RainMixDataset" and node.get("percent") == old["percent"]:
         node["percent"] = new["percent"]
+
+
+def _set_sizes(sections: list, old: int, new: int) -> None:
+    """Make squares of ``old`` px in the pipelines squares of ``new`` px."""
+    squares = [
+        (node, SIZES[node["type"]])
+        for node in _dicts(sections)
+        if node.get("type") in SIZES and node.get(SIZES[node["type"]]) == (old, old)
+    ]
+    if new != old and not squares:
+        raise ValueError(
+            f"image_size={new} reaches nothing: no pipeline of this config has squares of {old} "
+            "px; set the scales in its pipelines instead"
+        )
+    for step, key in squares:
+        step[key] = (new, new)
 
 
 def _set_model(cfg: Config, old: dict, new: dict) -> None:

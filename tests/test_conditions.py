@@ -87,8 +87,27 @@ def test_a_config_without_the_settings_is_refused():
         use_conditions(Config(dict(model={})), CONDITIONS[0])
 
 
-def test_another_pipeline_is_refused():
-    cfg = load_config(MS)
-    cfg.test_dataloader.dataset.datasets[0].pipeline[1].keep_ratio = True
-    with pytest.raises(ValueError, match="write conditions with the model's pipeline"):
-        use_conditions(cfg, CONDITIONS[0])
+@pytest.mark.parametrize("path", CONDITIONS, ids=lambda path: path.stem)
+def test_pictures_are_prepared_as_the_models_config_does(path):
+    cfg = load_config(CONFIGS / "mmdet/rtmdet_s_featderain_ms.py")
+    load, *rest = cfg.test_dataloader.dataset.datasets[0].pipeline
+    assert "Pad" in [step.type for step in rest]
+    use_conditions(cfg, path)
+    clean, *rainy = cfg.test_dataloader.dataset.datasets
+    assert clean.pipeline == [load, *rest]
+    rain = [dict(type="HeldOutRain", seed=0)] if path.stem == "held_out_rain" else []
+    for dataset in rainy:
+        assert dataset.pipeline == [load, *rain, *rest]
+
+
+def test_rain_that_is_prepared_otherwise_is_refused(tmp_path):
+    path = tmp_path / "conditions.py"
+    path.write_text(
+        f"_base_ = {str(CONFIGS / 'conditions/rainy_copy.py')!r}\n"
+        "clean, rainy = _base_.val_dataloader.dataset.datasets\n"
+        "rainy = dict(rainy, pipeline=rainy['pipeline'][:1] + rainy['pipeline'][2:])\n"
+        "test_dataloader = dict(dataset=dict(datasets=[clean, rainy]))\n"
+        "del clean, rainy\n"
+    )
+    with pytest.raises(ValueError, match=r"which is not .* with or without rain"):
+        use_conditions(load_config(MS), path)

@@ -10,7 +10,9 @@ from derain_plugin.engine.hooks.phase import check_patterns, parse_phases
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 # Of detectors; tests/configs/test_restorer_configs.py has the others.
-NAMED = sorted({*CONFIGS.glob("rtdetr*.py"), *CONFIGS.glob("dfine*.py")})
+RTDETR = sorted({*CONFIGS.glob("rtdetr*.py"), *CONFIGS.glob("dfine*.py")})
+MMDET = sorted(CONFIGS.glob("mmdet/*.py"))
+NAMED = [*RTDETR, *MMDET]
 TOY = sorted(set(CONFIGS.glob("toy/*.py")) - set(CONFIGS.glob("toy/toy_spdnet_rain.py")))
 MS = CONFIGS / "rtdetr_r18_featderain_ms.py"
 
@@ -24,6 +26,17 @@ def paths_in(node):
         if isinstance(node, dict | list | tuple)
         else []
     )
+
+
+def values_of(key, node):
+    children = node.values() if isinstance(node, dict) else node
+    below = [
+        value
+        for child in children
+        if isinstance(child, dict | list | tuple)
+        for value in values_of(key, child)
+    ]
+    return [node[key], *below] if isinstance(node, dict) and key in node else below
 
 
 def datasets_of(cfg):
@@ -54,7 +67,7 @@ def test_vanilla_trains_on_the_clean_side_alone(options):
 def test_settings_reach_everything_from_the_command_line(path):
     cfg = load_config(path, dict(data_root="/a", rainy_root="/b/", classes=["car", "person"]))
     assert paths_in(cfg.to_dict()) == []
-    assert cfg.model.bbox_head.num_classes == 2
+    assert set(values_of("num_classes", cfg.model)) == {2}
     for dataset in datasets_of(cfg):
         assert dataset.metainfo.classes == ("car", "person")
         assert dataset.ann_file.startswith("/a/annotations/")
@@ -143,6 +156,19 @@ def test_image_size_reaches_every_resize(tmp_path):
         (augment,) = cfg.model.data_preprocessor.batch_augments
         assert augment.sizes.count(size) >= 3
         assert (min(augment.sizes), max(augment.sizes)) == ends
+
+
+@pytest.mark.parametrize("path", MMDET, ids=lambda path: path.stem)
+def test_image_size_reaches_every_square_or_is_refused(path):
+    if "rtmdet" not in path.stem:
+        with pytest.raises(ValueError, match=r"image_size=320 reaches nothing.* squares of 640 px"):
+            load_config(path, dict(image_size=320))
+        return
+    cfg = load_config(path, dict(image_size=320))
+    for section in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        for key in ("scale", "crop_size", "size"):
+            assert set(values_of(key, cfg[section])) <= {(320, 320)}
+    assert "640" not in str(cfg.train_dataloader)
 
 
 def test_multi_scale_sizes_written_for_the_new_image_size_stay(tmp_path):
@@ -267,7 +293,7 @@ def test_control_follows_phase_two_of_the_full_run():
     assert "neck" not in control.model.neck
 
 
-@pytest.mark.parametrize("path", NAMED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RTDETR, ids=lambda path: path.stem)
 def test_models_build_and_phases_find_their_parameters(path):
     cfg = load_config(path)
     names = [name for name, _ in MODELS.build(cfg.model).named_parameters()]

@@ -21,7 +21,7 @@ from torch import nn
 
 from derain_plugin.config import load_config
 from derain_plugin.labels.coco_classes import COCO_NAMES, match_classes
-from derain_plugin.visualization import MaskedPicture, RainMaskRecorder
+from derain_plugin.visualization import MaskedPicture, RainMaskRecorder, crop_to_file
 
 
 class Detector:
@@ -101,7 +101,7 @@ class Detector:
 
     def take_masks(self) -> MaskedPicture | None:
         """Return the masks of the last picture, or None where none are recorded."""
-        return self._recorder.take()[0] if self._recorder is not None else None
+        return crop_to_file(self._recorder.take()[0]) if self._recorder is not None else None
 
     @property
     def network(self) -> nn.Module:

@@ -114,15 +114,16 @@ def _masked_picture(
     shape = sample.metainfo.get("img_shape", bgr.shape)[:2]
     return MaskedPicture(
         picture=np.ascontiguousarray(bgr[..., ::-1]),
-        masks=tuple(_without_padding(mask, shape, padded) for mask in masks),
+        masks=tuple(without_padding(mask, shape, padded) for mask in masks),
         strides=tuple(2 ** round(math.log2(padded[0] / len(mask))) for mask in masks),
         sample=sample,
     )
 
 
-def _without_padding(
+def without_padding(
     mask: np.ndarray, shape: tuple[int, int], padded: tuple[int, int]
 ) -> np.ndarray:
+    """Take from a mask of ``padded`` px what lies right of or below ``shape``, height and width."""
     if shape == padded:
         return mask
     full = cv2.resize(mask, padded[::-1], interpolation=cv2.INTER_NEAREST_EXACT)

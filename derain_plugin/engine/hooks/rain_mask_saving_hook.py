@@ -13,6 +13,7 @@ from derain_plugin.visualization import (
     MaskedPicture,
     PictureNames,
     RainMaskRecorder,
+    crop_to_file,
     draw_mask_panels,
 )
 from derain_plugin.whole_file import write_whole
@@ -55,7 +56,7 @@ class RainMaskSavingHook(Hook):
             return
         folder = Path(runner.work_dir, runner.timestamp, self.out_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        for seen in self._recorder.take():
+        for seen in map(crop_to_file, self._recorder.take()):
             name = self._names.name_next(seen.sample.img_path)
             if name is not None:
                 write_whole(folder / f"{name}_masks.jpg", _as_jpeg(seen))

@@ -13,7 +13,7 @@ from mmdet.structures import DetDataSample
 from mmengine.runner import Runner
 from torch import Tensor
 
-from derain_plugin.visualization import PictureNames
+from derain_plugin.visualization import PictureNames, file_area
 
 
 @HOOKS.register_module()
@@ -43,7 +43,7 @@ class RainyVisualizationHook(DetVisualizationHook):
             if name is not None:
                 self._visualizer.add_datasample(
                     name if self.show else "test_img",
-                    _as_rgb(picture, sample.ori_shape),
+                    _as_rgb(picture, sample),
                     data_sample=sample,
                     show=self.show,
                     wait_time=self.wait_time,
@@ -60,8 +60,10 @@ class RainyVisualizationHook(DetVisualizationHook):
         return str(folder / f"{name}.jpg")
 
 
-def _as_rgb(picture: Tensor, shape: Sequence[int]) -> np.ndarray:
-    """Undo the resizing: predictions are in pixels of the file."""
+def _as_rgb(picture: Tensor, sample: DetDataSample) -> np.ndarray:
+    """Undo padding and resizing: predictions are in pixels of the file."""
+    rows, columns = file_area(sample)
+    picture = picture[:, :rows, :columns]
     bgr = picture.detach().cpu().clamp(0, 255).round().byte().permute(1, 2, 0).numpy()
-    height, width = shape[:2]
+    height, width = sample.ori_shape
     return cv2.resize(np.ascontiguousarray(bgr[..., ::-1]), (width, height))

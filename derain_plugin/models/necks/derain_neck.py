@@ -61,7 +61,7 @@ class DerainNeck(BaseModule):
         super().__init__(init_cfg=init_cfg)
         self.derain = _build(derain)
         self.neck = _build(neck)
-        _check_channels(self.derain, self.neck)
+        _check_channels(self.derain, self.neck, _taken_channels(self.neck, neck))
         _warn_of_dropped_levels(self.neck)
         self.in_channels = self.derain.in_channels
         self.out_channels = getattr(self.neck, "out_channels", None)
@@ -92,13 +92,17 @@ def _build(part: dict | nn.Module) -> Any:
     return part if isinstance(part, nn.Module) else MODELS.build(part)
 
 
-def _check_channels(derain: Any, neck: nn.Module) -> None:
+def _taken_channels(neck: nn.Module, cfg: dict | nn.Module) -> Any:
+    # ChannelMapper keeps none.
+    return getattr(neck, "in_channels", cfg.get("in_channels") if isinstance(cfg, dict) else None)
+
+
+def _check_channels(derain: Any, neck: nn.Module, taken: Any) -> None:
     if not (hasattr(derain, "in_channels") and hasattr(derain, "rain_masks")):
         raise TypeError(
             "`derain` must be a de-rain neck (with in_channels and rain_masks), such as "
             f"MultiScaleFeatureDerain, got {type(derain).__name__}"
         )
-    taken = getattr(neck, "in_channels", None)
     if not isinstance(taken, Sequence):
         return
     # Order is left to the first forward: YOLOV3Neck lists its channels from coarse to fine.
