@@ -14,6 +14,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from derain_plugin.mim import shipped_path
+
 DATA_SECTIONS = (
     "train_dataloader",
     "val_dataloader",
@@ -36,13 +38,15 @@ def load_config(filename: str | Path, cfg_options: dict[str, Any] | None = None)
     without workers gets ``persistent_workers=False``, which torch requires.
 
     Args:
-        filename: A config file.
+        filename: A config file, or one of ours as ``"derain_plugin::rtdetr/rtdetr_r18_coco.py"``.
         cfg_options: Overrides as ``--cfg-options`` gives them: dotted key to value.
 
     Raises:
+        FileNotFoundError: There is no such config.
         ValueError: A setting has a value that cannot be used.
     """
-    cfg = Config.fromfile(filename)
+    cfg = Config.fromfile(shipped_path(filename))
+    _drop_own_scope(cfg)
     cfg.merge_from_dict(cfg_options or {})
     spread_settings(cfg)
     for section in DATA_SECTIONS[:3]:
@@ -50,6 +54,16 @@ def load_config(filename: str | Path, cfg_options: dict[str, Any] | None = None)
         if loader.get("num_workers") == 0:
             loader["persistent_workers"] = False
     return cfg
+
+
+def _drop_own_scope(cfg: Config) -> None:
+    """Take back the scope that mmengine gives to what is inherited as ``derain_plugin::``.
+
+    Our parts are registered in mmdet's registries, and so are those of mmdet that we use.
+    """
+    for node in _dicts(list(cfg.values())):
+        if node.get("_scope_") == "derain_plugin":
+            del node["_scope_"]
 
 
 def spread_settings(cfg: Config) -> None:

@@ -28,6 +28,8 @@ def describe_machine() -> dict[str, str]:
 
 def _commit() -> str:
     """The checkout's commit, marked where files differ from it."""
+    if not (ROOT / ".git").exists():  # installed, perhaps inside the checkout of something else
+        return "unknown"
     command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     try:
         return subprocess.run(

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from derain_plugin.benchmark.timing import median_times
 from derain_plugin.config import load_config
 from derain_plugin.datasets.transforms import HeldOutRain
-from derain_plugin.machine import ROOT
+from derain_plugin.mim import CONFIGS
 from derain_plugin.rain import SEVERITIES, render_rain
 from derain_plugin.toy.photos import PHOTOS, load_photos
 
@@ -52,7 +52,7 @@ def loader_rates(folder: Path, *, rounds: int = 5) -> dict[str, float]:
         rounds: How often each is timed, in turns; the medians are returned.
     """
     init_default_scope("mmdet")  # where the pipeline's steps are registered
-    load, *rest = load_config(ROOT / "configs/_base_/datasets/coco_rain_mix.py").train_pipeline
+    load, *rest = load_config(CONFIGS / "_base_/datasets/coco_rain_mix.py").train_pipeline
     rain = dict(type="SyntheticRain", severity=3, prob=RAINY_SHARE)
     pictures = _write_photos(folder)
     loaders = [

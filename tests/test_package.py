@@ -1,7 +1,9 @@
 """What installing and importing the package promises."""
 
+import importlib
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,17 @@ def python(code, **kwargs):
     return subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, **kwargs
     )
+
+
+SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_commands_are_the_tools_and_return_no_exit_code(name):
+    module, function = SCRIPTS[name].split(":")
+    assert module.rpartition(".")[2] == name.removeprefix("derain-").replace("-", "_")
+    assert (ROOT / f"tools/{module.rpartition('.')[2]}.py").is_file()
+    assert getattr(importlib.import_module(module), function).__annotations__["return"] == "None"
 
 
 def test_import_without_mmdet_says_what_installs_it():

@@ -18,7 +18,8 @@ from derain_plugin.benchmark.inference import measure_inference
 from derain_plugin.benchmark.setting import BACKENDS, DTYPES, Setting
 from derain_plugin.benchmark.text import report_text
 from derain_plugin.benchmark.training import measure_training
-from derain_plugin.machine import ROOT, describe_machine
+from derain_plugin.machine import describe_machine
+from derain_plugin.mim import CONFIGS
 from derain_plugin.rain_cost import loader_rates
 from derain_plugin.whole_file import write_whole
 
@@ -35,8 +36,8 @@ Examples:
   python tools/benchmark.py --only configs/rtdetr_r50_featderain_ms.py mine.py --backend compile
   python tools/benchmark.py --train --batch 4
 """
-CONFIGS = [
-    str(ROOT / "configs" / f"rtdetr_r18_{name}.py")
+COMPARED = [
+    str(CONFIGS / "rtdetr" / f"rtdetr_r18_{name}.py")
     for name in ("coco", "spdnet", "featderain_ms", "featderain_lite")
 ]
 
@@ -117,7 +118,7 @@ def _claim(folder: Path, name: str, overwrite: bool) -> Path:
 
 
 def _configs(args: argparse.Namespace) -> list[str]:
-    defaults = [name for name in CONFIGS if not (args.train and name.endswith("_spdnet.py"))]
+    defaults = [name for name in COMPARED if not (args.train and name.endswith("_spdnet.py"))]
     return args.configs if args.only else [*defaults, *args.configs]
 
 

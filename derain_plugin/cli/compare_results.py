@@ -116,6 +116,11 @@ def main(arguments: Sequence[str] | None = None) -> Comparison:
     return comparison
 
 
+def run() -> None:
+    """Do as ``main``, whose result would count as the exit code of ``derain-compare-results``."""
+    main()
+
+
 def _model(text: str) -> tuple[str, list[Path]]:
     name, equals, files = text.partition("=")
     if not equals or Path(text).is_file():

@@ -1,7 +1,16 @@
 from derain_plugin.inference.annotator import Annotator
 from derain_plugin.inference.coco_detections import CocoDetections
+from derain_plugin.inference.derain_inferencer import DerainInferencer
 from derain_plugin.inference.detector import Detector
 from derain_plugin.inference.session import Session
 from derain_plugin.inference.sources import Source, find_sources
 
-__all__ = ["Annotator", "CocoDetections", "Detector", "Session", "Source", "find_sources"]
+__all__ = [
+    "Annotator",
+    "CocoDetections",
+    "DerainInferencer",
+    "Detector",
+    "Session",
+    "Source",
+    "find_sources",
+]

@@ -136,10 +136,10 @@ def select(found: InstanceData, *, score_thr: float, labels: Collection[int]) ->
 
 
 def first_dataset(cfg: Config, name: str) -> dict:
-    """Return the config of the first test data set, whose pipeline prepares pictures.
+    """Return the config of the data set that a test begins with, the clean one in our configs.
 
     Raises:
-        ValueError: There is none. The message calls the config by ``name``.
+        ValueError: The test data of ``cfg``, which is called ``name``, has no pipeline.
     """
     dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
     while "pipeline" not in dataset:  # a wrapper of one or several
