@@ -50,6 +50,13 @@ def collections_of(folder: str) -> list[dict]:
     return load(ROOT / f"configs/{folder}metafile.yml")["Collections"]
 
 
+def test_inheriting_changes_nothing(tmp_path):
+    path = tmp_path / "child.py"
+    path.write_text("_base_ = 'derain_plugin::rtdetr/rtdetr_r18_featderain_ms.py'\n")
+    original = load_config(ROOT / "configs/rtdetr_r18_featderain_ms.py")
+    assert load_config(path).to_dict() == original.to_dict()
+
+
 @pytest.mark.parametrize(
     "kind", ["rtdetr/rtdetr_r18_featderain_ms", "mmdet/rtmdet_s_featderain_ms"]
 )

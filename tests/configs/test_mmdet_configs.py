@@ -33,7 +33,7 @@ EVERY_BOX = {
     "rtmdet_s_featderain_ms": {"model.test_cfg.score_thr": 0.0},
     "dino_r50_featderain_ms": {"model.num_queries": 30, "model.test_cfg.max_per_img": 20},
 }
-# What training needs to be quick; and our necks, that of the plain detector being inside.
+# What makes training quick.
 SMALLER = {
     "faster_rcnn_r50_fpn_featderain_ms": {
         "model.backbone.depth": 18,
