@@ -16,13 +16,14 @@ from derain_plugin.study.arms import ARMS
 CONFIGS = Path(__file__).parents[2] / "configs/study"
 FAMILIES = "study", "coco"
 STEMS = sorted({arm.config for arm in ARMS})
-OTHERS = "rtdetr_coco", "bn_affine", "bn_statistics", "spdnet"
+OTHERS = "rtdetr_coco", "bn_affine", "bn_statistics", "spdnet", "early_ms_adapter"
 JOINT = [stem for stem in STEMS if stem not in OTHERS and "finetune" not in stem]
 TAUGHT = dict(
     consistency={"consistency"},
     finetune_twin={"consistency"},
     mask={"mask"},
     early_ms_twin={"consistency", "mask", "gate"},
+    early_ms_adapter={"consistency", "mask", "gate"},
 )
 
 
