@@ -80,7 +80,10 @@ ARMS = (
         "early_ms_twin_phase1", "early + multi-scale + all losses by the twin, phase 1 alone",
         "early_ms_twin", phase=1,
     ),
-    Arm("adapter", "early + multi-scale + all losses by the twin, alone, 15 epochs", "early_ms_adapter"),
+    Arm(
+        "adapter", "early + multi-scale + all losses by the twin, alone, 15 epochs",
+        "early_ms_adapter",
+    ),
     Arm("bn_affine", "BatchNorm's affine parameters alone", "bn_affine"),
     Arm("bn_statistics", "BatchNorm's statistics alone", "bn_statistics", kind=RECALIBRATION),
     Arm("spdnet_vanilla", "SPDNet + vanilla", "spdnet", kind=EVALUATION, images=100),
