@@ -26,6 +26,14 @@ setup(
         "onedl": requirements("onedl"),
         "openmmlab": requirements("openmmlab"),
         "rain-tests": ["imaug>=0.4.3", "supervision>=0.31.2"],  # held-out rain, labels of real rain
+        # tools/export.py; to run its files, onnxruntime or openvino alone will do.
+        "export": [
+            "onnx>=1.18",
+            "onnxscript>=0.5.6",
+            "onnxruntime>=1.22",
+            "openvino>=2025.2",
+            "nncf>=2.17",
+        ],
         "dev": requirements("dev"),
     },
 )

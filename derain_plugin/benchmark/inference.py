@@ -10,8 +10,11 @@ import numpy as np
 from scipy.stats import bootstrap
 
 from derain_plugin.benchmark.arm import Arm
+from derain_plugin.benchmark.exported_arm import ExportedArm
 from derain_plugin.benchmark.setting import Setting
 from derain_plugin.benchmark.timing import times_in_turns
+from derain_plugin.benchmark.transformers_arm import TransformersArm
+from derain_plugin.export.exported_model import is_exported
 
 RIVAL = "SPDNet"
 
@@ -22,25 +25,35 @@ def measure_inference(
     *,
     rounds: int,
     seconds: float,
+    with_transformers: bool = False,
     tell: Callable[[str], object] = print,
 ) -> list[dict[str, Any]]:
     """Measure time, memory and size of each config's detector and of its de-rain part.
 
     Args:
-        configs: Detection configs.
+        configs: Detection configs, and exported files.
         setting: Circumstances.
         rounds: How often each is timed.
         seconds: Limit of timing for each config, which is timed three times at least.
+        with_transformers: Whether transformers' model of the first config comes first.
         tell: Gets a line of progress at a time.
 
     Returns:
         A row per config, as :func:`summarise` makes them, with sizes and memory, and with
-        ``speed_up``: how much faster the de-rain part is than SPDNet in the same run.
+        ``speed_up``: how much faster the de-rain part is than SPDNet in the same run. With
+        transformers' model ``against_transformers``, how much faster the whole is than that, and
+        a 95 % ``against_transformers_interval`` (medians of paired ratios, bootstrap) where all
+        rounds are paired.
+
+    Raises:
+        ValueError: A config or file that cannot be measured under ``setting``, or no config that
+            transformers' model could be of.
     """
-    arms, rows = [], []
-    for config in configs:
+    arms: list[Any] = []
+    rows: list[dict[str, Any]] = []
+    for kind, config in _kinds(configs, with_transformers):
         tell(f"{config}: build, count")
-        arms.append(Arm(config, setting))
+        arms.append(kind(config, setting))
         rows.append(dict(config=arms[-1].name, derain=arms[-1].derain, **arms[-1].count()))
     for arm, row in zip(arms, rows, strict=True):
         tell(f"{arm.name}: " + ("compile, " * (setting.backend == "compile")) + "memory")
@@ -58,7 +71,21 @@ def measure_inference(
     for row, found in zip(rows, times, strict=True):
         row |= summarise(found, batch_size=setting.batch_size)
     _add_speed_up(rows)
+    if with_transformers:
+        _add_ratios(rows, [found[-1] if len(found) == 2 else found[2] for found in times])
     return rows
+
+
+def _kinds(
+    configs: Sequence[str | Path], with_transformers: bool
+) -> list[tuple[Callable[..., Any], str | Path]]:
+    kinds: list[Any] = [(ExportedArm if is_exported(c) else Arm, c) for c in configs]
+    if not with_transformers:
+        return kinds
+    first = next((config for kind, config in kinds if kind is Arm), None)
+    if first is None:
+        raise ValueError("transformers' model needs a config, for its architecture: name one more")
+    return [(TransformersArm, first), *kinds]
 
 
 def summarise(times: Sequence[Sequence[float]], *, batch_size: int) -> dict[str, Any]:
@@ -113,3 +140,13 @@ def _add_speed_up(rows: list[dict[str, Any]]) -> None:
         if rival and row["derain"]:
             row["speed_up"] = rival["derain_alone_ms"] / row["derain_alone_ms"]
             row["memory_share"] = row["derain_memory_mb"] / rival["derain_memory_mb"]
+
+
+def _add_ratios(rows: list[dict[str, Any]], times: Sequence[Sequence[float]]) -> None:
+    """Compare with the first row, by the times of each row's whole detector."""
+    for row, mine in zip(rows, times, strict=True):
+        row["against_transformers"] = float(np.median(times[0]) / np.median(mine))
+        if len(mine) == len(times[0]):
+            ratios = np.divide(times[0], mine)
+            row["against_transformers"] = float(np.median(ratios))
+            row["against_transformers_interval"] = median_interval(ratios)

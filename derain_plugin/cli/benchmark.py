@@ -18,6 +18,7 @@ from derain_plugin.benchmark.inference import measure_inference
 from derain_plugin.benchmark.setting import BACKENDS, DTYPES, Setting
 from derain_plugin.benchmark.text import report_text
 from derain_plugin.benchmark.training import measure_training
+from derain_plugin.export.exported_model import is_exported
 from derain_plugin.machine import describe_machine
 from derain_plugin.mim import CONFIGS
 from derain_plugin.rain_cost import loader_rates
@@ -26,14 +27,16 @@ from derain_plugin.whole_file import write_whole
 DESCRIPTION = """\
 Measure what de-raining costs: detectors without, behind SPDNet, and with either neck, in turns in
 one process. Prints a table and writes it as .md and .json, with a bar chart, under a name that
-says the circumstances. Weights are random; they cost what trained ones do. With --train, measures
-training steps beside transformers' own RT-DETR instead, and whether the data loader keeps up.
+says the circumstances. Weights are random; they cost what trained ones do. Files of
+tools/export.py can be rows, too. With --train, measures training steps beside
+transformers' own RT-DETR instead, and whether the data loader keeps up.
 """
 EXAMPLE = """\
 Examples:
   python tools/benchmark.py                           # SPDNet takes some 20 s a picture on 2 cores
   python tools/benchmark.py --device cuda --dtype fp16 --batch 8
   python tools/benchmark.py --only configs/rtdetr_r50_featderain_ms.py mine.py --backend compile
+  python tools/benchmark.py --only configs/rtdetr_r18_coco.py ms.onnx ms_bf16.xml --transformers
   python tools/benchmark.py --train --batch 4
 """
 COMPARED = [
@@ -53,9 +56,14 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "configs",
         nargs="*",
         help="further configs, besides rtdetr_r18_coco.py, _spdnet.py (not with --train), "
-        "_featderain_ms.py and _featderain_lite.py of configs/",
+        "_featderain_ms.py and _featderain_lite.py of configs/; or exported files, .onnx or .xml",
     )
     parser.add_argument("--only", action="store_true", help="these configs, not the four")
+    parser.add_argument(
+        "--transformers",
+        action="store_true",
+        help="also transformers' own model of the first config, and how much faster all are",
+    )
     parser.add_argument("--train", action="store_true", help="measure training steps")
     parser.add_argument("--batch", type=int, default=1, help="pictures at once; default 1")
     parser.add_argument("--size", type=int, default=640, help="px; default 640 x 640")
@@ -76,6 +84,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if args.train and (args.backend != "eager" or args.dtype == "fp16"):
         parser.error("--train goes with --backend eager and --dtype fp32 or bf16 only")
+    if args.train and (args.transformers or any(map(is_exported, args.configs))):
+        parser.error("--train takes configs alone; transformers' model is always beside them")
     if args.only and not args.configs:
         parser.error("--only needs the configs to compare")
     if args.rounds < 3:
@@ -124,7 +134,12 @@ def _configs(args: argparse.Namespace) -> list[str]:
 
 def _infer(args: argparse.Namespace, setting: Setting, out: Path) -> dict[str, Any]:
     rows = measure_inference(
-        _configs(args), setting, rounds=args.rounds, seconds=args.seconds, tell=_tell
+        _configs(args),
+        setting,
+        rounds=args.rounds,
+        seconds=args.seconds,
+        with_transformers=args.transformers,
+        tell=_tell,
     )
     draw_bars(rows, out.with_suffix(".png"))
     return dict(inference=rows)

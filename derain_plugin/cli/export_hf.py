@@ -62,8 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         detector = Detector(
             args.config, args.checkpoint, device="cpu", cfg_options=args.cfg_options
         )
-        size = image_size_of(first_dataset(detector.network.cfg, args.config)["pipeline"])
-        model = to_transformers(detector.network, detector.classes, size)
+        size = image_size_of(first_dataset(detector.model.cfg, args.config)["pipeline"])
+        model = to_transformers(detector.model, detector.classes, size)
         write_hf_folder(model, size, args.out)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")

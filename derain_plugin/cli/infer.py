@@ -11,12 +11,22 @@ import torch
 from mmengine.config import DictAction
 from mmengine.device import get_device
 
-from derain_plugin.inference import Annotator, CocoDetections, Detector, Session, find_sources
+from derain_plugin.export.exported_model import is_exported
+from derain_plugin.inference import (
+    Annotator,
+    BaseDetector,
+    CocoDetections,
+    Detector,
+    ExportedDetector,
+    Session,
+    find_sources,
+)
 from derain_plugin.machine import describe_machine
 
 DESCRIPTION = """\
 Paint what a detector finds into copies of images and videos. The pictures are taken as they are:
-no rain is rendered. Any mmdet detector will do, and hf:// checkpoints.
+no rain is rendered. Any mmdet detector will do, and hf:// checkpoints. A file of tools/export.py,
+.onnx or .xml, takes the place of config and checkpoint; it runs on the CPU.
 """
 EPILOG = """\
 Files that cannot be read, and frames that cannot be decoded, are reported and skipped. Ctrl-C
@@ -32,6 +42,7 @@ Examples:
   python tools/infer.py configs/rtdetr_r18_featderain_ms.py epoch_15.pth "rain/**/*.png" \\
       drive.mp4 --out-dir seen --start 10 --end 20 --classes car person --json seen/found.json \\
       --masks --compare configs/rtdetr_r18_coco.py hf://PekingU/rtdetr_r18vd
+  python tools/infer.py derained.xml street.jpg --out-dir seen
 """
 
 
@@ -40,15 +51,15 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("config", help="config file, of ours or of mmdet")
     parser.add_argument(
-        "checkpoint", help="a file, or hf:// with a hub id or a save_pretrained folder"
+        "config", help="config file, of ours or of mmdet; or an exported file, without checkpoint"
     )
     parser.add_argument(
         "inputs",
         nargs="+",
-        metavar="input",
-        help="image, video, folder (with its sub-folders) or quoted glob",
+        metavar="[checkpoint] input",
+        help="checkpoint: a file, or hf:// with a hub id or a save_pretrained folder; input: "
+        "image, video, folder (with its sub-folders) or quoted glob",
     )
     parser.add_argument(
         "--out-dir",
@@ -66,9 +77,10 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--compare",
-        nargs=2,
+        nargs="+",
         metavar=("CONFIG", "CHECKPOINT"),
-        help="another detector, beside the first under its config's name; with --masks below it",
+        help="another detector, beside the first under its config's name; with --masks below it; "
+        "an exported file has no CHECKPOINT",
     )
     parser.add_argument(
         "--score-thr", type=float, default=0.4, help="least score, 0-1; default %(default)s"
@@ -95,6 +107,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help='overrides for both configs as key=value; lists as key=a,b or key="[a,b]"',
     )
     args = parser.parse_intermixed_args(arguments)
+    _take_models(parser, args)
     if not 0 <= args.score_thr <= 1:
         parser.error(f"--score-thr must be in 0-1, got {args.score_thr:g}")
     if args.start is not None and args.end is not None and args.end <= args.start:
@@ -104,6 +117,25 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     except (RuntimeError, AssertionError) as error:  # the latter without CUDA
         parser.error(f"--device {args.device}: {str(error).splitlines()[0]}")
     return args
+
+
+def _take_models(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Set ``models``, the detectors' files; what follows them are inputs."""
+    first, args.inputs = _split_model([args.config, *args.inputs])
+    args.models = [first]
+    if args.compare:
+        second, more = _split_model(args.compare)
+        if len(second) < 2 and not is_exported(second[0]):
+            parser.error("--compare needs a config and its checkpoint, or an exported file")
+        args.models.append(second)
+        args.inputs += more
+    if not args.inputs:
+        parser.error("name images, videos, folders or globs after config and checkpoint")
+
+
+def _split_model(words: list[str]) -> tuple[list[str], list[str]]:
+    count = 1 if is_exported(words[0]) else 2
+    return words[:count], words[count:]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -118,14 +150,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if (args.start, args.end) != (None, None) and not any(s.is_video for s in sources):
             raise ValueError("--start and --end are for videos, and there is none")
         annotator = Annotator(_detectors(args), score_thr=args.score_thr, classes=args.classes)
-        info = dict(config=args.config, checkpoint=args.checkpoint, score_thr=args.score_thr)
+        config, checkpoint = [*args.models[0], None][:2]
+        info = dict(config=config, checkpoint=checkpoint, score_thr=args.score_thr)
         detections = CocoDetections(annotator.detectors[0].classes, info=info | describe_machine())
         session = Session(annotator, detections)
         is_stopped = _run(session, sources, args)
         if args.json is not None:
             detections.write(args.json)
             print(args.json)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         sys.exit(f"error: {error}")
     _conclude(session, args.out_dir, is_stopped=is_stopped)
 
@@ -139,28 +172,35 @@ def _refuse_existing(paths: Sequence[Path]) -> None:
         )
 
 
-def _detectors(args: argparse.Namespace) -> list[Detector]:
-    pairs = [(args.config, args.checkpoint), *([tuple(args.compare)] if args.compare else [])]
-    options = dict(device=args.device, cfg_options=args.cfg_options)
+def _detectors(args: argparse.Namespace) -> list[BaseDetector]:
     detectors = [
-        Detector(*pair, name=name, **options)
-        for pair, name in zip(pairs, titles(pairs), strict=True)
+        _detector(files, name, args)
+        for files, name in zip(args.models, titles(args.models), strict=True)
     ]
     if args.masks:
         _record_masks(detectors)
     return detectors
 
 
-def titles(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """Return the configs' names; the checkpoints', too, where they are needed to tell."""
-    names = [Path(config).stem for config, _ in pairs]
+def _detector(files: Sequence[str], name: str, args: argparse.Namespace) -> BaseDetector:
+    if is_exported(files[0]):
+        return ExportedDetector(files[0], name=name)
+    config, checkpoint = files
+    return Detector(config, checkpoint, name=name, device=args.device, cfg_options=args.cfg_options)
+
+
+def titles(models: Sequence[Sequence[str]]) -> list[str]:
+    """Return the names of configs and exported files.
+
+    Two of the same name are told apart by their checkpoints or suffixes.
+    """
+    names = [Path(files[0]).stem for files in models]
     if len(set(names)) == len(names):
         return names
-    checkpoints = [Path(checkpoint).name for _, checkpoint in pairs]
-    return [f"{name}, {file}" for name, file in zip(names, checkpoints, strict=True)]
+    return [f"{name}, {Path(files[-1]).name}" for name, files in zip(names, models, strict=True)]
 
 
-def _record_masks(detectors: Sequence[Detector]) -> None:
+def _record_masks(detectors: Sequence[BaseDetector]) -> None:
     """Of those that have some: the other may be the plain detector to compare with."""
     errors = []
     for detector in detectors:

@@ -21,6 +21,8 @@ from derain_plugin.conditions import use_conditions
 from derain_plugin.datasets.coco_check import check_datasets
 from derain_plugin.engine.hooks import RainMaskSavingHook
 from derain_plugin.evaluation import CleanRainEvaluator
+from derain_plugin.export.exported_model import is_exported
+from derain_plugin.export.exported_test_model import use_exported
 from derain_plugin.machine import describe_machine
 from derain_plugin.models import SupervisedRestorer
 from derain_plugin.rain import RENDERER_VERSION
@@ -37,7 +39,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "python tools/test.py configs/rtdetr_r18_coco.py hf://PekingU/rtdetr_r18vd",
     )
     parser.add_argument(
-        "checkpoint", help="a file, or hf:// with a hub id or a save_pretrained folder"
+        "checkpoint",
+        help="a file, hf:// with a hub id or a save_pretrained folder, or what tools/export.py "
+        "wrote: .onnx or .xml",
     )
     parser.add_argument(
         "--conditions",
@@ -73,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     cfg.load_from = args.checkpoint
     if _trains_restorer(cfg):
         _refuse_detector_options(args)
+    elif is_exported(args.checkpoint):
+        _use_exported(cfg, args.checkpoint)
     if args.conditions is not None:
         use_conditions(cfg, args.conditions, args.cfg_options)
     if args.show or args.show_dir:
@@ -93,6 +99,13 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
 def run() -> None:
     """Do as ``main``, whose metrics would count as the exit code of ``derain-test``."""
     main()
+
+
+def _use_exported(cfg: Config, path: str) -> None:
+    try:
+        use_exported(cfg, path)
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(f"error: {error}")
 
 
 def _trains_restorer(cfg: Config) -> bool:

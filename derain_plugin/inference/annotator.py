@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from mmengine.structures import InstanceData
 
-from derain_plugin.inference.detector import Detector, select
+from derain_plugin.inference.base_detector import BaseDetector
+from derain_plugin.inference.detector import select
 from derain_plugin.inference.painter import Painter
 from derain_plugin.inference.views import View, arrange
 
@@ -32,7 +33,7 @@ class Annotator:
 
     def __init__(
         self,
-        detectors: Sequence[Detector],
+        detectors: Sequence[BaseDetector],
         *,
         score_thr: float,
         classes: Sequence[str] | None = None,

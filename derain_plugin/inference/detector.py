@@ -20,11 +20,12 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from derain_plugin.config import load_config
+from derain_plugin.inference.base_detector import BaseDetector
 from derain_plugin.labels.coco_classes import COCO_NAMES, match_classes
 from derain_plugin.visualization import MaskedPicture, RainMaskRecorder, crop_to_file
 
 
-class Detector:
+class Detector(BaseDetector):
     """Detect in pictures that were read already.
 
     mmdet's ``init_detector`` builds the test dataset for its palette, and a ``ConcatDataset``
@@ -33,7 +34,7 @@ class Detector:
     Args:
         config: A config file of ours or of mmdet. Pictures are prepared by the pipeline of its
             test data, of the first data set where it has several: the clean one in our configs.
-        checkpoint: Whatever mmengine loads, ``hf://`` included.
+        checkpoint: Whatever mmengine loads, ``hf://`` included; None for fresh weights.
         device: As torch takes it.
         cfg_options: Overrides as ``--cfg-options`` gives them.
         name: What people call it.
@@ -43,6 +44,9 @@ class Detector:
         classes: Names by label. From the checkpoint, else the config: the first that are as many
             as the detector's classes. The 80 of COCO have COCO's own spelling.
         palette: RGB colours by label, or a name that mmdet knows.
+        cfg: The config, with its overrides.
+        dataset: The config of the test data that pictures are prepared like.
+        model: mmdet's module, in evaluation mode, with its config as ``cfg``.
 
     Raises:
         ValueError: The config has no test pipeline, or neither it nor the checkpoint gives a name
@@ -52,24 +56,24 @@ class Detector:
     def __init__(
         self,
         config: str,
-        checkpoint: str,
+        checkpoint: str | None,
         *,
         device: str,
         cfg_options: dict[str, Any] | None = None,
         name: str | None = None,
     ) -> None:
-        cfg = load_config(config, cfg_options)
+        self.cfg = cfg = load_config(config, cfg_options)
         init_default_scope(cfg.get("default_scope") or "mmdet")
-        dataset = first_dataset(cfg, config)
+        self.dataset = dataset = first_dataset(cfg, config)
         self.name = name or Path(config).stem
-        self._model = revert_sync_batchnorm(MODELS.build(cfg.model))
-        loaded = load_checkpoint(self._model, checkpoint, map_location="cpu")
-        self._model.cfg = cfg  # inference_detector wants one
-        self._model.to(device).eval()
+        self.model = revert_sync_batchnorm(MODELS.build(cfg.model))
+        loaded = load_checkpoint(self.model, checkpoint, map_location="cpu") if checkpoint else {}
+        self.model.cfg = cfg  # inference_detector wants one
+        self.model.to(device).eval()
         metainfo = DATASETS.build(dict(dataset, lazy_init=True)).metainfo
         meta = loaded.get("meta", {})  # mmdet 2 had the names in it directly, as CLASSES
         saved = {k.lower(): v for k, v in meta.get("dataset_meta", meta).items()}
-        self.classes = _class_names(self._model, saved.get("classes"), metainfo.get("classes"))
+        self.classes = _class_names(self.model, saved.get("classes"), metainfo.get("classes"))
         self.palette = metainfo.get("palette") or "random"
         if isinstance(self.palette, list) and len(self.palette) < len(self.classes):
             self.palette = "random"
@@ -83,50 +87,26 @@ class Detector:
         Raises:
             ValueError: The detector has no ``DerainNeck``.
         """
-        self._recorder = RainMaskRecorder(self._model)
+        self._recorder = RainMaskRecorder(self.model)
         self._recorder.start()
 
     def detect(self, picture: np.ndarray) -> InstanceData:
-        """Return everything found, whatever its score.
-
-        Args:
-            picture: ``(H, W, 3)`` uint8, BGR.
-
-        Returns:
-            On the CPU: ``bboxes`` ``(n, 4)`` x1, y1, x2, y2 in pixels of ``picture``, ``scores``
-            ``(n,)`` 0-1 and ``labels`` ``(n,)``.
-        """
-        found = inference_detector(self._model, picture, self._pipeline).pred_instances.cpu()
+        """Return everything found, as :class:`BaseDetector` says."""
+        found = inference_detector(self.model, picture, self._pipeline).pred_instances.cpu()
         return InstanceData(bboxes=found.bboxes, scores=found.scores, labels=found.labels)
+
+    def prepare(self, picture: np.ndarray) -> torch.Tensor:
+        """Return what the pipeline makes of a picture: ``(3, H, W)``, before normalisation."""
+        return self._pipeline(dict(img=picture, img_id=0))["inputs"]
 
     def take_masks(self) -> MaskedPicture | None:
         """Return the masks of the last picture, or None where none are recorded."""
         return crop_to_file(self._recorder.take()[0]) if self._recorder is not None else None
 
     @property
-    def network(self) -> nn.Module:
-        """The module of mmdet, in eval mode, with its config as ``cfg``."""
-        return self._model
-
-    @property
     def records_masks(self) -> bool:
         """Whether rain masks are kept."""
         return self._recorder is not None
-
-    def labels_of(self, names: Collection[str] | None) -> list[int]:
-        """Return the labels of class names; of None, all labels.
-
-        Raises:
-            ValueError: A name is no class of this detector.
-        """
-        if names is None:
-            return list(range(len(self.classes)))
-        if unknown := [name for name in names if name not in self.classes]:
-            raise ValueError(
-                f"{self.name} has no class {', '.join(map(repr, unknown))}; its classes are "
-                f"{', '.join(self.classes)}"
-            )
-        return [self.classes.index(name) for name in names]
 
 
 def select(found: InstanceData, *, score_thr: float, labels: Collection[int]) -> InstanceData:

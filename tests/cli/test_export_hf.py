@@ -73,7 +73,7 @@ def picture():
 def test_the_folder_detects_as_the_checkpoint_does(folder, config, checkpoint, overrides):
     model = AutoModelForObjectDetection.from_pretrained(folder)
     assert isinstance(model, FeatureDerainRTDetr)
-    detector = Detector(config, checkpoint, device="cpu", cfg_options=overrides).network
+    detector = Detector(config, checkpoint, device="cpu", cfg_options=overrides).model
     images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         logits, boxes = detector(images, mode="tensor")
@@ -94,7 +94,7 @@ def test_pictures_are_prepared_as_the_config_says(folder, picture):
 
 def test_it_is_a_checkpoint_of_the_same_config(folder, config, checkpoint, overrides):
     states = [
-        Detector(config, source, device="cpu", cfg_options=overrides).network.state_dict()
+        Detector(config, source, device="cpu", cfg_options=overrides).model.state_dict()
         for source in (f"hf://{folder}", checkpoint)
     ]
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())

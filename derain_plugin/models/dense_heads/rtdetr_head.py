@@ -129,12 +129,7 @@ class RTDETRHead(BaseModule):
             Per image ``bboxes`` (K, 4; xyxy, clipped to the image), ``scores`` (K,), descending,
             and ``labels`` (K,).
         """
-        logits, boxes = self(feats)
-        scores = logits.float().sigmoid().flatten(1)
-        scores, index = scores.topk(min(self.max_per_img, scores.shape[1]), dim=1)
-        labels = index % self.num_classes
-        query = (index // self.num_classes).unsqueeze(-1).expand(-1, -1, 4)
-        boxes = bbox_cxcywh_to_xyxy(boxes.float().gather(1, query))
+        boxes, scores, labels = self.select_best(*self(feats))
         return [
             InstanceData(
                 bboxes=_to_pixels(box, sample.metainfo, rescale), scores=score, labels=label
@@ -143,6 +138,23 @@ class RTDETRHead(BaseModule):
                 boxes, scores, labels, batch_data_samples, strict=True
             )
         ]
+
+    def select_best(self, logits: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Choose the ``max_per_img`` best of all queries and classes, K at most.
+
+        Args:
+            logits: ``(N, Q, C)``.
+            boxes: ``(N, Q, 4)`` as cx, cy, w, h in 0-1.
+
+        Returns:
+            Boxes ``(N, K, 4)`` as x1, y1, x2, y2 in 0-1, not clipped; scores ``(N, K)``, 0-1,
+            descending; labels ``(N, K)``.
+        """
+        scores = logits.float().sigmoid().flatten(1)
+        scores, index = scores.topk(min(self.max_per_img, scores.shape[1]), dim=1)
+        query = (index // self.num_classes).unsqueeze(-1).expand(-1, -1, 4)
+        best = bbox_cxcywh_to_xyxy(boxes.float().gather(1, query))
+        return best, scores, index % self.num_classes
 
 
 def _to_detr_target(sample: Any) -> dict[str, Tensor]:

@@ -1,0 +1,150 @@
+"""Detectors as files for other runtimes: the command line of ``tools/export.py``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from mmengine.config import DictAction
+from torch import nn
+
+from derain_plugin.export.exported_model import INSTALL
+from derain_plugin.export.pictures import read_pictures, spread
+from derain_plugin.inference import Detector
+
+DESCRIPTION = """\
+Write a detector to a file for ONNX Runtime, TensorRT (both --format onnx) or OpenVINO: from uint8
+pixels to boxes in pixels of the original pictures, scores and labels. BatchNorm and RepVGG branches
+are fused into convolutions. The file is then tried out on real pictures beside the PyTorch model,
+and kept only if it finds the same.
+"""
+EPILOG = """\
+Inputs:   images (N, 3, H, W) uint8, BGR, resized (bilinear, ratio not kept); original_sizes (N, 2)
+          int64, height and width before that.
+Outputs:  boxes (N, K, 4) x1, y1, x2, y2; scores (N, K), descending; labels (N, K).
+
+Precisions:
+  fp32    allowed difference 0.5 px, score 0.001, for all detections that score 0.05 or more
+  fp16    onnx: backbone and neck in fp16; openvino: weights stored in fp16, half the file
+  bf16    openvino: computes in bf16, on CPUs that can
+  int8    openvino: convolutions in 8 bits after calibration. What it costs in AP:
+          python tools/test.py CONFIG FILE.xml
+
+Exit codes: 0 written; 1 an error, or it finds something else, and nothing is left; 2 wrong options.
+
+Examples:
+  python tools/export.py configs/rtdetr_r18_featderain_ms.py epoch_15.pth \\
+      --format openvino --out derained.xml
+  python tools/infer.py derained.xml street.jpg --out-dir seen
+"""
+NUM_COMPARED = 8
+NUM_CALIBRATION = 128
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse what to write and where."""
+    parser = argparse.ArgumentParser(
+        description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="config file of an RT-DETR, with or without a de-rain neck")
+    parser.add_argument(
+        "checkpoint",
+        nargs="?",
+        help="a file, or hf:// with a hub id or a save_pretrained folder; without one weights are "
+        "random, for timing, and nothing is compared",
+    )
+    parser.add_argument("--format", choices=["onnx", "openvino"], required=True)
+    parser.add_argument(
+        "--out", type=Path, required=True, help="file: .onnx, or .xml, which gets a .bin beside it"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier file")
+    parser.add_argument(
+        "--precision",
+        choices=["fp32", "fp16", "bf16", "int8"],
+        default="fp32",
+        help="default %(default)s; onnx has fp32 and fp16",
+    )
+    parser.add_argument(
+        "--batch", type=_batch, default=1, help="pictures at once: a number, or dynamic; default 1"
+    )
+    parser.add_argument(
+        "--images",
+        type=Path,
+        help=f"folder of pictures, {NUM_COMPARED} to compare on and up to {NUM_CALIBRATION} for "
+        "int8, which should look like those to come; default the config's test images if they are "
+        "there, else photographs of scikit-image",
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        help="overrides as key=value, such as image_size=480",
+    )
+    args = parser.parse_args(arguments)
+    suffix = {"onnx": ".onnx", "openvino": ".xml"}[args.format]
+    if args.out.suffix != suffix:
+        parser.error(f"--out must end in {suffix} for --format {args.format}, got {args.out}")
+    if args.format == "onnx" and args.precision in ("bf16", "int8"):
+        parser.error(
+            f"--precision {args.precision} goes with --format openvino; for TensorRT see "
+            "docs/deployment.md"
+        )
+    return args
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Export as the command line says."""
+    args = parse_args(arguments)
+    try:
+        from derain_plugin.export.export_detector import (
+            DisagreementError,
+            Export,
+            export_detector,
+        )
+    except ImportError as error:
+        sys.exit(f"error: {error}: {INSTALL}")
+    try:
+        _refuse_existing(args)
+        detector = Detector(
+            args.config, args.checkpoint, device="cpu", cfg_options=args.cfg_options
+        )
+        if args.checkpoint is None:
+            print("no checkpoint: random weights, for timing alone, not compared", file=sys.stderr)
+            _shake(detector.model)
+        pictures = read_pictures(args.images, detector.dataset, count=NUM_CALIBRATION)
+        agreement = export_detector(
+            detector,
+            args.out,
+            Export(args.format, args.precision, args.batch),
+            checkpoint=args.checkpoint,
+            pictures=dict(spread(list(pictures.items()), NUM_COMPARED)),
+            calibration=list(pictures.values()),
+        )
+    except (ValueError, OSError, ImportError, DisagreementError) as error:
+        sys.exit(f"error: {error}")
+    print(*([agreement] if agreement else []), args.out, sep="\n")
+
+
+def _batch(text: str) -> int | None:
+    if text == "dynamic":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1, or dynamic, got {text}")
+    return int(text)
+
+
+def _refuse_existing(args: argparse.Namespace) -> None:
+    for file in (args.out, args.out.with_suffix(".bin")):
+        if file.exists() and not args.overwrite and (file == args.out or args.format != "onnx"):
+            raise ValueError(f"{file} exists: choose another name, or --overwrite")
+
+
+@torch.no_grad()
+def _shake(model: nn.Module) -> None:
+    """Move all weights: a fresh neck's gates are zero, and it could be folded away."""
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        parameter.add_(torch.randn_like(parameter) * 0.02)

@@ -1,0 +1,190 @@
+"""From a config and a checkpoint to a file that was tried out."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import openvino
+
+from derain_plugin.export.detector_graph import DetectorGraph
+from derain_plugin.export.exported_model import resized
+from derain_plugin.export.metadata import Metadata, config_hash
+from derain_plugin.export.onnx_model import to_onnx
+from derain_plugin.export.openvino_model import quantized, to_openvino
+from derain_plugin.export.verification import TOLERANCES, Agreement, compare
+from derain_plugin.inference.detector import Detector
+from derain_plugin.inference.exported_detector import ExportedDetector
+from derain_plugin.version import __version__
+from derain_plugin.whole_file import partial_of
+
+PRECISIONS = {"onnx": ("fp32", "fp16"), "openvino": ("fp32", "fp16", "bf16", "int8")}
+STRIDE = 32  # px, of the coarsest level
+SHOWN = 5  # differences in a message
+
+
+class DisagreementError(Exception):
+    """The exported detector does not find what the PyTorch model finds."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What to write.
+
+    Attributes:
+        kind: ``onnx`` or ``openvino``.
+        precision: One of ``PRECISIONS`` of that format. ``fp16``: backbone and neck in fp16
+            (ONNX), or weights stored in fp16 (OpenVINO). ``bf16``: computed in bf16. ``int8``:
+            convolutions quantised after training.
+        batch: Pictures at once; None for any number.
+
+    Raises:
+        ValueError: A format, precision or batch that cannot be.
+    """
+
+    kind: str
+    precision: str = "fp32"
+    batch: int | None = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.kind not in PRECISIONS:
+            raise ValueError(f"format must be one of {', '.join(PRECISIONS)}, got {self.kind!r}")
+        if self.precision not in PRECISIONS[self.kind]:
+            raise ValueError(
+                f"precision must be one of {', '.join(PRECISIONS[self.kind])} for {self.kind}, "
+                f"got {self.precision!r}"
+            )
+        if self.batch is not None and self.batch < 1:
+            raise ValueError(f"batch must be at least 1, got {self.batch}")
+
+
+def export_detector(
+    detector: Detector,
+    out: Path,
+    export: Export,
+    *,
+    checkpoint: str | None,
+    pictures: Mapping[str, np.ndarray],
+    calibration: Sequence[np.ndarray] = (),
+    tell: Callable[[str], object] = print,
+) -> Agreement | None:
+    """Write a detector to a file, and keep it only if it finds the same.
+
+    The file is written and tried out in a folder beside ``out``, so that nothing bad or unfinished
+    is ever called ``out``.
+
+    Args:
+        detector: On the CPU.
+        out: ``.onnx``, or ``.xml`` which gets a ``.bin`` beside it; replaced if it exists.
+        export: Format, precision and batch.
+        checkpoint: Where the weights are from, for the metadata; None for random ones, which are
+            not compared: among so many equal scores it is chance which queries are chosen.
+        pictures: To try it out on, by name: ``(H, W, 3)`` uint8, BGR.
+        calibration: Likewise, for int8.
+        tell: Gets a line of progress at a time.
+
+    Returns:
+        How well it agrees with the PyTorch model; None if that was not looked at.
+
+    Raises:
+        DisagreementError: It finds something else, within ``TOLERANCES`` of its precision.
+        ValueError: The detector or its pipeline cannot be exported, or there are no pictures.
+    """
+    if not pictures:
+        raise ValueError("an export is tried out on pictures, and there are none")
+    metadata = _describe(detector, export, checkpoint, next(iter(pictures.values())))
+    folder = partial_of(out)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        tell(f"trace and convert, {metadata.input_size[0]} x {metadata.input_size[1]} px")
+        _write(detector, folder / out.name, export, metadata, calibration)
+        exported = ExportedDetector(folder / out.name)
+        agreement = None
+        if checkpoint is not None:
+            tell(f"compare on {len(pictures)} pictures")
+            agreement = compare(
+                detector.detect, exported.detect, pictures, TOLERANCES[export.precision]
+            )
+            _refuse_disagreement(agreement, export.precision)
+        out.unlink(missing_ok=True)  # never an old .xml beside a new .bin
+        for file in sorted(folder.iterdir()):  # .bin before .xml
+            os.replace(file, out.with_name(file.name))
+    finally:
+        shutil.rmtree(folder)
+    return agreement
+
+
+def _describe(
+    detector: Detector, export: Export, checkpoint: str | None, picture: np.ndarray
+) -> Metadata:
+    derain = getattr(detector.model.neck, "derain", None) if detector.model.with_neck else None
+    return Metadata(
+        classes=detector.classes,
+        palette=detector.palette,
+        input_size=_input_size(detector, picture),
+        batch=export.batch,
+        precision=export.precision,
+        derain=type(derain).__name__ if derain is not None else None,
+        config=Path(detector.cfg.filename).name,
+        config_hash=config_hash(detector.cfg),
+        checkpoint=checkpoint,
+        plugin_version=__version__,
+    )
+
+
+def _input_size(detector: Detector, picture: np.ndarray) -> tuple[int, int]:
+    """Find out what the pipeline resizes to, and that it does nothing else."""
+    height, width = detector.prepare(picture).shape[1:]
+    for given in (picture, picture.transpose(1, 0, 2)):
+        expected = resized(np.ascontiguousarray(given), (height, width)).transpose(2, 0, 1)
+        if not np.array_equal(detector.prepare(np.ascontiguousarray(given)).numpy(), expected):
+            raise ValueError(
+                "only test pipelines that do nothing but resize every picture to one size can be "
+                "exported: Resize(scale=(width, height), keep_ratio=False), bilinear"
+            )
+    multiple = math.lcm(STRIDE, detector.model.data_preprocessor.pad_size_divisor)
+    if height % multiple or width % multiple:
+        raise ValueError(
+            f"the test pipeline resizes to {height} x {width} px: both must be multiples of "
+            f"{multiple}; set image_size=..."
+        )
+    return height, width
+
+
+def _write(
+    detector: Detector,
+    file: Path,
+    export: Export,
+    metadata: Metadata,
+    calibration: Sequence[np.ndarray],
+) -> None:
+    is_half = export.kind == "onnx" and export.precision == "fp16"
+    model = to_onnx(DetectorGraph(detector.model, half=is_half), metadata)
+    if export.kind == "onnx":
+        onnx.save(model, file)
+        return
+    converted = to_openvino(model, metadata)
+    if export.precision == "int8":
+        converted = quantized(converted, calibration, metadata)
+    openvino.save_model(converted, file, compress_to_fp16=export.precision == "fp16")
+
+
+def _refuse_disagreement(agreement: Agreement, precision: str) -> None:
+    tolerance = TOLERANCES[precision]
+    if agreement.matched >= tolerance.matched * agreement.compared:
+        return
+    shown = list(agreement.differences[:SHOWN])
+    if hidden := len(agreement.differences) - len(shown):
+        shown.append(f"and {hidden} more")
+    raise DisagreementError(
+        f"the exported detector does not find what the PyTorch model finds: {agreement} "
+        f"({precision} allows {tolerance})\n  " + "\n  ".join(shown)
+    )

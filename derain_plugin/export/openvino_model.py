@@ -1,0 +1,55 @@
+"""A detector as an OpenVINO model, also in eight bits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import nncf
+import numpy as np
+import onnx
+import openvino
+
+from derain_plugin.export.exported_model import resized
+from derain_plugin.export.metadata import METADATA_KEY, Metadata
+
+
+def to_openvino(model: onnx.ModelProto, metadata: Metadata) -> openvino.Model:
+    """Convert an ONNX model, and store the metadata where OpenVINO's format has it."""
+    converted = openvino.Core().read_model(model.SerializeToString())
+    converted.set_rt_info(metadata.to_json(), [METADATA_KEY])
+    return converted
+
+
+def quantized(
+    model: openvino.Model, pictures: Sequence[np.ndarray], metadata: Metadata
+) -> openvino.Model:
+    """Quantise the convolutions to eight bits, with the ranges that pictures give (NNCF).
+
+    Nearly all of the work is in them. Attention and heads stay in fp32: boxes are refined step by
+    step there, and small errors add up.
+
+    Args:
+        model: Of any batch.
+        pictures: ``(H, W, 3)`` uint8, BGR, like those to come, rain included.
+        metadata: Of the model.
+
+    Raises:
+        ValueError: There are no pictures.
+    """
+    if not pictures:
+        raise ValueError("int8 needs pictures to calibrate with")
+    nncf.set_log_level(logging.ERROR)  # it tells of every layer
+    count = metadata.batch or 1
+
+    def as_input(picture: np.ndarray) -> list[np.ndarray]:
+        pixels = resized(picture, metadata.input_size).transpose(2, 0, 1)
+        return [pixels[None].repeat(count, 0), np.array([picture.shape[:2]] * count)]
+
+    return nncf.quantize(
+        model,
+        nncf.Dataset(pictures, as_input),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(pictures),
+        ignored_scope=nncf.IgnoredScope(types=["MatMul"]),
+    )

@@ -1,0 +1,55 @@
+"""Real pictures to try an exported detector out on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from derain_plugin.rainy_copy.pictures import find_pictures
+from derain_plugin.rainy_copy.render_picture import read_image
+from derain_plugin.toy.photos import load_photos
+
+SHIPPED = ("astronaut", "chelsea", "coffee", "rocket", "stereo_motorcycle")
+Item = TypeVar("Item")
+
+
+def read_pictures(
+    folder: Path | None, dataset: Mapping[str, Any], *, count: int
+) -> dict[str, np.ndarray]:
+    """Read up to ``count`` pictures, evenly spread over a folder.
+
+    Args:
+        folder: Where they are, sub-folders included; None for the images of ``dataset`` if they
+            are there, else the photographs that scikit-image ships.
+        dataset: Config of a data set of mmdet.
+        count: At most so many.
+
+    Returns:
+        ``(H, W, 3)`` uint8, BGR, by name.
+
+    Raises:
+        FileNotFoundError: ``folder`` is none.
+        ImportError: scikit-image is needed, and not installed.
+        OSError: A picture cannot be read.
+        ValueError: There is no picture in the folder.
+    """
+    folder = folder or _images_of(dataset)
+    if folder is None:
+        return dict(zip(SHIPPED, load_photos(*SHIPPED), strict=True))
+    names = [picture.path for picture in spread(find_pictures(folder), count)]
+    return {name: read_image(folder / name) for name in names}
+
+
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """Choose up to ``count`` items at equal distances."""
+    step = max(1, len(items) / count)
+    return [items[int(i * step)] for i in range(min(count, len(items)))]
+
+
+def _images_of(dataset: Mapping[str, Any]) -> Path | None:
+    prefix = dataset.get("data_prefix") or {}
+    folder = Path(dataset.get("data_root") or "", prefix.get("img", ""))
+    return folder if prefix.get("img") and folder.is_dir() else None
