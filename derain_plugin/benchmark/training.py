@@ -19,7 +19,7 @@ from derain_plugin.benchmark.derain_part import find_part
 from derain_plugin.benchmark.inference import median_interval
 from derain_plugin.benchmark.setting import Setting
 from derain_plugin.benchmark.timing import Run, times_in_turns
-from derain_plugin.hub.hf_checkpoint import to_mmdet_keys
+from derain_plugin.benchmark.transformers_arm import transformers_twin
 from derain_plugin.models.detectors import RTDETR
 from derain_plugin.models.rtdetr_family import family_of
 
@@ -117,18 +117,6 @@ def _transformers_step(model: Any, setting: Setting) -> Run:
         optimizer.update_params(loss)
 
     return step
-
-
-@torch.no_grad()
-def transformers_twin(model: Any) -> Any:
-    """Return transformers' model of the same architecture and weights, without a de-rain neck."""
-    config = model.bbox_head.detr.config
-    twin = family_of(config).detector(config)
-    ours = {key.replace("neck.neck.", "neck."): w for key, w in model.state_dict().items()}
-    for key, weight in to_mmdet_keys(twin.state_dict()).items():
-        weight.copy_(ours[key])
-    parameter = next(model.parameters())
-    return twin.to(parameter.device)
 
 
 def _wrap_optimizer(model: nn.Module) -> OptimWrapper:

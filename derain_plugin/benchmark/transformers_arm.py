@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import RTDetrImageProcessor
+from transformers import PreTrainedModel, RTDetrImageProcessorPil
 
 from derain_plugin.benchmark.arm import build_detector
 from derain_plugin.benchmark.resources import (
@@ -16,8 +17,9 @@ from derain_plugin.benchmark.resources import (
 )
 from derain_plugin.benchmark.setting import Setting
 from derain_plugin.benchmark.timing import Run
-from derain_plugin.benchmark.training import TWIN, transformers_twin
+from derain_plugin.hub.hf_checkpoint import to_mmdet_keys
 from derain_plugin.models import RTDETR
+from derain_plugin.models.rtdetr_family import family_of
 
 
 class TransformersArm:
@@ -41,10 +43,10 @@ class TransformersArm:
         model = build_detector(config, setting)
         if not isinstance(model, RTDETR):
             raise ValueError(f"{config} has a {type(model).__name__}, but RTDETR is compared with")
-        self.name, self.derain = TWIN, None
         self._setting = setting
         self._model = transformers_twin(model).eval()
-        self._processor = RTDetrImageProcessor()
+        self.name, self.derain = f"transformers {type(self._model).__name__}", None
+        self._processor = RTDetrImageProcessorPil()
         batch = setting.draw_batch()
         self._pictures = torch.stack(batch["inputs"])
         self._sizes = [sample.ori_shape for sample in batch["data_samples"]]
@@ -76,3 +78,15 @@ class TransformersArm:
         return self._processor.post_process_object_detection(
             found, threshold=0, target_sizes=self._sizes
         )
+
+
+@torch.no_grad()
+def transformers_twin(model: Any) -> PreTrainedModel:
+    """Return transformers' model of the same architecture and weights, without a de-rain neck."""
+    config = model.bbox_head.detr.config
+    twin = family_of(config).detector(config)
+    ours = {key.replace("neck.neck.", "neck."): w for key, w in model.state_dict().items()}
+    for key, weight in to_mmdet_keys(twin.state_dict()).items():
+        weight.copy_(ours[key])
+    parameter = next(model.parameters())
+    return twin.to(parameter.device)

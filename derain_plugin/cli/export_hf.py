@@ -12,7 +12,6 @@ from mmengine.config import DictAction
 from derain_plugin.hub.hf_folder import image_size_of, write_hf_folder
 from derain_plugin.hub.to_transformers import to_transformers
 from derain_plugin.inference import Detector
-from derain_plugin.inference.detector import first_dataset
 
 DESCRIPTION = """\
 Turn an RT-DETR that was trained here into a folder for transformers' from_pretrained. With a
@@ -62,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         detector = Detector(
             args.config, args.checkpoint, device="cpu", cfg_options=args.cfg_options
         )
-        size = image_size_of(first_dataset(detector.model.cfg, args.config)["pipeline"])
+        size = image_size_of(detector.dataset["pipeline"])
         model = to_transformers(detector.model, detector.classes, size)
         write_hf_folder(model, size, args.out)
     except (ValueError, OSError) as error:

@@ -50,8 +50,8 @@ class DetectorGraph(nn.Module):
 
     def forward(self, images: Tensor, original_sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Detect; shapes as in the class docstring."""
-        # The part of mmdet's that has no loop over pictures.
-        batch = ImgDataPreprocessor.forward(self.preprocessor, dict(inputs=images))
+        # The part of mmdet's that has no loop over pictures. TensorRT takes uint8 for a cast alone.
+        batch = ImgDataPreprocessor.forward(self.preprocessor, dict(inputs=images.float()))
         normalized = batch["inputs"].to(self.dtype)
         feats = self.neck(self.backbone(normalized))
         boxes, scores, labels = self.head.select_best(*self.head([f.float() for f in feats]))

@@ -53,8 +53,12 @@ class Metadata:
         """
         try:
             content = json.loads(text or "")
-            lists = {name: tuple(content[name]) for name in ("classes", "input_size")}
-            return cls(**{**content, **lists})
+            tuples: dict[str, Any] = {
+                name: tuple(content[name]) for name in ("classes", "input_size")
+            }
+            if isinstance(content["palette"], list):
+                tuples["palette"] = [tuple(colour) for colour in content["palette"]]
+            return cls(**{**content, **tuples})
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
                 f"{source} has no metadata of derain_plugin, or of another version: write it with "

@@ -5,7 +5,8 @@ from tiny_rtdetr import FAMILY, build, tiny_rtdetr_cfg
 
 from derain_plugin.benchmark import training
 from derain_plugin.benchmark.setting import Setting
-from derain_plugin.benchmark.training import measure_training, transformers_twin
+from derain_plugin.benchmark.training import measure_training
+from derain_plugin.benchmark.transformers_arm import transformers_twin
 
 TINY = Setting(size=64, batch_size=2)
 

@@ -67,10 +67,10 @@ def test_a_restorer_is_not_exported():
         type="PixelDerainDataPreprocessor", restorer=dict(type="SPDNet", n_feats=4, num_blocks=1)
     )
     model = build(dict(tiny_rtdetr_cfg(), data_preprocessor=preprocessor))
-    with pytest.raises(ValueError, match="restores pictures with SPDNet .* not exported"):
+    with pytest.raises(ValueError, match=r"restores pictures with SPDNet .* not exported"):
         DetectorGraph(model)
 
 
 def test_other_detectors_are_refused():
-    with pytest.raises(ValueError, match="only detectors of the RT-DETR family .* got Sequential"):
+    with pytest.raises(ValueError, match=r"only detectors of the RT-DETR family .* got Sequential"):
         DetectorGraph(nn.Sequential())
