@@ -72,7 +72,7 @@ def measure_inference(
         row |= summarise(found, batch_size=setting.batch_size)
     _add_speed_up(rows)
     if with_transformers:
-        _add_ratios(rows, [found[-1] if len(found) == 2 else found[2] for found in times])
+        _add_ratios(rows, [_whole(found) for found in times])
     return rows
 
 
@@ -104,7 +104,7 @@ def summarise(times: Sequence[Sequence[float]], *, batch_size: int) -> dict[str,
         of the time without.
     """
     _, *counted = (np.asarray(found) / batch_size for found in times)
-    whole = counted[1] if len(counted) > 1 else counted[0]
+    whole = _whole(times) / batch_size
     row: dict[str, Any] = dict(
         rounds=len(whole),
         total_ms=float(np.median(whole)),
@@ -125,6 +125,11 @@ def summarise(times: Sequence[Sequence[float]], *, batch_size: int) -> dict[str,
     return row
 
 
+def _whole(times: Sequence[Sequence[float]]) -> np.ndarray:
+    """The times of the whole detector, with its de-rain part if it has one."""
+    return np.asarray(times[2] if len(times) > 2 else times[1])
+
+
 def median_interval(values: np.ndarray) -> list[float]:
     """Return a 95 % percentile-bootstrap interval of the median."""
     if np.ptp(values) == 0:
@@ -142,11 +147,11 @@ def _add_speed_up(rows: list[dict[str, Any]]) -> None:
             row["memory_share"] = row["derain_memory_mb"] / rival["derain_memory_mb"]
 
 
-def _add_ratios(rows: list[dict[str, Any]], times: Sequence[Sequence[float]]) -> None:
+def _add_ratios(rows: list[dict[str, Any]], times: Sequence[np.ndarray]) -> None:
     """Compare with the first row, by the times of each row's whole detector."""
     for row, mine in zip(rows, times, strict=True):
         row["against_transformers"] = float(np.median(times[0]) / np.median(mine))
         if len(mine) == len(times[0]):
-            ratios = np.divide(times[0], mine)
+            ratios = times[0] / mine
             row["against_transformers"] = float(np.median(ratios))
             row["against_transformers_interval"] = median_interval(ratios)

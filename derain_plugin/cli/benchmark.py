@@ -28,8 +28,8 @@ DESCRIPTION = """\
 Measure what de-raining costs: detectors without, behind SPDNet, and with either neck, in turns in
 one process. Prints a table and writes it as .md and .json, with a bar chart, under a name that
 says the circumstances. Weights are random; they cost what trained ones do. Files of
-tools/export.py can be rows, too. With --train, measures training steps beside
-transformers' own RT-DETR instead, and whether the data loader keeps up.
+tools/export.py can be rows, too. With --train, measures training steps beside transformers' own
+RT-DETR instead, and whether the data loader keeps up.
 """
 EXAMPLE = """\
 Examples:

@@ -114,7 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if args.checkpoint is None:
             print("no checkpoint: random weights, for timing alone, not compared", file=sys.stderr)
             _shake(detector.model)
-        pictures = read_pictures(args.images, detector.dataset, count=NUM_CALIBRATION)
+        count = NUM_CALIBRATION if args.precision == "int8" else NUM_COMPARED
+        pictures = read_pictures(args.images, detector.dataset, count=count)
         agreement = export_detector(
             detector,
             args.out,
@@ -137,8 +138,9 @@ def _batch(text: str) -> int | None:
 
 
 def _refuse_existing(args: argparse.Namespace) -> None:
-    for file in (args.out, args.out.with_suffix(".bin")):
-        if file.exists() and not args.overwrite and (file == args.out or args.format != "onnx"):
+    files = [args.out, args.out.with_suffix(".bin")] if args.format == "openvino" else [args.out]
+    for file in files:
+        if file.exists() and not args.overwrite:
             raise ValueError(f"{file} exists: choose another name, or --overwrite")
 
 

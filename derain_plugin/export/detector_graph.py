@@ -39,7 +39,7 @@ class DetectorGraph(nn.Module):
 
     def __init__(self, detector: nn.Module, *, half: bool = False) -> None:
         super().__init__()
-        _check_exportable(detector)
+        check_exportable(detector)
         fused = fused_copy(detector)
         self.dtype = torch.float16 if half else torch.float32
         self.preprocessor = fused.data_preprocessor
@@ -59,7 +59,12 @@ class DetectorGraph(nn.Module):
         return boxes.clamp(0, 1) * limits, scores, labels
 
 
-def _check_exportable(detector: nn.Module) -> None:
+def check_exportable(detector: nn.Module) -> None:
+    """Refuse what :class:`DetectorGraph` cannot take.
+
+    Raises:
+        ValueError: Not of the RT-DETR family, or behind a pixel-level restorer.
+    """
     if not isinstance(detector, RTDETR):
         raise ValueError(
             f"only detectors of the RT-DETR family are exported, got {type(detector).__name__}; "

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import openvino
 
-from derain_plugin.export.detector_graph import DetectorGraph
+from derain_plugin.export.detector_graph import DetectorGraph, check_exportable
 from derain_plugin.export.exported_model import resized
 from derain_plugin.export.metadata import Metadata, config_hash
 from derain_plugin.export.onnx_model import to_onnx
@@ -97,6 +97,7 @@ def export_detector(
         DisagreementError: It finds something else, within ``TOLERANCES`` of its precision.
         ValueError: The detector or its pipeline cannot be exported, or there are no pictures.
     """
+    check_exportable(detector.model)
     if not pictures:
         raise ValueError("an export is tried out on pictures, and there are none")
     metadata = _describe(detector, export, checkpoint, next(iter(pictures.values())))
@@ -125,7 +126,7 @@ def export_detector(
 def _describe(
     detector: Detector, export: Export, checkpoint: str | None, picture: np.ndarray
 ) -> Metadata:
-    derain = getattr(detector.model.neck, "derain", None) if detector.model.with_neck else None
+    derain = getattr(detector.model.neck, "derain", None)
     return Metadata(
         classes=detector.classes,
         palette=detector.palette,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -11,7 +12,10 @@ import numpy as np
 from derain_plugin.export.metadata import Metadata
 
 Detections = tuple[np.ndarray, np.ndarray, np.ndarray]
-FORMATS = {".onnx": "onnx", ".xml": "openvino"}
+RUNTIMES = {
+    ".onnx": ("onnx_runtime", "OnnxRuntimeModel"),
+    ".xml": ("openvino_runtime", "OpenVinoModel"),
+}  # imported when they are needed: either library will do
 INSTALL = "pip install 'derain_plugin[export]'"
 
 
@@ -71,7 +75,7 @@ class ExportedModel(ABC):
 
 def is_exported(name: str | Path) -> bool:
     """Whether a name is that of an exported file."""
-    return Path(name).suffix.lower() in FORMATS
+    return Path(name).suffix.lower() in RUNTIMES
 
 
 def load_exported(path: str | Path, *, threads: int | None = None) -> ExportedModel:
@@ -88,19 +92,17 @@ def load_exported(path: str | Path, *, threads: int | None = None) -> ExportedMo
     """
     path = Path(path)
     if not is_exported(path):
-        raise ValueError(f"{path} is no exported file by its name: expected {', '.join(FORMATS)}")
+        raise ValueError(f"{path} is no exported file by its name: expected {', '.join(RUNTIMES)}")
     needed = [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
     for file in needed:
         if not file.is_file():
             raise FileNotFoundError(f"there is no file {file}")
+    module, name = RUNTIMES[path.suffix.lower()]
     try:
-        if FORMATS[path.suffix.lower()] == "onnx":
-            from derain_plugin.export.onnx_runtime import OnnxRuntimeModel as Kind
-        else:
-            from derain_plugin.export.openvino_runtime import OpenVinoModel as Kind
+        kind = getattr(importlib.import_module(f"derain_plugin.export.{module}"), name)
     except ImportError as error:
         raise ImportError(f"{path} needs a library that is not installed: {INSTALL}") from error
-    return Kind(path, threads=threads)
+    return kind(path, threads=threads)
 
 
 def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

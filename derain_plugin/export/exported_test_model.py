@@ -48,6 +48,10 @@ class ExportedTestModel(BaseModel):
             sample.pred_instances = InstanceData(bboxes=boxes, scores=scores, labels=labels)
         return data_samples
 
+    def __deepcopy__(self, memo: dict) -> ExportedTestModel:
+        """Return itself: EMAHook copies what is tested, and the libraries' objects have no copy."""
+        return self
+
 
 def use_exported(cfg: Config, path: str | Path) -> None:
     """Replace the model of ``cfg`` by an exported file, in place.

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from derain_plugin.rainy_copy.pictures import find_pictures
-from derain_plugin.rainy_copy.render_picture import read_image
+from derain_plugin.rainy_copy.render_picture import UnreadableError, read_image
 from derain_plugin.toy.photos import load_photos
 
 SHIPPED = ("astronaut", "chelsea", "coffee", "rocket", "stereo_motorcycle")
@@ -33,20 +33,26 @@ def read_pictures(
     Raises:
         FileNotFoundError: ``folder`` is none.
         ImportError: scikit-image is needed, and not installed.
-        OSError: A picture cannot be read.
-        ValueError: There is no picture in the folder.
+        ValueError: There is no picture in the folder, or one cannot be read.
     """
     folder = folder or _images_of(dataset)
     if folder is None:
         return dict(zip(SHIPPED, load_photos(*SHIPPED), strict=True))
     names = [picture.path for picture in spread(find_pictures(folder), count)]
-    return {name: read_image(folder / name) for name in names}
+    return {name: _read(folder / name) for name in names}
 
 
 def spread(items: Sequence[Item], count: int) -> list[Item]:
     """Choose up to ``count`` items at equal distances."""
     step = max(1, len(items) / count)
     return [items[int(i * step)] for i in range(min(count, len(items)))]
+
+
+def _read(path: Path) -> np.ndarray:
+    try:
+        return read_image(path)
+    except UnreadableError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _images_of(dataset: Mapping[str, Any]) -> Path | None:

@@ -39,7 +39,7 @@ TOLERANCES = {
     "fp32": Tolerance(pixels=0.5, share=0, score=1e-3),
     "fp16": Tolerance(pixels=0.5, share=0.002, score=0.02),
     "bf16": Tolerance(pixels=0.5, share=0.01, score=0.05, matched=0.95),
-    "int8": Tolerance(pixels=0.5, share=0.05, score=0.1, matched=0.8),
+    "int8": Tolerance(pixels=0.5, share=0.02, score=0.15, matched=0.85),
 }
 
 
@@ -93,9 +93,13 @@ def compare(
             matched, missed = _match(_compared(wanted), others, limits)
             rows += matched
             differences += [f"{name}: {who} has {line}" for line in missed]
-    largest = np.max(rows, axis=0) if rows else (0.0, 0.0)
+    box, score = np.max(rows, axis=0).tolist() if rows else (0.0, 0.0)
     return Agreement(
-        len(rows) + len(differences), len(rows), *map(float, largest), tuple(differences)
+        compared=len(rows) + len(differences),
+        matched=len(rows),
+        box_difference=box,
+        score_difference=score,
+        differences=tuple(differences),
     )
 
 

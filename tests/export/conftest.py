@@ -21,6 +21,7 @@ model = dict(
     bbox_head=dict({tiny}),
 )
 test_dataloader = dict(batch_size=4, num_workers=0)
+custom_hooks = [*_base_.custom_hooks, dict(type="EMAHook")]
 """
 
 

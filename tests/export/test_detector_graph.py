@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from mmdet.structures import DetDataSample
@@ -33,6 +35,7 @@ def check_same(model, images, *, tolerance, half=False):
         if not half:  # ranks of close scores
             torch.testing.assert_close(boxes[index], wanted.bboxes, rtol=0, atol=100 * tolerance)
             assert torch.equal(labels[index], wanted.labels)
+    return boxes
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -52,6 +55,18 @@ def test_any_normalisation(images, detector):
     }
     model.load_state_dict(state_dict)
     check_same(model, images, tolerance=1e-4)
+
+
+def test_boxes_are_clipped_to_the_original(detector, images):
+    model = copy.deepcopy(detector.model)
+    with torch.no_grad():
+        for branch in model.bbox_head.detr.model.decoder.bbox_embed:
+            branch.layers[-1].bias[2:] += 2  # as large as the picture
+    boxes = check_same(model, images, tolerance=1e-4)
+    limits = torch.tensor([(width, height) * 2 for height, width in SIZES])[:, None]
+    assert (boxes >= 0).all()
+    assert (boxes <= limits).all()
+    assert (boxes == limits).any()
 
 
 def test_half_but_for_the_head(detector):
