@@ -33,6 +33,7 @@ from derain_plugin.export.metadata import METADATA_KEY, config_hash
 from derain_plugin.export.verification import TOLERANCES, compare
 from derain_plugin.inference import ExportedDetector
 
+pytestmark = pytest.mark.slow
 TRACE = module.to_onnx
 PAIRS = [(kind, precision) for kind, precisions in PRECISIONS.items() for precision in precisions]
 
@@ -203,7 +204,7 @@ def test_from_the_command_line_to_drawings_and_ap(
     work_dir = ["--work-dir", str(tmp_path / "work")]
     few = ["--conditions", str(Path(export_cli.__file__).parents[2] / "configs/conditions")]
     few[-1] += "/rainy_copy.py"
-    rainy = ["--cfg-options", f"rainy_root={coco_root}"]
+    rainy = ["--cfg-options", f"rainy_root={coco_root}", "test_dataloader.num_workers=0"]
     ours, theirs = (
         test_cli.main([config, str(file), *work_dir, *few, *rainy]) for file in (out, checkpoint)
     )
