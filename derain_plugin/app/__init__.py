@@ -1,0 +1,1 @@
+"""A page to try vanilla and derained detectors on."""

@@ -1,0 +1,106 @@
+"""What two detectors find in one picture, in rain."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from mmengine.structures import InstanceData
+
+from derain_plugin.app.uploaded_picture import shrink_to
+from derain_plugin.inference import Detector
+from derain_plugin.inference.detector import select
+from derain_plugin.inference.painter import Painter
+from derain_plugin.inference.views import View, arrange
+from derain_plugin.rain import render_rain
+from derain_plugin.visualization import MaskedPicture, RainMaskRecorder, crop_to_file
+
+MAX_SIDE = 1280  # px; rain, painting and sending of larger pictures would not be live
+RAIN_SEED = 0  # one for all: the severities of a picture share their streaks
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One detector's view of a picture.
+
+    Attributes:
+        view: Title, painted picture and rain masks, if there are some.
+        found: What is painted, in pixels of the picture: ``bboxes`` ``(n, 4)`` x1, y1, x2, y2,
+            ``scores`` ``(n,)`` and ``labels`` ``(n,)``.
+        seconds: That detecting took, from pixels to boxes.
+    """
+
+    view: View
+    found: InstanceData
+    seconds: float
+
+
+class Comparison:
+    """Render rain, and let two detectors look at it.
+
+    Args:
+        vanilla: Shown first.
+        derained: Shown second. If it has a ``DerainNeck``, where that sees rain is shown, too.
+
+    Attributes:
+        detectors: The two.
+    """
+
+    def __init__(self, vanilla: Detector, derained: Detector) -> None:
+        self.detectors = (vanilla, derained)
+        self._painters = [Painter(d.classes, d.palette) for d in self.detectors]
+        self._recorder: RainMaskRecorder | None
+        try:
+            self._recorder = RainMaskRecorder(derained.network)
+        except ValueError:  # de-rained in another way: SPDNet, early blocks, plain fine-tuning
+            self._recorder = None
+
+    @property
+    def shows_masks(self) -> bool:
+        """Whether there are rain masks to show."""
+        return self._recorder is not None
+
+    def look(self, picture: np.ndarray, *, severity: int, score_thr: float) -> tuple[Seen, Seen]:
+        """Return what the two see.
+
+        Args:
+            picture: ``(H, W, 3)`` uint8, BGR, without rain. Larger ones than ``MAX_SIDE`` are
+                shrunk first.
+            severity: Of the rain, 0 (none) to 5.
+            score_thr: What scores less is left out, 0-1.
+
+        Raises:
+            ValueError: ``severity`` or ``score_thr`` is out of range.
+        """
+        if not 0 <= score_thr <= 1:
+            raise ValueError(f"the score threshold must be in 0-1, got {score_thr}")
+        picture = shrink_to(picture, side=MAX_SIDE)
+        rainy = render_rain(picture, severity, seed=RAIN_SEED)
+        first, second = (self._look(n, rainy, score_thr=score_thr) for n in (0, 1))
+        if self._recorder is None:
+            return first, second
+        view = View(second.view.title, second.view.painted, self._masks(rainy, self._recorder))
+        return first, Seen(view, second.found, second.seconds)
+
+    def _look(self, number: int, rainy: np.ndarray, *, score_thr: float) -> Seen:
+        detector = self.detectors[number]
+        start = time.perf_counter()
+        found = detector.detect(rainy)
+        seconds = time.perf_counter() - start
+        found = select(found, score_thr=score_thr, labels=detector.labels_of(None))
+        return Seen(View(detector.name, self._painters[number].paint(rainy, found)), found, seconds)
+
+    def _masks(self, rainy: np.ndarray, recorder: RainMaskRecorder) -> MaskedPicture:
+        """Detect once more: recording costs time, which is not the detector's latency."""
+        recorder.start()
+        try:
+            self.detectors[1].detect(rainy)
+        finally:
+            recorder.stop()
+        return crop_to_file(recorder.take()[0])
+
+
+def sheet_of(seen: tuple[Seen, Seen]) -> np.ndarray:
+    """Return both views in one picture: uint8, BGR."""
+    return arrange([one.view for one in seen])

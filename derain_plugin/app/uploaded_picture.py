@@ -1,0 +1,57 @@
+"""A picture that anyone may have sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+FORMATS = ("BMP", "JPEG", "PNG", "WEBP")
+MEGA = 1_000_000
+
+
+def read_uploaded_picture(path: Path, *, max_megapixels: float) -> np.ndarray:
+    """Read a picture whose size is known to be harmless before any pixel is decoded.
+
+    Pillow does both. What reads trusted files here, OpenCV, might see another size than whatever
+    has checked it. The name says nothing: what the file is follows from its content.
+
+    Returns:
+        ``(H, W, 3)`` uint8, BGR, upright; without transparency, and of an animation the first
+        frame.
+
+    Raises:
+        ValueError: It is too large, damaged or no picture; the message is for who has sent it.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as picture:
+            width, height = picture.size
+            if width * height > max_megapixels * MEGA:
+                raise _TooLargeError(
+                    f"the picture has {width} x {height} pixels, and at most {max_megapixels:g} "
+                    "megapixels are taken: send a smaller one"
+                )
+            upright = ImageOps.exif_transpose(picture).convert("RGB")
+    except _TooLargeError:
+        raise
+    except Exception as error:  # whatever a parser makes of hostile bytes
+        raise ValueError(
+            f"this cannot be read as a picture: send a whole {', '.join(FORMATS)} file"
+        ) from error
+    return np.ascontiguousarray(np.asarray(upright)[..., ::-1])
+
+
+class _TooLargeError(ValueError):
+    """Tells our refusal from the parsers' own errors."""
+
+
+def shrink_to(picture: np.ndarray, *, side: int) -> np.ndarray:
+    """Return ``picture``, ``(H, W, 3)`` uint8, with a longer side of ``side`` px at most."""
+    height, width = picture.shape[:2]
+    if max(height, width) <= side:
+        return picture
+    scale = side / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)

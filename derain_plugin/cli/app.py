@@ -1,0 +1,138 @@
+"""A page to try detectors in rain on: the command line of ``tools/app.py``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from mmengine.device import get_device
+
+from derain_plugin.app.comparison import Comparison
+from derain_plugin.app.examples import EXAMPLES, load_example
+from derain_plugin.app.page import Page, import_gradio, own_folder, serve
+from derain_plugin.demo.plan import DERAINED, VANILLA, Plan
+from derain_plugin.inference import Detector
+
+DESCRIPTION = """\
+Serve a page, in the browser: choose or upload a picture, let it rain, and see what a vanilla and a
+derained detector find, and how long they take. Without --vanilla and --derained it shows what
+`make demo` has trained, from work_dirs/demo.
+"""
+EPILOG = """\
+The page is served to this machine only, unless --host says otherwise: whoever reaches it can make
+this machine work. Uploads are pictures and nothing else, and are kept in a temporary folder for an
+hour at most. Nothing is loaded from, or sent to, anywhere else. Ctrl-C stops it.
+
+Examples:
+  python tools/app.py
+  python tools/app.py --vanilla configs/rtdetr_r18_coco.py hf://PekingU/rtdetr_r18vd \\
+      --derained configs/rtdetr_r18_featderain_ms.py epoch_15.pth --port 8000
+"""
+DEMO = Path("work_dirs/demo")
+PAIR = ("CONFIG", "CHECKPOINT")
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse which detectors to show, to whom, and what may be uploaded."""
+    parser = argparse.ArgumentParser(
+        description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--vanilla", nargs=2, metavar=PAIR, help="detector to compare with")
+    parser.add_argument("--derained", nargs=2, metavar=PAIR, help="detector with a de-rain neck")
+    parser.add_argument("--host", default="127.0.0.1", help="address; default %(default)s")
+    parser.add_argument("--port", type=int, help="default the first free one from 7860")
+    parser.add_argument(
+        "--max-upload-mb", type=float, default=20, help="largest file; default %(default)s"
+    )
+    parser.add_argument(
+        "--max-megapixels", type=float, default=25, help="largest picture; default %(default)s"
+    )
+    parser.add_argument(
+        "--device", default=get_device(), help="such as cpu or cuda:1; default here %(default)s"
+    )
+    parser.add_argument(
+        "--screenshot",
+        type=Path,
+        metavar="FILE",
+        help="write a .png of the page at severity 5, replacing an older one, and stop; needs "
+        "playwright, and Chromium at /usr/bin/chromium",
+    )
+    args = parser.parse_args(arguments)
+    if (args.vanilla is None) != (args.derained is None):
+        parser.error("give both --vanilla and --derained, or neither")
+    for option in ("max_upload_mb", "max_megapixels"):
+        if not getattr(args, option) > 0:
+            parser.error(f"--{option.replace('_', '-')} must be positive")
+    if args.port is not None and not 0 < args.port < 65536:
+        parser.error(f"--port must be in 1-65535, got {args.port}")
+    if args.screenshot is not None and args.screenshot.suffix != ".png":
+        parser.error(f"--screenshot must be a .png file, got {args.screenshot}")
+    try:
+        torch.zeros(1, device=args.device)
+    except (RuntimeError, AssertionError) as error:  # the latter without CUDA
+        parser.error(f"--device {args.device}: {str(error).splitlines()[0]}")
+    return args
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve the page until Ctrl-C, or take a picture of it."""
+    args = parse_args(arguments)
+    try:
+        with own_folder() as folder:
+            import_gradio()  # what is missing is said before checkpoints load
+            page = Page(comparison_of(args), folder=folder, max_megapixels=args.max_megapixels)
+            options = dict(host=args.host, port=args.port, max_upload_mb=args.max_upload_mb)
+            if args.screenshot is None:
+                serve(page, **options)
+            else:
+                _write_screenshot(page, args.screenshot, options)
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(f"error: {error}")
+
+
+def comparison_of(args: argparse.Namespace) -> Comparison:
+    """Load the detectors that the command line names, and let each look at a picture once.
+
+    Raises:
+        FileNotFoundError: None are named, and the demo has not been run.
+    """
+    pairs = (args.vanilla, args.derained) if args.vanilla else _demos_pairs()
+    names = [f"{kind}: {Path(config).stem}" for kind, (config, _) in zip(
+        ("vanilla", "derained"), pairs, strict=True
+    )]  # fmt: skip
+    comparison = Comparison(
+        *(Detector(*pair, device=args.device, name=name) for pair, name in zip(
+            pairs, names, strict=True
+        ))
+    )  # fmt: skip
+    comparison.look(load_example(EXAMPLES[0]), severity=1, score_thr=1)  # the first is slow
+    return comparison
+
+
+def _demos_pairs() -> list[tuple[str, str]]:
+    plan = Plan(DEMO.resolve(), Path("data/toy_coco").resolve())
+    if not plan.configs.is_dir():
+        raise FileNotFoundError(
+            "the demo's detectors need a checkout of the repository: give --vanilla and --derained"
+        )
+    last = {model.config: plan.checkpoint_of(model) for model in plan.models}
+    for checkpoint in (last[VANILLA], last[DERAINED]):
+        if not checkpoint.is_file():
+            raise FileNotFoundError(
+                f"there is no {checkpoint}: run `make demo`, or give --vanilla and --derained"
+            )
+    return [(str(plan.configs / f"{name}.py"), str(last[name])) for name in (VANILLA, DERAINED)]
+
+
+def _write_screenshot(page: Page, path: Path, options: dict) -> None:
+    from derain_plugin.app.screenshot import take_screenshot
+
+    address = serve(page, **options, blocking=False)
+    try:
+        take_screenshot(address, path)
+    finally:
+        page.blocks.close(verbose=False)
+    print(path)
