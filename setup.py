@@ -34,6 +34,7 @@ setup(
             "openvino>=2025.2",
             "nncf>=2.17",
         ],
+        "app": requirements("app"),
         "dev": requirements("dev"),
     },
 )

@@ -108,8 +108,9 @@ class Page:
         with gr.Row():
             paintings = [self._image(d.name, f"seen_{n}") for n, d in enumerate(self._detectors)]
         table = gr.Markdown(elem_id="table")
-        title = f"{self._detectors[1].name}: where its neck sees rain, 0-1, at each stride"
-        masks = self._image(title, "masks", visible=self._comparison.shows_masks)
+        with gr.Column(visible=self._comparison.shows_masks):
+            gr.Markdown(f"Rain masks of {self._detectors[1].name}, 0-1, at each stride:")
+            masks = self._image(None, "masks")
         result = gr.DownloadButton("Download the result", elem_id="download")
 
         shown = dict(
@@ -128,11 +129,11 @@ class Page:
     def _detectors(self) -> tuple:
         return self._comparison.detectors
 
-    def _image(self, label: str, elem_id: str, *, visible: bool = True) -> Any:
+    def _image(self, label: str | None, elem_id: str) -> Any:
         return self._gr.Image(
             label=label,
+            show_label=label is not None,
             elem_id=elem_id,
-            visible=visible,
             format="png",
             interactive=False,
             buttons=["fullscreen"],
@@ -141,9 +142,7 @@ class Page:
 
 def describe(seen: tuple[Seen, Seen]) -> str:
     """Return a table of what the two took and found, as Markdown."""
-    rows = [
-        f"| {one.view.title} | {1000 * one.seconds:.0f} | {len(one.found)} |" for one in seen
-    ]
+    rows = [f"| {one.view.title} | {1000 * one.seconds:.0f} | {len(one.found)} |" for one in seen]
     return "\n".join(["| detector | ms, this picture | objects |", "| --- | ---: | ---: |", *rows])
 
 

@@ -24,9 +24,7 @@ def test_rain_and_threshold_decide_what_is_found(comparison, grey):
 
 
 def test_large_pictures_are_shrunk_first(comparison):
-    seen = comparison.look(
-        np.zeros((10, 2 * MAX_SIDE, 3), np.uint8), severity=0, score_thr=0.4
-    )
+    seen = comparison.look(np.zeros((10, 2 * MAX_SIDE, 3), np.uint8), severity=0, score_thr=0.4)
     assert seen[0].view.painted.shape == (5, MAX_SIDE, 3)
 
 
