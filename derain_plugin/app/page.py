@@ -143,7 +143,7 @@ class Page:
 def describe(seen: tuple[Seen, Seen]) -> str:
     """Return a table of what the two took and found, as Markdown."""
     rows = [f"| {one.view.title} | {1000 * one.seconds:.0f} | {len(one.found)} |" for one in seen]
-    return "\n".join(["| detector | ms, this picture | objects |", "| --- | ---: | ---: |", *rows])
+    return "\n".join(["| detector | ms, this picture | boxes |", "| --- | ---: | ---: |", *rows])
 
 
 def serve(

@@ -48,6 +48,7 @@ def open_page(address: str) -> Iterator[Any]:
     if not Path(CHROMIUM).is_file():
         raise FileNotFoundError(f"there is no {CHROMIUM}: apt-get install chromium")
     with sync_playwright() as playwright:
+        # Its sandbox refuses to run as root, and it opens nothing but our own page.
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport=dict(width=1200, height=900))
         page.set_default_timeout(PATIENCE)

@@ -30,7 +30,7 @@ def served(comparison):
     assert not folder.exists()
 
 
-def objects(page, expected):
+def boxes(page, expected):
     """Wait until both detectors have found so many."""
     cells = "#table tbody tr:nth-child({}) td:nth-child(3)"
     for row in (1, 2):
@@ -46,20 +46,20 @@ def test_a_visit(served, grey, tmp_path):
         asked = []
         page.on("request", lambda request: asked.append(request.url))
         page.reload()
-        objects(page, 1)
+        boxes(page, 1)
         page.set_input_files("#upload input[type=file]", tmp_path / "grey.png")
-        objects(page, 2)
+        boxes(page, 2)
         set_slider(page, "severity", 3)  # waits until both pictures are others
-        objects(page, 1)
+        boxes(page, 1)
         set_slider(page, "severity", 0)
-        objects(page, 2)
+        boxes(page, 2)
         set_slider(page, "score_thr", 0.6)
-        objects(page, 1)
+        boxes(page, 1)
         with page.expect_download() as download:
             page.locator("#download").click()
         assert cv2.imread(str(download.value.path())).shape[1] > 2 * 320
         page.get_by_label("coffee").check()
-        objects(page, 0)
+        boxes(page, 0)
 
         for name, message in (("bad", "cannot be read as a picture"), ("large", "megapixels")):
             page.get_by_label("coffee").check()
