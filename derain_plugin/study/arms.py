@@ -74,15 +74,15 @@ ARMS = (
     Arm("mask_phase1", "multi-scale + mask supervision, phase 1 alone", "mask", phase=1),
     Arm(
         "early_ms_twin", "early + multi-scale + all losses by the twin, both phases",
-        "early_ms_twin",
+        "early_ms_twin", decides=True,
     ),
     Arm(
         "early_ms_twin_phase1", "early + multi-scale + all losses by the twin, phase 1 alone",
-        "early_ms_twin", phase=1,
+        "early_ms_twin", phase=1, decides=True,
     ),
     Arm(
         "adapter", "early + multi-scale + all losses by the twin, alone, 15 epochs",
-        "early_ms_adapter",
+        "early_ms_adapter", decides=True,
     ),
     Arm("bn_affine", "BatchNorm's affine parameters alone", "bn_affine"),
     Arm("bn_statistics", "BatchNorm's statistics alone", "bn_statistics", kind=RECALIBRATION),
