@@ -52,7 +52,7 @@ class Comparison:
         self._painters = [Painter(d.classes, d.palette) for d in self.detectors]
         self._recorder: RainMaskRecorder | None
         try:
-            self._recorder = RainMaskRecorder(derained.network)
+            self._recorder = RainMaskRecorder(derained.model)
         except ValueError:  # de-rained in another way: SPDNet, early blocks, plain fine-tuning
             self._recorder = None
 

@@ -14,7 +14,7 @@ class FixedDetector:
 
     classes = ("thing",)
     palette = "random"
-    network = nn.Identity()
+    model = nn.Identity()
 
     def __init__(self, name):
         self.name = name

@@ -60,12 +60,12 @@ def test_masks_are_of_the_derained_detector_and_not_in_its_time(config, weights,
     detect = Detector.detect
 
     def watched(self, picture):
-        hooks.append(len(self.network.neck.derain._forward_pre_hooks))
+        hooks.append(len(self.model.neck.derain._forward_pre_hooks))
         return detect(self, picture)
 
     monkeypatch.setattr(Detector, "detect", watched)
     seen = Comparison(*pair).look(grey, severity=3, score_thr=0)
     assert hooks == [0, 0, 1]
-    assert not pair[1].network.neck.derain._forward_pre_hooks
+    assert not pair[1].model.neck.derain._forward_pre_hooks
     assert seen[0].view.masked is None
     assert [mask.shape for mask in seen[1].view.masked.masks] == [(8, 8), (4, 4), (2, 2)]
