@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ def to_onnx(graph: DetectorGraph, metadata: Metadata) -> onnx.ModelProto:
     images = torch.zeros(count, 3, *metadata.input_size, dtype=torch.uint8)
     example = images, torch.tensor([metadata.input_size] * count)
     axes = {0: torch.export.Dim("batch")} if is_dynamic else None
-    with _quiet():
+    with _quiet(), _without_checks():
         # strict: otherwise transformers' len(tensor) fixes the batch.
         program = torch.export.export(
             graph, example, dynamic_shapes=(axes, axes) if is_dynamic else None, strict=is_dynamic
@@ -50,6 +51,20 @@ def _forget_source(model: onnx.ModelProto) -> None:
     for item in (*model.graph.node, *model.graph.value_info, model.graph):
         item.ClearField("metadata_props")
         item.ClearField("doc_string")
+
+
+@contextmanager
+def _without_checks() -> Iterator[None]:
+    """Leave out transformers' checks of shapes, which ONNX has no operator for."""
+    name = "TRANSFORMERS_DISABLE_TORCH_CHECK"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def _check_whole_jpeg(content: bytes) -> None:
         jpeg.draft("L", (1, 1))  # grey at an eighth of the size is decoded in half the time
         jpeg.load()
     except (OSError, SyntaxError) as error:  # the latter is Pillow's word for a bad header
-        raise UnreadableError(str(error)) from error
+        raise UnreadableError(f"the JPEG is damaged: {error}") from error
 
 
 def _rain(image: np.ndarray, severity: int, picture: Picture, recipe: Recipe) -> np.ndarray:

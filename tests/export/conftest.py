@@ -55,6 +55,11 @@ def pictures(coco_root):
     return {path.name: cv2.imread(str(path)) for path in paths}
 
 
+@pytest.fixture(scope="session")
+def shaken():
+    return shake
+
+
 @torch.no_grad()
 def shake(model):
     """Move every weight and statistic, and let scores differ from query to query."""
@@ -66,3 +71,4 @@ def shake(model):
         feats = model.backbone(torch.rand(2, 3, 64, 64))
     model.neck(feats)
     model.eval()
+    return model

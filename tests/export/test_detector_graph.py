@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 from mmdet.structures import DetDataSample
-from tiny_rtdetr import build, tiny_rtdetr_cfg
+from tiny_rtdetr import FAMILY, build, tiny_rtdetr_cfg
 from torch import nn
 
 from derain_plugin.export.detector_graph import DetectorGraph
@@ -41,6 +41,12 @@ def check_same(model, images, *, tolerance, half=False):
 @pytest.mark.parametrize("half", [False, True])
 def test_from_pixels_to_boxes_as_predict(detector, images, half):
     check_same(detector.model, images, tolerance=0.01 if half else 1e-4, half=half)
+
+
+@pytest.mark.parametrize("arch", FAMILY)
+def test_each_architecture(arch, images, shaken):
+    torch.manual_seed(0)
+    check_same(shaken(build(tiny_rtdetr_cfg(arch=arch))), images, tolerance=1e-4)
 
 
 def test_any_normalisation(images, detector):

@@ -96,7 +96,7 @@ def test_any_kind_of_picture_becomes_an_upright_color_one(tmp_path, kind, extens
         ("a.jpg", lambda photo: b"<html>404 Not Found</html>", "not an image"),
         ("a.jpg", lambda photo: photo[: len(photo) // 2], "truncated"),
         ("a.jpg", lambda photo: photo[:-1], "truncated"),
-        ("a.jpg", lambda photo: photo[:3] + bytes(99), "not identified"),
+        ("a.jpg", lambda photo: photo[:3] + bytes(99), "damaged"),
         ("a.gif", lambda photo: photo, "formats"),
         ("absent.jpg", None, "No such file"),
     ],

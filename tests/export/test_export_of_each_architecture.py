@@ -1,0 +1,46 @@
+"""Every architecture becomes the same detector in ONNX, de-rain parts anywhere in it."""
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from tiny_rtdetr import FAMILY, build, tiny_rtdetr_cfg
+
+from derain_plugin.export.detector_graph import INPUT_NAMES, DetectorGraph
+from derain_plugin.export.metadata import Metadata
+from derain_plugin.export.onnx_model import to_onnx
+
+SIZES = np.array([[40, 70]])
+
+
+def derained_cfg(arch):
+    cfg = tiny_rtdetr_cfg(arch=arch)
+    derain = dict(type="MultiScaleFeatureDerain", in_channels=[16, 24, 32])
+    early = {} if arch.startswith("dfine") else dict(early_derain=dict(type="EarlyFeatureDerain"))
+    return dict(
+        cfg,
+        backbone=dict(cfg["backbone"], **early),
+        neck=dict(type="DerainNeck", derain=derain, neck=cfg["neck"]),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", FAMILY)
+def test_onnx_finds_what_the_graph_finds(arch, shaken):
+    torch.manual_seed(0)
+    graph = DetectorGraph(shaken(build(derained_cfg(arch))))
+    images = torch.randint(256, (1, 3, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        expected = graph(images, torch.tensor(SIZES))
+    metadata = Metadata(
+        classes=("a", "b"), palette="random", input_size=(64, 64), batch=1, precision="fp32",
+        derain=None, config="a.py", config_hash="0", checkpoint=None, plugin_version="0",
+    )  # fmt: skip
+    model = to_onnx(graph, metadata)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    found = session.run(None, dict(zip(INPUT_NAMES, (images.numpy(), SIZES), strict=True)))
+    boxes, scores, labels = (tensor.numpy() for tensor in expected)
+    assert np.ptp(scores) > 0.01
+    np.testing.assert_allclose(found[1], scores, atol=1e-4)
+    np.testing.assert_allclose(found[0], boxes, atol=0.02)
+    np.testing.assert_array_equal(found[2], labels)
