@@ -2,9 +2,10 @@
 # make demo                              the whole story on embedded data: work_dirs/demo/report.md
 # make test                              the whole suite
 # make lint                              ruff and mypy
+# make docs                              docs/_build/index.html
 STACK ?= $(or $(firstword $(shell cat .venv/.installed 2>/dev/null)),onedl)
 
-.PHONY: install demo test lint
+.PHONY: install demo test lint docs
 install:
 	@tools/install.sh $(STACK)
 
@@ -18,3 +19,7 @@ lint: install
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/python -m mypy
+
+docs: install
+	.venv/bin/python -m sphinx -q -W --keep-going docs docs/_build
+	@echo docs/_build/index.html

@@ -36,5 +36,6 @@ setup(
         ],
         "app": requirements("app"),
         "dev": requirements("dev"),
+        "docs": requirements("docs"),
     },
 )

@@ -20,7 +20,7 @@ pip() { "$python" -m pip --disable-pip-version-check "$@"; }
 names() { grep -oE '^[a-z-]+==' "requirements/$1.txt" | tr -d '='; }
 works() {
   "$python" -c 'import gradio, mmcv.ops, mmdet, onnxruntime, openvino, pycocotools.mask, pytest,\
- transformers, derain_plugin' \
+ sphinx, transformers, derain_plugin' \
     >"$venv/check.log" 2>&1 && "$venv/bin/ruff" --version >>"$venv/check.log" 2>&1 \
     && "$python" -m mypy --version >>"$venv/check.log" 2>&1
 }
@@ -40,9 +40,10 @@ install_all() {
     pip install -q --no-build-isolation ${links[@]+"${links[@]}"} \
     "$(grep -E '^(onedl-)?mmcv==' "requirements/$stack.txt")" -c requirements/torch.txt
 
-  say "3/4 the $stack stack, transformers, export, the page, test tools"
+  say "3/4 the $stack stack, transformers, export, the page, test and documentation tools"
   pip install -q --no-build-isolation -r "requirements/$stack.txt" -r requirements/runtime.txt \
     -r requirements/export.txt -r requirements/app.txt -r requirements/dev.txt \
+    -r requirements/docs.txt \
     -c requirements/torch.txt
   pip install -q --no-deps -r requirements/rain_generators.txt
   say "4/4 derain_plugin, editable"

@@ -1,0 +1,45 @@
+"""Python in the README and the pages: it compiles, configs load with their phases, the rest runs."""
+
+import pytest
+from documentation import ROOT, find_blocks
+from mmdet.registry import MODELS
+
+from derain_plugin import load_config
+from derain_plugin.engine.hooks.phase import check_patterns, parse_phases
+
+BLOCKS = find_blocks("python")
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_it_is_python(block):
+    compile(block.code, str(block), "exec")
+    assert set(block.marks) <= {"config", "needs", "tested"}
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.runs], ids=str)
+def test_it_runs(block):
+    exec(compile(block.code, str(block), "exec"), {})
+
+
+@pytest.fixture(scope="module")
+def parameters():
+    """Names of the parameters of the detector that has every part a phase may name."""
+    cfg = load_config(ROOT / "configs/rtdetr_r18_featderain_ms.py")
+    cfg.model.backbone.early_derain = dict(type="EarlyFeatureDerain")
+    return [name for name, _ in MODELS.build(cfg.model).named_parameters()]
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if "config" in b.marks], ids=str)
+def test_it_is_a_config(block, tmp_path, parameters):
+    code = block.code.replace("path/to/derain_plugin/", f"{ROOT}/")
+    if base := block.marks["config"]:
+        code = f'_base_ = "{ROOT / base}"\n{code}'
+    path = tmp_path / "child.py"
+    path.write_text(code)
+    cfg = load_config(path)
+    hooks = [hook for hook in cfg.custom_hooks if hook.type == "PhasedTrainingHook"]
+    assert hooks or "PhasedTrainingHook" not in code
+    for hook in hooks:
+        phases = parse_phases(hook.phases)
+        assert phases[-1].last_epoch == cfg.train_cfg.max_epochs
+        check_patterns(phases, trainable=parameters, every=parameters)
