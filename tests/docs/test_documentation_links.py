@@ -31,6 +31,7 @@ LINKS = [
 def test_links_lead_somewhere(page, link):
     path, _, anchor = link.partition("#")
     target = (page.parent / path).resolve() if path else page
-    assert target.exists() and target.is_relative_to(ROOT)
+    assert target.exists()
+    assert target.is_relative_to(ROOT)
     if anchor:
         assert anchor in anchors(target)

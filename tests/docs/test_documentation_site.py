@@ -49,8 +49,9 @@ def site(tmp_path_factory):
 @pytest.mark.slow
 def test_the_api_has_everything_that_is_registered(site):
     documented = re.findall(r'id="derain_plugin\.([\w.]+)"', (site / "api.html").read_text())
+    missing = OURS - {name.rsplit(".", 1)[-1] for name in documented}
     assert {"RTDETR", "PhasedTrainingHook"} <= OURS
-    assert OURS <= {name.rsplit(".", 1)[-1] for name in documented}
+    assert not missing
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Python in the README and the pages: it compiles, configs load with their phases, the rest runs."""
+"""Python in the README and the pages: configs load with their phases, the rest runs."""
 
 import pytest
 from documentation import ROOT, find_blocks
