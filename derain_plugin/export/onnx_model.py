@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import torch
 
 from derain_plugin.export.detector_graph import INPUT_NAMES, OUTPUT_NAMES, DetectorGraph
 from derain_plugin.export.metadata import METADATA_KEY, Metadata
+from derain_plugin.export.quiet import quiet
 
 OPSET = 18  # grid_sample needs 16; torch's exporter writes 18
 
@@ -70,12 +70,6 @@ def _without_checks() -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Leave out what the exporter says about torchvision and about its own deprecations."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+    with quiet("torch.onnx"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

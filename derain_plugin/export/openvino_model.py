@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import nncf
@@ -12,6 +11,7 @@ import openvino
 
 from derain_plugin.export.exported_model import resized
 from derain_plugin.export.metadata import METADATA_KEY, Metadata
+from derain_plugin.export.quiet import quiet
 
 QUANTISED = {"Convolution", "GroupConvolution"}
 
@@ -41,7 +41,6 @@ def quantized(
     """
     if not pictures:
         raise ValueError("int8 needs pictures to calibrate with")
-    nncf.set_log_level(logging.ERROR)  # it tells of every layer
     count = metadata.batch or 1
 
     def as_input(picture: np.ndarray) -> list[np.ndarray]:
@@ -49,10 +48,11 @@ def quantized(
         return [pixels[None].repeat(count, 0), np.array([picture.shape[:2]] * count)]
 
     kinds = {operation.get_type_name() for operation in model.get_ops()}
-    return nncf.quantize(
-        model,
-        nncf.Dataset(pictures, as_input),
-        preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(pictures),
-        ignored_scope=nncf.IgnoredScope(types=sorted(kinds - QUANTISED), validate=False),
-    )
+    with quiet("nncf"):  # it tells of every layer
+        return nncf.quantize(
+            model,
+            nncf.Dataset(pictures, as_input),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(pictures),
+            ignored_scope=nncf.IgnoredScope(types=sorted(kinds - QUANTISED), validate=False),
+        )

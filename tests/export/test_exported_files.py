@@ -76,6 +76,17 @@ def write(detector, pictures, tmp_path):
     return run
 
 
+@pytest.fixture
+def _logging_stays_as_it_was():
+    logger, handler = logging.getLogger("nncf"), logging.NullHandler()
+    before = logger.level
+    logger.addHandler(handler)  # as pytest does, with one that all loggers share
+    yield
+    logger.removeHandler(handler)
+    assert (logger.level, handler.level) == (before, logging.NOTSET)
+
+
+@pytest.mark.usefixtures("_logging_stays_as_it_was")
 @pytest.mark.parametrize(("kind", "precision"), PAIRS)
 def test_finds_what_the_detector_finds(write, detector, kind, precision):
     out, agreement = write(kind, precision)
