@@ -53,10 +53,10 @@ class Arm:
 ARMS = (
     Arm("vanilla", "vanilla, clean images only", "rtdetr_coco", start=None),
     Arm("control", "control: fine-tuned on the mix", "finetune_mix", decides=True),
-    Arm("control_15e", "control with all 15 epochs", "finetune_mix_15e"),
+    Arm("control_15e", "control with all 15 epochs", "finetune_mix_15e", decides=True),
     Arm("control_fast", "control at three times the rate", "finetune_mix_fast"),
     Arm("control_slow", "control at a third of the rate", "finetune_mix_slow"),
-    Arm("control_twin", "control + feature consistency", "finetune_twin"),
+    Arm("control_twin", "control + feature consistency", "finetune_twin", decides=True),
     Arm("capacity", "plain convolutions, both phases", "capacity", decides=True),
     Arm("ms", "multi-scale, both phases", "featderain_ms", decides=True),
     Arm("ms_phase1", "multi-scale, phase 1 alone", "featderain_ms", phase=1, decides=True),
