@@ -152,13 +152,12 @@ def test_amp_on_this_machine(config, settings, weights, tmp_path):
     assert used.auto_scale_lr.enable
 
 
+DERAINED = f"neck=dict(derain=dict(in_channels=[16, 24, 32]), neck=dict({TINY_TEXT}))"
 OTHER_RECIPES = {
     "rtdetr_r18_coco": (f"neck=dict({TINY_TEXT})", []),
     "rtdetr_r18_finetune_mix": (f"neck=dict({TINY_TEXT})", [(1, 1)]),
-    "rtdetr_r18_featderain_lite": (
-        f"neck=dict(derain=dict(in_channels=[16, 24, 32]), neck=dict({TINY_TEXT}))",
-        [(1, 1), (2, 2)],
-    ),
+    "rtdetr_r18_featderain_lite": (DERAINED, [(1, 1), (2, 2)]),
+    "rtdetr_r18_featderain_adapter": (DERAINED, [(1, 1), (2, 2), (3, 3)]),
 }
 
 
@@ -181,9 +180,18 @@ def test_other_recipes_train_and_validate(recipe, settings, weights, tmp_path):
         "train_dataloader.batch_size=5",
         f"load_from={weights}",
     ]
+    if recipe.endswith("adapter"):
+        quick.append(f"model.teacher={weights}")
     train(str(path), tmp_path / "work", [*settings, *quick, *loaders, *phased])
     assert (tmp_path / f"work/epoch_{epochs}.pth").exists()
     assert list(tmp_path.glob("work/best_*_coco_bbox_mAP_epoch_*.pth"))  # it was validated
+    if recipe.endswith("adapter"):
+        start = {ours(name): value for name, value in load_from_hf(weights)["state_dict"].items()}
+        after = weights_of(tmp_path / "work/epoch_3.pth")
+        kept = [name for name in start if start[name].shape == after[name].shape]
+        assert len(kept) > 200
+        assert all(torch.equal(after[name], start[name]) for name in kept)
+        assert any("backbone.derain" in name and value.ne(0).any() for name, value in after.items())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,28 @@
+# Early de-rain blocks and the multi-scale neck, trained beside an RT-DETR-R18 that stays as it is,
+# by its detection loss and by what each picture's clean twin shows: see docs/neck.md, docs/study.md.
+_base_ = "./rtdetr_r18_featderain_ms.py"
+synthetic_rain = (1, 5)  # None: losses by the twin need to know where the streaks are
+load, labels, _, expand, *rest = _base_.train_pipeline  # without PhotoMetricDistortion
+steps = [labels, dict(expand, mean=[0] * 7), *rest]
+train_dataloader = dict(
+    dataset=dict(
+        clean=dict(pipeline=[load, dict(type="RainTwin", severity=0, seed=0), *steps]),
+        rainy=dict(pipeline=[load, dict(type="RainTwin", seed=0), *steps]),
+    )
+)
+model = dict(
+    type="TwinSupervisedRTDETR",  # RTDETR
+    data_preprocessor=dict(type="RainTwinDataPreprocessor"),  # DetDataPreprocessor
+    backbone=dict(early_derain=dict(type="EarlyFeatureDerain")),
+    teacher=_base_.load_from,  # where another load_from is set, the same here
+    consistency_weight=5.0,  # 0
+    mask_weight=1.0,  # 0
+    gate_weight=0.2,  # 0
+)
+phases = [
+    dict(name="fast", epochs=(1, 8), lr={"backbone.derain": 5e-4, "neck.derain": 5e-4}),
+    dict(name="slow", epochs=(9, 12), lr={"backbone.derain": 1.7e-4, "neck.derain": 1.7e-4}),
+    dict(name="settle", epochs=(13, 15), lr={"backbone.derain": 5e-5, "neck.derain": 5e-5}),
+]
+custom_hooks = [dict(type="PhasedTrainingHook", phases=phases)]
+del load, labels, _, expand, rest, steps, phases
