@@ -1,6 +1,6 @@
 # make install [STACK=onedl|openmmlab]   .venv/ with everything pinned
 # make demo                              the whole story on embedded data: work_dirs/demo/report.md
-# make test                              the whole suite
+# make test [ARGS=--cov]                 the whole suite; ARGS go to pytest
 # make lint                              ruff and mypy
 # make docs                              docs/_build/index.html
 STACK ?= $(or $(firstword $(shell cat .venv/.installed 2>/dev/null)),onedl)
@@ -13,7 +13,7 @@ demo: install
 	.venv/bin/python tools/demo.py
 
 test: install
-	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: install
 	.venv/bin/ruff check .
