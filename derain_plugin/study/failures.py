@@ -21,6 +21,7 @@ from derain_plugin.evaluation.coco_truth import CocoTruth
 from derain_plugin.evaluation.image_matches import match_images
 from derain_plugin.evaluation.saved_predictions import load_predictions
 from derain_plugin.machine import describe_machine
+from derain_plugin.study.options import portable
 from derain_plugin.whole_file import write_whole
 
 CONDITION = "severity_5"
@@ -101,9 +102,8 @@ def write_failures(control: Path, neck: Path, out: Path, *, pictures: int = 3) -
     dataset = DATASETS.build(cfg.test_dataloader.dataset.datasets[prefixes.index(CONDITION)])
     index = {dataset.get_data_info(i)["img_id"]: i for i in range(len(dataset))}
     draw_grid(models, dataset, [index[row["image_id"]] for row in chosen], out)
-    content: dict[str, Any] = dict(
-        condition=CONDITION, pictures=chosen, checkpoints=[t.cfg.load_from for t in tests.values()]
-    )
+    checkpoints = [portable(test.cfg.load_from) for test in tests.values()]
+    content: dict[str, Any] = dict(condition=CONDITION, pictures=chosen, checkpoints=checkpoints)
     text = json.dumps(dict(content, **describe_machine()), indent=1) + "\n"
     write_whole(out.with_suffix(".json"), text)
     return chosen
