@@ -14,7 +14,7 @@ model = dict(
     type="TwinSupervisedRTDETR",  # RTDETR
     data_preprocessor=dict(type="RainTwinDataPreprocessor"),  # DetDataPreprocessor
     backbone=dict(early_derain=dict(type="EarlyFeatureDerain")),
-    teacher=_base_.load_from,  # where another load_from is set, the same here
+    teacher=_base_.load_from,  # set both alike
     consistency_weight=5.0,  # 0
     mask_weight=1.0,  # 0
     gate_weight=0.2,  # 0

@@ -61,8 +61,6 @@ def measure_latency(configs: Mapping[str, Path], *, rounds: int = ROUNDS) -> dic
 
 
 def _build(cfg: Config) -> Any:
-    if "consistency_weight" in cfg.model:
-        cfg.model.consistency_weight = 0  # its teacher is for training
     init_default_scope(cfg.get("default_scope", "mmdet"))
     return MODELS.build(cfg.model).eval()
 

@@ -49,18 +49,18 @@ class TwinSupervisedRTDETR(RTDETR):
         backbone: Config of the backbone. The teacher is built from it without ``early_derain``.
         neck: Config of the neck.
         bbox_head: Config of the head.
-        teacher: Checkpoint of the vanilla detector; read only if ``consistency_weight`` is not
-            0, so that a model can be tested where the teacher is not.
+        teacher: Checkpoint of the vanilla detector. ``init_weights``, which every training calls
+            first, reads it unless ``consistency_weight`` is 0; tests and exports need none.
         consistency_weight: Factor on ``loss_consistency``; 0 leaves it out.
         mask_weight: Factor on ``loss_mask``; 0 leaves it out.
         gate_weight: Factor on ``loss_gate``; 0 leaves it out.
         **kwargs: ``train_cfg``, ``test_cfg``, ``data_preprocessor``, ``init_cfg`` of mmdet.
 
     Raises:
-        FileNotFoundError: There is no such ``teacher``.
-        ValueError: A weight is negative or not finite, there is nothing for a loss to act on, or
-            ``teacher`` is missing or does not fit the backbone; in training, batches without
-            what the losses need.
+        FileNotFoundError: In training, there is no such ``teacher``.
+        ValueError: A weight is negative or not finite, or there is nothing for a loss to act on;
+            in training, ``teacher`` is missing or does not fit the backbone, or batches are
+            without what the losses need.
     """
 
     def __init__(
@@ -91,10 +91,15 @@ class TwinSupervisedRTDETR(RTDETR):
                 f"gate_weight={gate_weight} needs a backbone with a rain gate: set gate_weight=0 "
                 "or give the backbone an early_derain with gate=True"
             )
+        self._teacher_source = backbone, teacher
         # In a tuple it is no submodule: not in the state dict, the optimizer or train().
         self._teacher: tuple[nn.Module, ...] = ()
-        if consistency_weight:
-            self._teacher = (_load_teacher(backbone, teacher),)
+
+    def init_weights(self) -> None:
+        """Initialise as ``RTDETR`` does, and read the teacher."""
+        super().init_weights()
+        if self.consistency_weight:
+            self._teacher = (_load_teacher(*self._teacher_source),)
 
     def forward(
         self,
@@ -147,9 +152,11 @@ class TwinSupervisedRTDETR(RTDETR):
         return losses
 
     def _teach(self, clean: Tensor | None) -> tuple[Tensor, ...]:
-        """Return the vanilla backbone's features on the clean twins; nothing without teacher."""
-        if not self._teacher:
+        """Return the vanilla backbone's features on the clean twins; nothing if none are needed."""
+        if not self.consistency_weight:
             return ()
+        if not self._teacher:
+            raise ValueError("the teacher has not been read: call init_weights before training")
         clean = _needed(clean)
         return self._teacher[0].to(clean.device)(clean)
 

@@ -51,6 +51,7 @@ def batch():
 def supervised(teacher, **options):
     """The frozen detector with a fresh neck, as phase 1 starts."""
     model = build(cfg_of(teacher=teacher, **{**BOTH, **options}))
+    model.init_weights()
     load_checkpoint(model, teacher)
     model.train()
     model.backbone.eval()
@@ -157,12 +158,14 @@ def test_predictions_are_those_of_rtdetr(teacher, batch):
 
 
 def test_a_run_draws_the_same_with_and_without_a_teacher(teacher):
-    torch.manual_seed(0)
-    plain, after = build(cfg_of()), torch.rand(())
-    torch.manual_seed(0)
-    model = build(cfg_of(teacher=teacher, **BOTH))
-    assert torch.equal(torch.rand(()), after)
-    assert_same_weights(model, plain)
+    models, after = [], []
+    for options in ({}, dict(teacher=teacher, **BOTH)):
+        torch.manual_seed(0)
+        models.append(build(cfg_of(**options)))
+        models[-1].init_weights()
+        after.append(torch.rand(()))
+    assert torch.equal(*after)
+    assert_same_weights(*models)
 
 
 def test_bf16_autocast_gives_losses_in_float32(teacher, batch):
@@ -259,7 +262,6 @@ def test_gate_needs_to_know_which_samples_are_rainy(teacher, batch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(consistency_weight=1.0), "needs `teacher`"),
         (dict(mask_weight=-1.0), "mask_weight must be a number of at least 0, got -1"),
         (dict(mask_weight=math.inf), "got inf"),
         (dict(gate_weight=math.nan), "got nan"),
@@ -275,8 +277,19 @@ def test_unusable_options(options, message):
 
 
 def test_teacher_that_is_not_there():
+    model = build(cfg_of(teacher="/no/such.pth", **BOTH))
     with pytest.raises(FileNotFoundError, match=r"/no/such\.pth"):
-        build(cfg_of(teacher="/no/such.pth", **BOTH))
+        model.init_weights()
+
+
+def test_teacher_that_is_not_named():
+    with pytest.raises(ValueError, match="needs `teacher`"):
+        build(cfg_of(consistency_weight=1.0)).init_weights()
+
+
+def test_training_without_having_read_the_teacher(teacher, batch):
+    with pytest.raises(ValueError, match="call init_weights"):
+        losses_of(build(cfg_of(teacher=teacher, **BOTH)), batch)
 
 
 @pytest.mark.parametrize(
@@ -292,11 +305,20 @@ def test_teacher_that_does_not_fit(other, message, tmp_path):
     model = build(dict(cfg["backbone"], backbone_config=merged))
     state = {f"backbone.{key}": tensor for key, tensor in model.state_dict().items()}
     torch.save(dict(state_dict=state), tmp_path / "other.pth")
+    model = build(cfg_of(teacher=str(tmp_path / "other.pth"), **BOTH))
     with pytest.raises(ValueError, match=message):
-        build(cfg_of(teacher=str(tmp_path / "other.pth"), **BOTH))
+        model.init_weights()
 
 
-def test_without_the_loss_no_teacher_is_needed(batch):
-    """A trained model can be tested where the teacher is not."""
+def test_predicting_needs_no_teacher(teacher, batch):
+    """A trained model can be tested and exported where the teacher is not."""
+    model = build(cfg_of(teacher="/no/such.pth", **BOTH)).eval()
+    load_checkpoint(model, teacher)
+    samples = model.predict(batch["inputs"], batch["data_samples"])
+    assert all("bboxes" in sample.pred_instances for sample in samples)
+
+
+def test_without_the_loss_no_teacher_is_read(batch):
     model = build(cfg_of(teacher="/no/such.pth", consistency_weight=0.0, mask_weight=1.0))
+    model.init_weights()
     assert "loss_consistency" not in losses_of(model.train(), batch)
