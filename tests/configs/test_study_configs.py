@@ -56,6 +56,8 @@ def test_takes_a_training_step_on_a_folder_of_coco_format(family, stem, coco_roo
     cfg = load_config(config_file(family, stem), options)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
+    if "consistency" in taught:
+        model.init_weights()  # reads the teacher
     model.train()
     pictures = DATASETS.build(cfg.train_dataloader.dataset)
     batch = model.data_preprocessor(pseudo_collate([pictures[0], pictures[1]]), training=True)
