@@ -11,7 +11,8 @@ from derain_plugin.study.arm_records import ArmRecords, compare_arms
 from derain_plugin.study.report_rows import VANILLA, arm_row
 
 CONTROL = "control"
-BASELINES = (CONTROL, VANILLA)
+LONG_CONTROL = "control_15e"  # as many epochs as the arms of two phases
+BASELINES = (CONTROL, LONG_CONTROL, VANILLA)
 
 
 @dataclass(frozen=True)
