@@ -145,8 +145,7 @@ def test_every_parameter_learns_and_belongs_to_one_part(derain_type, folder):
 
 def test_training_the_module_alone_moves_nothing_else(folder):
     model = create_feature_derain_rtdetr(str(folder))
-    for parameter in model.rtdetr.parameters():
-        parameter.requires_grad = False
+    model.rtdetr.requires_grad_(False)
     before = detect(model)  # after freezing, which alone changes the kernel on some processors
     optimizer = AdamW(model.derain_module.parameters(), lr=5e-4)
     for _ in range(2):  # the first step opens the gates
