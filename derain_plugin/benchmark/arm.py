@@ -38,8 +38,8 @@ class Arm:
     and put back.
 
     Args:
-        config: A detection config; a ``DerainNeck`` or ``PixelDerainDataPreprocessor`` in it is
-            the de-rain part.
+        config: A detection config; a ``DerainNeck``, an ``early_derain`` of its backbone or a
+            ``PixelDerainDataPreprocessor`` in it is the de-rain part, or several together.
         setting: Circumstances.
 
     Attributes:
@@ -53,7 +53,7 @@ class Arm:
         self._batch = setting.draw_batch()
         self._model: Any = build_detector(config, setting).eval()
         self._part: Any = find_part(self._model)
-        self.derain = type(self._part.module).__name__ if self._part else None
+        self.derain = self._part.title if self._part else None
         if self._part:
             with torch.inference_mode(), setting.autocast():
                 self._derain = self._part.alone(self._model, self._batch)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from torch import Tensor, nn
 
+from derain_plugin.models.backbones import RTDETRBackbone
 from derain_plugin.models.data_preprocessors import PixelDerainDataPreprocessor
 from derain_plugin.models.necks import DerainNeck
 
@@ -20,26 +21,31 @@ class DerainPart:
         name: Its name there.
         module: The module that de-rains: the child or a part of it.
         substitute: Takes the child's place when de-raining is left out.
+
+    Attributes:
+        module: As given.
+        title: Class name of the module, for people.
     """
 
     def __init__(
-        self, parent: nn.Module, name: str, *, module: nn.Module, substitute: nn.Module
+        self, parent: nn.Module, name: str, *, module: nn.Module, substitute: nn.Module | None
     ) -> None:
         self.module: Any = module
+        self.title = type(module).__name__
         self._parent, self._name = parent, name
         self._present, self._substitute = getattr(parent, name), substitute
 
     @property
     def computing(self) -> list[nn.Module]:
         """Modules to compile for runs without the part, and for the part by itself."""
-        return [self.module, self._substitute]
+        return [part for part in (self.module, self._substitute) if part is not None]
 
     def taken_out(self) -> AbstractContextManager:
         """Leave de-raining out."""
         return self._replaced_by(self._substitute)
 
     @contextmanager
-    def _replaced_by(self, substitute: nn.Module) -> Iterator[None]:
+    def _replaced_by(self, substitute: nn.Module | None) -> Iterator[None]:
         # Not setattr: a detector would register the neck's loading hooks again each time.
         self._parent._modules[self._name] = substitute
         try:
@@ -62,6 +68,26 @@ class NeckPart(DerainPart):
         handle.remove()
         (feats,) = given[0]
         return lambda: self.module(feats)
+
+
+class EarlyPart(DerainPart):
+    """The early blocks of an ``RTDETRBackbone``; without them it is transformers' backbone."""
+
+    def __init__(self, backbone: RTDETRBackbone) -> None:
+        super().__init__(backbone, "derain", module=backbone.derain, substitute=None)
+
+    def alone(self, model: Any, batch: dict) -> Any:
+        """Return a function that judges and cleans the maps that ``model`` finds in ``batch``."""
+        given: list[tuple] = []
+        handle = self.module.register_forward_pre_hook(lambda _, args: given.append(args))
+        model.test_step(batch)
+        handle.remove()
+
+        def clean() -> list:
+            logits = self.module.rain_logits(given[0][0])
+            return [self.module(feat, place, logits) for feat, place, _ in given]
+
+        return clean
 
 
 class RestorerPart(DerainPart):
@@ -94,22 +120,52 @@ class _Listener(_Unrestored):
         return images
 
 
-def find_part(model: nn.Module) -> NeckPart | RestorerPart | None:
-    """Return the de-rain part of a detector, if it has one.
+class SeveralParts:
+    """Parts of different kinds that de-rain together: early blocks and a neck.
+
+    Args:
+        parts: In the order in which a picture meets them.
+    """
+
+    def __init__(self, parts: Sequence[Any]) -> None:
+        self.module = nn.ModuleList(part.module for part in parts)
+        self.title = " + ".join(part.title for part in parts)
+        self.computing = [module for part in parts for module in part.computing]
+        self._parts = parts
+
+    @contextmanager
+    def taken_out(self) -> Iterator[None]:
+        """Leave all of them out."""
+        with ExitStack() as stack:
+            for part in self._parts:
+                stack.enter_context(part.taken_out())
+            yield
+
+    def alone(self, model: Any, batch: dict) -> Any:
+        """Return a function that runs one after the other on what ``model`` gives each."""
+        runs = [part.alone(model, batch) for part in self._parts]
+        return lambda: [run() for run in runs]
+
+
+def find_part(model: nn.Module) -> Any:
+    """Return what de-rains in a detector: a part, several as one, or None.
 
     Raises:
-        ValueError: It has several.
+        ValueError: It has several of a kind.
     """
     parts: list[Any] = []
     for parent in model.modules():
         if isinstance(parent, PixelDerainDataPreprocessor):
             parts.append(RestorerPart(parent))
+        if isinstance(parent, RTDETRBackbone) and parent.derain is not None:
+            parts.append(EarlyPart(parent))
         for name, child in parent.named_children():
             if isinstance(child, DerainNeck):
                 parts.append(NeckPart(parent, name, child))
-    if len(parts) > 1:
+    if len({type(part) for part in parts}) < len(parts):
         raise ValueError(
-            f"this {type(model).__name__} has several de-rain parts: "
-            f"{', '.join(type(part.module).__name__ for part in parts)}; benchmark them one by one"
+            f"this {type(model).__name__} has several de-rain parts of a kind: "
+            f"{', '.join(part.title for part in parts)}; benchmark them one by one"
         )
-    return parts[0] if parts else None
+    parts.sort(key=lambda part: (RestorerPart, EarlyPart, NeckPart).index(type(part)))
+    return SeveralParts(parts) if len(parts) > 1 else next(iter(parts), None)

@@ -60,7 +60,7 @@ def measure_training(
     rows: list[dict[str, Any]] = [dict(model=f"transformers {theirs}", derain=None)]
     for config, model in zip(configs, models, strict=True):
         part = find_part(model)
-        derain = type(part.module).__name__ if part else None
+        derain = part.title if part else None
         rows.append(dict(model=Path(config).stem, derain=derain))
     steps = [_transformers_step(models[0], setting), *(_step(m, setting) for m in models)]
     tell(f"{rounds} rounds of training steps")

@@ -63,7 +63,7 @@ ARMS = (
     Arm("lite", "lightweight, both phases", "featderain_lite"),
     Arm("early", "early blocks, both phases", "early"),
     Arm("early_phase1", "early blocks, phase 1 alone", "early", phase=1),
-    Arm("early_ms", "early blocks + multi-scale, both phases", "early_ms"),
+    Arm("early_ms", "early blocks + multi-scale, both phases", "early_ms", decides=True),
     Arm("early_ms_phase1", "early blocks + multi-scale, phase 1 alone", "early_ms", phase=1),
     Arm("consistency", "multi-scale + feature consistency, both phases", "consistency"),
     Arm(

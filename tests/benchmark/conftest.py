@@ -1,4 +1,4 @@
-"""Configs of tiny detectors: vanilla, behind SPDNet, and with either neck."""
+"""Configs of tiny detectors: vanilla, behind SPDNet, with either neck, and with early blocks."""
 
 import pytest
 from mmengine.config import Config
@@ -11,11 +11,15 @@ def configs(tmp_path_factory):
     vanilla = tiny_rtdetr_cfg()
     restorer = dict(type="SPDNet", n_feats=4, num_blocks=1)
     preprocessor = dict(vanilla["data_preprocessor"], type="PixelDerainDataPreprocessor")
+    early = dict(vanilla["backbone"], early_derain=dict(type="EarlyFeatureDerain"))
+    ms = behind("MultiScaleFeatureDerain", vanilla["neck"])
     models = {
         "vanilla": vanilla,
         "spdnet": dict(vanilla, data_preprocessor=dict(preprocessor, restorer=restorer)),
-        "ms": dict(vanilla, neck=behind("MultiScaleFeatureDerain", vanilla["neck"])),
+        "ms": dict(vanilla, neck=ms),
         "lite": dict(vanilla, neck=behind("LightweightFeatureDerain", vanilla["neck"])),
+        "early": dict(vanilla, backbone=early),
+        "early_ms": dict(vanilla, backbone=early, neck=ms),
     }
     for name, model in models.items():
         Config(dict(model=model)).dump(folder / f"{name}.py")

@@ -10,7 +10,7 @@ from derain_plugin.benchmark.setting import Setting
 TINY = Setting(size=64, batch_size=2)
 
 
-@pytest.mark.parametrize("name", ["spdnet", "ms", "lite"])
+@pytest.mark.parametrize("name", ["spdnet", "ms", "lite", "early", "early_ms"])
 def test_without_the_part_it_is_the_vanilla_detector(configs, name):
     arm = Arm(configs[name], TINY)
     shake(arm)
@@ -25,7 +25,7 @@ def test_without_the_part_it_is_the_vanilla_detector(configs, name):
     assert torch.equal(again[0].pred_instances.scores, with_it[0].pred_instances.scores)
 
 
-@pytest.mark.parametrize("name", ["ms", "lite"])
+@pytest.mark.parametrize("name", ["ms", "lite", "early_ms"])
 def test_taking_out_leaves_no_hooks(configs, name):
     arm = Arm(configs[name], TINY)
     before = len(arm._model._load_state_dict_post_hooks)
@@ -57,10 +57,34 @@ def test_alone_computes_what_the_detector_uses(configs, name):
         assert all(map(torch.equal, alone, used))
 
 
+@pytest.mark.parametrize("name", ["early", "early_ms"])
+def test_alone_computes_what_the_detector_uses_of_early_blocks(configs, name):
+    arm = Arm(configs[name], TINY)
+    shake(arm)
+    computing = [m for m in arm._part.module.modules() if not list(m.children())]
+    outputs = []
+    for module in computing:
+        module.register_forward_hook(lambda _, __, output: outputs.append(output))
+    with torch.inference_mode():
+        run_alone = arm._part.alone(arm._model, arm._batch)  # on what shaken blocks are given
+        outputs.clear()
+        arm.run()
+        seen = list(outputs)
+        outputs.clear()
+        run_alone()
+    assert len(outputs) == len(seen) >= len(computing)
+    assert all(map(torch.equal, outputs, seen))
+
+
+def test_early_blocks_and_neck_are_one_part(configs):
+    arm = Arm(configs["early_ms"], TINY)
+    assert arm.derain == "EarlyFeatureDerain + MultiScaleFeatureDerain"
+
+
 def test_counts_of_the_part_are_the_difference(configs):
     vanilla = Arm(configs["vanilla"], TINY).count()
     assert vanilla.keys() == {"parameters", "gflops"}
-    for name in ("spdnet", "ms", "lite"):
+    for name in ("spdnet", "ms", "lite", "early", "early_ms"):
         found = Arm(configs[name], TINY).count()
         assert found["derain_parameters"] == found["parameters"] - vanilla["parameters"] > 0
         difference = found["gflops"] - vanilla["gflops"]
@@ -97,7 +121,7 @@ def test_pictures_reach_the_model_in_the_memory_format(configs):
     assert all(feat.is_contiguous(memory_format=torch.channels_last) for feat in given)
 
 
-@pytest.mark.parametrize("name", ["ms", "spdnet"])
+@pytest.mark.parametrize("name", ["ms", "spdnet", "early_ms"])
 def test_compiles_every_part(configs, name, monkeypatch):
     compiled = []
     monkeypatch.setattr(
@@ -105,7 +129,8 @@ def test_compiles_every_part(configs, name, monkeypatch):
     )
     arm = Arm(configs[name], TINY)
     arm.compile()
-    assert {"RTDETRBackbone", "RTDETRHead", arm.derain, "RTDETRHybridEncoder"} <= set(compiled)
+    parts = {"RTDETRBackbone", "RTDETRHead", "RTDETRHybridEncoder", *arm.derain.split(" + ")}
+    assert parts <= set(compiled)
     assert "PixelDerainDataPreprocessor" not in compiled
 
 
