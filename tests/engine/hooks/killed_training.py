@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import signal
 import sys
 from itertools import count
@@ -42,7 +43,8 @@ class Diary(Hook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         trains = [name for name, item in runner.model.named_parameters() if item.requires_grad]
-        draws = torch.get_rng_state().numpy(), np.random.get_state()[1], random.getstate()
+        numpys = np.random.get_state()[1]  # noqa: NPY002  the global generator
+        draws = torch.get_rng_state().numpy(), numpys, random.getstate()
         entry = dict(
             iteration=runner.iter + 1,
             rates=runner.optim_wrapper.get_lr(),
@@ -60,10 +62,10 @@ class StopAt(Hook):
 
     def __init__(self, stop, point, epoch, batch=None, priority="LOWEST"):
         self.priority = priority
-        after = point in ("after_train_iter", "before_train_epoch", "after_train_epoch")
+        is_begun = "train" in point  # in a validation runner.epoch is one more
 
         def look(runner, batch_idx=None, *_, **__):
-            if runner.epoch + after == epoch and batch_idx == batch:
+            if runner.epoch + is_begun == epoch and batch_idx == batch:
                 stop()
 
         setattr(self, point, look)
@@ -111,13 +113,15 @@ def train(work_dir, kept=1, hooks=()):
             sampler=dict(type="DefaultSampler", shuffle=True),
             collate_fn=dict(type="default_collate"),
         ),
-        param_scheduler=[
-            dict(type="LinearLR", start_factor=0.1, by_epoch=False, end=4 * BATCHES)
-        ],
+        param_scheduler=[dict(type="LinearLR", start_factor=0.1, by_epoch=False, end=4 * BATCHES)],
         hooks=[EMA, Diary(), *hooks],
         default_hooks=dict(
             checkpoint=dict(
-                type="CheckpointHook", max_keep_ckpts=kept, save_best="acc", rule="greater"
+                type="CheckpointHook",
+                interval=1,
+                max_keep_ckpts=kept,
+                save_best="acc",
+                rule="greater",
             ),
             sampler_seed=dict(type="EpochSeedHook"),
             resume_validation=dict(type="ResumeValidationHook"),
@@ -163,14 +167,14 @@ def _end(process, work_dir):
 
 
 def check_what_is_left(work_dir):
-    """Every checkpoint can be loaded, and so can the one that is called the last."""
+    """Every checkpoint can be loaded, and the last one lacks no more than the epoch at work."""
     for path in work_dir.glob("*.pth"):
         load_from_local(str(path))
-    marker = work_dir / "last_checkpoint"
+    marker, last_epoch = work_dir / "last_checkpoint", 0
     if marker.exists():
-        assert {"optimizer", "ema_state_dict"} <= load_from_local(marker.read_text()).keys()
-    else:
-        assert len(list(work_dir.glob("epoch_*.pth"))) <= 1  # none, or the very first one
+        last_epoch = load_from_local(marker.read_text())["meta"]["epoch"]
+    begun = max(read_diary(work_dir), default=0) / BATCHES
+    assert last_epoch >= begun - 1
 
 
 class Operations:
@@ -207,7 +211,8 @@ def write_half(number, act):
 
 def outcome(work_dir):
     """All that may not depend on whether a training was killed, by name."""
-    found = {"files": sorted(path.name for path in work_dir.iterdir() if path.is_file())}
+    names = (path.name for path in work_dir.iterdir() if path.is_file())
+    found = {"files": sorted(name for name in names if not name.endswith(".py"))}
     found["diary"] = read_diary(work_dir)
     for path in work_dir.glob("*.pth"):
         checkpoint = load_from_local(str(path))
@@ -220,14 +225,15 @@ def outcome(work_dir):
     return {
         name: value.replace(folder, "") if isinstance(value, str) else value
         for name, value in found.items()
-        if not name.endswith(("time", "/cfg", "/experiment_name"))
+        if not re.search("time|eta$|/cfg|/experiment_name", name)
     }
 
 
 def read_diary(work_dir):
     """Entries by iteration; what was done again after a kill must have been the same."""
-    entries = {}
-    for line in (work_dir / "diary").read_text().splitlines():
+    entries, diary = {}, work_dir / "diary"
+    # A kill may leave an unfinished line.
+    for line in diary.read_text().split("\n")[:-1] if diary.exists() else []:
         entry = json.loads(line)
         assert entries.setdefault(entry["iteration"], entry) == entry
     return entries
