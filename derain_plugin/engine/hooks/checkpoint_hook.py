@@ -34,6 +34,8 @@ class CheckpointHook(hooks.CheckpointHook):
     ``default_scope = "mmdet"``.
     """
 
+    file_backend: Any
+
     def before_train(self, runner: Runner) -> None:
         """Finish what a killed run had begun."""
         super().before_train(runner)
