@@ -1,9 +1,13 @@
 """Files that appear whole or not at all."""
 
+import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 PARTIAL_SUFFIX = ".partial"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""Of an ``OSError``: the disk, or one's share of it, is full."""
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -11,10 +15,28 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
     A process that is killed meanwhile leaves ``partial_of(path)`` behind, which the next
     attempt replaces. Text is written as UTF-8.
+
+    Raises:
+        OSError: It cannot be written, for want of room perhaps. Nothing half-written is left,
+            and an earlier file of that name stays as it is.
     """
     data = content.encode() if isinstance(content, str) else content
-    partial_of(path).write_bytes(data)
-    os.replace(partial_of(path), path)
+    partial = partial_of(path)
+    try:
+        partial.write_bytes(data)
+        os.replace(partial, path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise not_written(error, path) from error
+
+
+def not_written(error: OSError, path: Path) -> OSError:
+    """Say which file could not be written, why, and what to do: Python leaves out the name."""
+    reason = f"cannot write: {error.strerror or error}"
+    if error.errno in NO_ROOM:
+        reason += f" (make room in {path.parent} and start again)"
+    return OSError(error.errno or errno.EIO, reason, str(path))
 
 
 def partial_of(path: Path) -> Path:

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from derain_plugin.cli.arguments import build_parser, config_from, is_first_process
 from derain_plugin.datasets.coco_check import check_datasets
 from derain_plugin.engine.optim_wrappers import enable_amp
+from derain_plugin.whole_file import NO_ROOM
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -53,7 +54,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if is_first_process():
         check_datasets(cfg, ("train_dataloader", "val_dataloader"))
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
-    runner.train()
+    try:
+        runner.train()
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        message = f"the disk of {cfg.work_dir} is full: make room, then continue with --resume"
+        raise OSError(error.errno, message, error.filename) from error
 
 
 def _enable_auto_scale_lr(cfg: Config) -> None:

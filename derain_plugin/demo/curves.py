@@ -12,10 +12,13 @@ METRICS = {"clean/coco/bbox_mAP": "-", "rainy/coco/bbox_mAP": "--"}
 
 
 def read_scalars(work_dir: Path) -> list[dict]:
-    """Return what a training logged, in order; after a stop the newer record of a step counts."""
+    """Return what a training logged, in order; after a stop the newer record of a step counts.
+
+    A line that a killed training left unfinished is left out.
+    """
     records: dict[tuple[bool, int], dict] = {}
     for path in sorted(work_dir.glob("*/vis_data/scalars.json")):
-        for line in path.read_text().splitlines():
+        for line in path.read_text().split("\n")[:-1]:
             record = json.loads(line)
             records["loss" in record, record["step"]] = record
     return list(records.values())

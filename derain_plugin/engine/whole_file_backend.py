@@ -1,9 +1,10 @@
 """Checkpoint files that are written whole or not at all."""
 
-import os
 from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
+
+from derain_plugin.whole_file import write_whole
 
 
 @register_backend("local", force=True, prefixes="")
@@ -16,7 +17,10 @@ class WholeFileBackend(LocalBackend):
     """
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write ``obj`` beside ``filepath``, then move it there in one step."""
-        part = f"{filepath}.part"
-        super().put(obj, part)
-        os.replace(part, filepath)
+        """Write ``obj`` beside ``filepath``, then move it there in one step.
+
+        Raises:
+            OSError: There is no room, say; an earlier file of that name stays as it is.
+        """
+        Path(filepath).parent.mkdir(parents=True, exist_ok=True)
+        write_whole(Path(filepath), obj)

@@ -55,7 +55,8 @@ def render_picture(job: Job, *, images: Path, out: Path, recipe: Recipe) -> Outc
             if not content:
                 image = read_image(images / picture.path) if image is None else image
                 content = _encode(_rain(image, severity, picture, recipe), path, recipe.quality)
-                _write(out / path, content)
+                (out / path).parent.mkdir(parents=True, exist_ok=True)
+                write_whole(out / path, content)
                 num_new += 1
             digest = hashlib.sha256(content).hexdigest()
             files[path] = FileRecord(sha256=digest, severity=severity, image_id=picture.image_id)
@@ -125,11 +126,3 @@ def _stored(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         return b""
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content)
-    except OSError as error:  # a full disk is reported without the name of a file
-        raise OSError(error.errno, f"cannot write: {error.strerror}", str(path)) from error

@@ -17,6 +17,8 @@ def validation(epoch, clean, rainy):
 
 def test_a_resumed_training_is_one_curve(tmp_path):
     write_log(tmp_path, "1", [dict(step=1, loss=9.0), dict(step=2, loss=8.0)])
+    with (tmp_path / "1/vis_data/scalars.json").open("a") as log:
+        log.write('{"step": 3, "lo')  # killed while it wrote
     write_log(tmp_path, "2", [dict(step=2, loss=7.0), validation(2, 0.4, 0.2)])
     assert read_scalars(tmp_path) == [
         dict(step=1, loss=9.0),

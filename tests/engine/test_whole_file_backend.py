@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 import torch
-from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.fileio import get_file_backend
 from mmengine.runner import save_checkpoint
 
 from derain_plugin.engine.whole_file_backend import WholeFileBackend
@@ -12,14 +14,14 @@ def test_is_the_backend_for_local_paths(tmp_path):
 
 
 def test_interrupted_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
-    def write_half(self, obj, filepath):
-        with open(filepath, "wb") as file:
-            file.write(obj[: len(obj) // 2])
+    def write_half(self, content):
+        with open(self, "wb") as file:
+            file.write(content[: len(content) // 2])
         raise KeyboardInterrupt
 
     path = tmp_path / "new_folder/epoch_1.pth"
     save_checkpoint(dict(value=1), str(path))
-    monkeypatch.setattr(LocalBackend, "put", write_half)
+    monkeypatch.setattr(Path, "write_bytes", write_half)
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(dict(value=2), str(path))
     assert torch.load(path) == dict(value=1)

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from folder_contents import contents, manifest_of, times
@@ -124,15 +125,15 @@ def test_an_empty_file_that_a_power_cut_left_is_made_again(photos, reference, tm
 def test_an_error_of_writing_stops_the_run_and_keeps_what_is_done(
     photos, reference, tmp_path, monkeypatch
 ):
-    out, write = tmp_path / "rainy", module.write_whole
+    out, write = tmp_path / "rainy", Path.write_bytes
 
     def full(path, content):
-        if path.name == "000000000139.jpg":
+        if path.name == "000000000139.jpg.partial":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(path, content)
+        return write(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "write_whole", full)
+        patch.setattr(Path, "write_bytes", full)
         with pytest.raises(OSError, match=r"cannot write: No space left.*000000000139\.jpg"):
             make_rainy_copy(photos, out, recipe=MIXED)
     assert times(out)

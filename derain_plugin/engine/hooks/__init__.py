@@ -1,3 +1,4 @@
+from derain_plugin.engine.hooks.checkpoint_hook import CheckpointHook
 from derain_plugin.engine.hooks.epoch_seed_hook import EpochSeedHook
 from derain_plugin.engine.hooks.phased_early_stopping_hook import PhasedEarlyStoppingHook
 from derain_plugin.engine.hooks.phased_training_hook import PhasedTrainingHook
@@ -7,6 +8,7 @@ from derain_plugin.engine.hooks.rainy_visualization_hook import RainyVisualizati
 from derain_plugin.engine.hooks.resume_validation_hook import ResumeValidationHook
 
 __all__ = [
+    "CheckpointHook",
     "EpochSeedHook",
     "PhasedEarlyStoppingHook",
     "PhasedTrainingHook",

@@ -1,10 +1,13 @@
 """The validation that a resume would skip."""
 
 from bisect import bisect
+from copy import deepcopy
 
 from mmdet.registry import HOOKS
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
+
+VALIDATED = "validated_epoch"
 
 
 @HOOKS.register_module()
@@ -15,7 +18,8 @@ class ResumeValidationHook(Hook):
     from it, goes on with the next epoch. What came of the validation would be lost: the best
     score and checkpoint, the count of early stopping, the entry in the log. So if the
     validation was due it is repeated, whether or not the stopped run had come to it; the
-    result is the same.
+    result is the same. The history of scores gets it once: a new best epoch's checkpoint, which
+    is saved again after the validation, has it already.
 
     Other hooks must be ready for a validation in their ``before_train``. This one's comes
     last, except for hooks of priority ``LOWEST`` that are registered later.
@@ -32,7 +36,17 @@ class ResumeValidationHook(Hook):
                 # Else it would not add a new best score to the epoch's checkpoint.
                 hook.last_ckpt = runner.message_hub.get_info("last_ckpt")
         runner.logger.info(f"Repeating the validation of epoch {runner.epoch} after resume")
+        scores = runner.message_hub.log_scalars
+        known = {name: deepcopy(scores[name]) for name in scores if name.startswith("val/")}
+        is_known = runner.message_hub.runtime_info.get(VALIDATED) == runner.epoch
+        # As it was when the epoch had just been trained: a best checkpoint stores that.
+        runner.message_hub.update_info_dict(dict(epoch=runner.epoch - 1, iter=runner.iter - 1))
         runner.val_loop.run()
+        scores.update(known if is_known else {})
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Let a checkpoint that this validation causes say so."""
+        runner.message_hub.update_info(VALIDATED, runner.epoch)
 
 
 def _is_validated(runner: Runner, epoch: int) -> bool:
