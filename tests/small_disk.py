@@ -41,12 +41,14 @@ def mount_small_disk(folder: Path, kilobytes: int) -> None:
     _check(libc.mount(b"tmpfs", bytes(folder), b"tmpfs", 0, size))
 
 
-def fill_disk(folder: Path) -> Path:
-    """Write a file until nothing more fits in."""
+def fill_disk(folder: Path, *, leave: int = 0) -> Path:
+    """Write a file until nothing more fits in, or until so many kilobytes are left."""
     filler = folder / "filler"
-    with suppress(OSError), filler.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
+    with filler.open("wb", buffering=0) as file:
+        with suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        file.truncate(file.tell() - 1024 * leave)
     return filler
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from derain_plugin.export.exported_model import INSTALL
 from derain_plugin.export.pictures import read_pictures, spread
 from derain_plugin.inference import Detector
+from derain_plugin.whole_file import partial_of
 
 DESCRIPTION = """\
 Write a detector to a file for ONNX Runtime, TensorRT (both --format onnx) or OpenVINO: from uint8
@@ -138,7 +139,10 @@ def _batch(text: str) -> int | None:
 
 
 def _refuse_existing(args: argparse.Namespace) -> None:
-    files = [args.out, args.out.with_suffix(".bin")] if args.format == "openvino" else [args.out]
+    files = [args.out]
+    # A .bin beside what a killed export left behind is that export's.
+    if args.format == "openvino" and not partial_of(args.out).exists():
+        files.append(args.out.with_suffix(".bin"))
     for file in files:
         if file.exists() and not args.overwrite:
             raise ValueError(f"{file} exists: choose another name, or --overwrite")

@@ -11,18 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import openvino
 
 from derain_plugin.export.detector_graph import DetectorGraph, check_exportable
 from derain_plugin.export.exported_model import resized
 from derain_plugin.export.metadata import Metadata, config_hash
 from derain_plugin.export.onnx_model import to_onnx
-from derain_plugin.export.openvino_model import quantized, to_openvino
+from derain_plugin.export.openvino_model import quantized, save, to_openvino
 from derain_plugin.export.verification import TOLERANCES, Agreement, compare
 from derain_plugin.inference.detector import Detector
 from derain_plugin.inference.exported_detector import ExportedDetector
 from derain_plugin.version import __version__
-from derain_plugin.whole_file import partial_of
+from derain_plugin.whole_file import not_written, partial_of
 
 PRECISIONS = {"onnx": ("fp32", "fp16"), "openvino": ("fp32", "fp16", "bf16", "int8")}
 STRIDE = 32  # px, of the coarsest level
@@ -95,6 +94,7 @@ def export_detector(
 
     Raises:
         DisagreementError: It finds something else, within ``TOLERANCES`` of its precision.
+        OSError: There is no room for the file, say.
         ValueError: The detector or its pipeline cannot be exported, or there are no pictures.
     """
     check_exportable(detector.model)
@@ -118,6 +118,8 @@ def export_detector(
         out.unlink(missing_ok=True)  # never an old .xml beside a new .bin
         for file in sorted(folder.iterdir()):  # .bin before .xml
             os.replace(file, out.with_name(file.name))
+    except OSError as error:
+        raise not_written(error, out) from error
     finally:
         shutil.rmtree(folder)
     return agreement
@@ -175,7 +177,7 @@ def _write(
     converted = to_openvino(model, metadata)
     if export.precision == "int8":
         converted = quantized(converted, calibration, metadata)
-    openvino.save_model(converted, file, compress_to_fp16=export.precision == "fp16")
+    save(converted, file, half=export.precision == "fp16")
 
 
 def _refuse_disagreement(agreement: Agreement, precision: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
+from pathlib import Path
 
 import nncf
 import numpy as np
@@ -56,3 +58,16 @@ def quantized(
             subset_size=len(pictures),
             ignored_scope=nncf.IgnoredScope(types=sorted(kinds - QUANTISED), validate=False),
         )
+
+
+def save(model: openvino.Model, file: Path, *, half: bool) -> None:
+    """Write ``file`` (.xml) and the .bin beside it; ``half``: weights in fp16.
+
+    Raises:
+        OSError: They cannot be written. OpenVINO does not say why.
+    """
+    try:
+        openvino.save_model(model, file, compress_to_fp16=half)
+    except RuntimeError as error:
+        reason = f"OpenVINO cannot write ({error}); most likely the disk is full"
+        raise OSError(errno.ENOSPC, reason, str(file)) from error

@@ -2,6 +2,7 @@ import errno
 import json
 import multiprocessing
 import os
+import random
 import shutil
 import signal
 import sys
@@ -11,12 +12,16 @@ from pathlib import Path
 
 import pytest
 from folder_contents import contents, manifest_of, times
+from forked import run_forked
+from small_disk import fill_disk, mount_small_disk, require_small_disk
 from small_photos import MIXED, NAMES
 from tqdm import tqdm
 
 from derain_plugin.folder_lock import hold_folder
 from derain_plugin.rainy_copy import make_rainy_copy
 from derain_plugin.rainy_copy import render_picture as module
+
+RANDOM_KILLS = 12
 
 
 def test_a_repair_that_is_stopped_leaves_an_incomplete_copy(
@@ -139,6 +144,45 @@ def test_an_error_of_writing_stops_the_run_and_keeps_what_is_done(
     assert times(out)
     make_rainy_copy(photos, out, recipe=MIXED)
     assert contents(out) == contents(reference)
+
+
+def test_killed_at_random_moments_it_still_gets_done(photos, reference, tmp_path):
+    began = time.monotonic()
+    run_apart(photos, tmp_path / "whole", recipe=MIXED, num_workers=2).join()
+    seconds, rng, expected = time.monotonic() - began, random.Random(0), contents(reference)
+    for number in range(RANDOM_KILLS):
+        out = tmp_path / f"{number % 3}"
+        process = run_apart(photos, out, recipe=MIXED, num_workers=2)
+        process.join(rng.uniform(0, seconds))
+        process.kill()
+        process.join()
+        wait_until(lambda out=out: is_free(out) if out.exists() else True)
+        for name in contents(out).keys() & set(NAMES) if out.exists() else ():
+            assert (out / name).read_bytes() == expected[name], "half-written"
+    for number in range(3):
+        make_rainy_copy(photos, tmp_path / f"{number}", recipe=MIXED)
+        assert contents(tmp_path / f"{number}") == expected
+
+
+@pytest.mark.parametrize("leave", [0, 8, 16])
+def test_a_full_disk_is_told_and_costs_nothing(photos, reference, tmp_path, leave):
+    require_small_disk()
+    (tmp_path / "small").mkdir()
+    run_forked(copy_to_full_disk, tmp_path / "small", leave, photos, contents(reference))
+
+
+def copy_to_full_disk(disk, leave, photos, expected):
+    mount_small_disk(disk, 4096)
+    out, filler = disk / "rainy", fill_disk(disk, leave=leave)
+    with pytest.raises(OSError, match=r"cannot write: No space left .*make room in .*rainy"):
+        make_rainy_copy(photos, out, recipe=MIXED)
+    found = contents(out)
+    assert not [name for name in found if name.endswith(".partial")]
+    assert len(found.keys() & set(NAMES)) < len(NAMES)
+    assert all(found[name] == expected[name] for name in found.keys() & set(NAMES))
+    filler.unlink()
+    make_rainy_copy(photos, out, recipe=MIXED)
+    assert contents(out) == expected
 
 
 def test_two_runs_at_once_are_refused(photos, reference, tmp_path):

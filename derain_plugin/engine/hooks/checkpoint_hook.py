@@ -46,6 +46,8 @@ class CheckpointHook(hooks.CheckpointHook):
         self._remove_outdated(runner)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, float]) -> None:
+        if not self.save_best:  # perhaps a validation alone, for which nothing is prepared
+            return
         with self._only_noting_removals(runner):
             super()._save_best_checkpoint(runner, metrics)
         self._remove_outdated(runner)

@@ -92,7 +92,7 @@ def _train(work_dir, kept, arm, connection):
         connection.send_bytes(b"!")
         signal.pause()
 
-    train(work_dir, kept, arm(stop) or () if arm else ())
+    train(work_dir, kept, (arm and arm(stop)) or ())
 
 
 def train(work_dir, kept=1, hooks=()):

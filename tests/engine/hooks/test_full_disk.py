@@ -26,8 +26,12 @@ def fill_before_each_file(disk, whole):
     mount_small_disk(disk, 2048)
     for number, name in enumerate(FILES):
         work_dir, fillers = disk / f"{number}", []
-        watch = Opened(number + 1, lambda: fillers.append((snapshot(work_dir), fill_disk(disk))))  # noqa: B023
-        with pytest.raises(OSError, match="No space left on device .make room in") as caught:
+
+        def fill(work_dir=work_dir, fillers=fillers):
+            fillers.append((snapshot(work_dir), fill_disk(disk)))
+
+        watch = Opened(number + 1, fill)
+        with pytest.raises(OSError, match=r"No space left on device \(make room in ") as caught:
             train(work_dir)
         assert caught.value.errno == errno.ENOSPC
         assert caught.value.filename == str(work_dir / name)
@@ -69,14 +73,8 @@ def test_without_room_for_a_successor_the_only_checkpoint_stays(tmp_path):
 def outgrow_the_disk(disk):
     mount_small_disk(disk, 2048)
     work_dir = disk / "run"
-    Opened(6, lambda: leave_room(disk, kilobytes=8))
+    Opened(6, lambda: fill_disk(disk, leave=8))
     with pytest.raises(OSError, match=r"make room in .*epoch_2\.pth"):
         train(work_dir)
     assert load_from_local((work_dir / "last_checkpoint").read_text())["meta"]["epoch"] == 1
     assert not list(work_dir.glob("*.partial"))
-
-
-def leave_room(disk, kilobytes):
-    filler = fill_disk(disk)
-    with filler.open("r+b") as file:
-        file.truncate(filler.stat().st_size - 1024 * kilobytes)

@@ -1,0 +1,33 @@
+import errno
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from derain_plugin.cli import train as module
+from derain_plugin.machine import ROOT
+
+CONFIG = str(ROOT / "configs/toy/toy_rtdetr_coco.py")
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        # As mmengine's log raises it: without the name of a file.
+        (errno.ENOSPC, r"the disk of .*/work is full: make room, then continue with --resume"),
+        (errno.EDQUOT, r"the disk of .*/work is full: make room"),
+        (errno.EACCES, r"^\[Errno 13\] Permission denied$"),
+    ],
+)
+def test_what_to_do_is_told(tmp_path, monkeypatch, number, message):
+    def train():
+        raise OSError(number, os.strerror(number))
+
+    runner = SimpleNamespace(from_cfg=lambda _: SimpleNamespace(train=train))
+    monkeypatch.setattr(module, "Runner", runner)
+    monkeypatch.setattr(module, "check_datasets", lambda *_: None)
+    with pytest.raises(OSError, match=message) as caught:
+        module.main(
+            [str(module.Path(__file__).parents[2] / CONFIG), "--work-dir", f"{tmp_path}/work"]
+        )
+    assert caught.value.errno == number
