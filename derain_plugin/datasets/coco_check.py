@@ -12,6 +12,8 @@ from typing import Any
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 
+from derain_plugin.datasets.coco_entries import check_entries
+
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 SHOWN = 3
 
@@ -23,8 +25,9 @@ def check_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
 
     Raises:
         FileNotFoundError: An annotation file, an image folder or a listed image is missing.
-        ValueError: The annotations are not COCO, lack a class of the config, or hold a box that
-            is not finite, has a negative size or lies outside its image.
+        ValueError: The annotations are not COCO, hold a bad entry or none to learn from, lack a
+            class of the config, or hold a box that is not finite, has a negative size or lies
+            outside its image.
     """
     uses: dict[str, set[tuple[str, tuple[str, ...], bool]]] = {}
     for dataset, may_lack in _coco_datasets([cfg.get(loader) for loader in loaders]):
@@ -35,6 +38,7 @@ def check_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
         uses.setdefault(os.path.join(root, dataset["ann_file"]), set()).add(use)
     for ann_file, of_file in uses.items():
         content = read_coco(ann_file)
+        check_entries(content, ann_file)
         _check_boxes(content, ann_file)
         for images, classes, may_lack in sorted(of_file):
             _check_classes(content, ann_file, classes)
