@@ -11,6 +11,7 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type="EpochSeedHook"),
     resume_validation=dict(type="ResumeValidationHook"),
+    skip_non_finite=dict(type="SkipNonFiniteHook"),
     visualization=dict(type="RainyVisualizationHook"),
 )
 

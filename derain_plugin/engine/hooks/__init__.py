@@ -6,6 +6,7 @@ from derain_plugin.engine.hooks.rain_mask_saving_hook import RainMaskSavingHook
 from derain_plugin.engine.hooks.rain_mask_visualization_hook import RainMaskVisualizationHook
 from derain_plugin.engine.hooks.rainy_visualization_hook import RainyVisualizationHook
 from derain_plugin.engine.hooks.resume_validation_hook import ResumeValidationHook
+from derain_plugin.engine.hooks.skip_non_finite_hook import SkipNonFiniteHook
 
 __all__ = [
     "CheckpointHook",
@@ -16,4 +17,5 @@ __all__ = [
     "RainMaskVisualizationHook",
     "RainyVisualizationHook",
     "ResumeValidationHook",
+    "SkipNonFiniteHook",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,8 @@ class EncoderlessDetector(PreTrainedModel):
 
     Query selection, denoising, decoder, prediction heads and loss are transformers' own code,
     with the same state-dict names; it only starts from the encoder's maps. The loss is computed
-    in fp32 under autocast too, where the matcher's logarithms would underflow.
+    in fp32 under autocast too, where the matcher's logarithms would underflow. Where predictions
+    are NaN, so is the loss, which the matcher would not come to: see ``SkipNonFiniteHook``.
 
     Args:
         config: The whole detector's config.
@@ -66,6 +68,9 @@ class EncoderlessDetector(PreTrainedModel):
         loss_function = super().loss_function
 
         def in_fp32(logits: Tensor, *args: Any, **kwargs: Any) -> Any:
+            inputs = [arg for arg in (logits, *args, *kwargs.values()) if isinstance(arg, Tensor)]
+            if any(item.isnan().any() for item in inputs):
+                return _nan_loss(inputs)
             with torch.autocast(logits.device.type, enabled=False):
                 return loss_function(
                     _to_fp32(logits),
@@ -92,6 +97,12 @@ class DFINEDecoder(EncoderlessDetector, DFineForObjectDetection):
     """``DFineForObjectDetection`` (Peng et al. 2024, arXiv 2410.13842) after its encoder."""
 
     config: DFineConfig
+
+
+def _nan_loss(inputs: list[Tensor]) -> tuple[Tensor, dict[str, Tensor], None]:
+    """Depends on all that the loss depends on: DDP waits for every gradient."""
+    loss = torch.stack([item.sum() for item in inputs if item.requires_grad]).sum() * math.nan
+    return loss, {"loss_vfl": loss}, None
 
 
 def _to_fp32(value: Any) -> Any:

@@ -148,6 +148,21 @@ def test_rtdetrv2_projects_with_xavier():
         assert 0.95 < weight.abs().max() / math.sqrt(6 / (32 + 96)) <= 1
 
 
+@pytest.mark.parametrize("arch", FAMILY)
+def test_loss_of_nan_predictions_is_nan_and_reaches_every_parameter(model):
+    """The matcher would raise an error on one rank, and the others would wait."""
+    reached = []
+    for value in (0.5, math.nan):
+        model.zero_grad()
+        images = torch.full((2, 3, 64, 64), value)
+        losses = model(images, data_samples([2, 1], (64, 64)), mode="loss")
+        loss, _ = model.parse_losses(losses)
+        assert bool(loss.isnan()) == math.isnan(value)
+        loss.backward()
+        reached.append({n for n, item in model.named_parameters() if item.grad is not None})
+    assert reached[0] == reached[1]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
