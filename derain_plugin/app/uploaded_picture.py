@@ -33,7 +33,10 @@ def read_uploaded_picture(path: Path, *, max_megapixels: float) -> np.ndarray:
                     f"the picture has {width} x {height} pixels, and at most {max_megapixels:g} "
                     "megapixels are taken: send a smaller one"
                 )
-            upright = ImageOps.exif_transpose(picture).convert("RGB")
+            upright = ImageOps.exif_transpose(picture)
+            if upright.mode.startswith("I"):  # 16 bits of grey, which convert() would cut at 255
+                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+            upright = upright.convert("RGB")
     except _TooLargeError:
         raise
     except Exception as error:  # whatever a parser makes of hostile bytes

@@ -60,7 +60,8 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged, is not a checkpoint, or needs code to be unpickled.
+        ValueError: If the file is damaged, is not a checkpoint, has NaN among its weights, or
+            needs code to be unpickled.
     """
     path = Path(filename).expanduser()
     if not path.is_file():
@@ -108,7 +109,20 @@ def _cleaned(checkpoint: Any, source: str) -> dict:
             "Save the state_dict of the model, or a dict that has it as 'state_dict'."
         )
     drop_executable_config(checkpoint, source)
+    _refuse_nan(checkpoint, source)
     return checkpoint
+
+
+def _refuse_nan(checkpoint: dict, source: str) -> None:
+    """Infinity has its uses in buffers; a detector with NaN finds nothing, and says nothing."""
+    weights = checkpoint.get("state_dict", checkpoint)
+    tensors = weights.items() if isinstance(weights, dict) else ()
+    bad = [k for k, v in tensors if isinstance(v, torch.Tensor) and v.isnan().any()]
+    if bad:
+        raise ValueError(
+            f"Checkpoint {source} has NaN in {len(bad)} of its weights, such as {bad[0]}: its "
+            "training has diverged. Use an earlier one."
+        )
 
 
 def _explain(error: Exception, source: str) -> str:

@@ -41,6 +41,13 @@ def test_any_mode_has_three_channels(tmp_path, mode):
     assert read_uploaded_picture(tmp_path / "a.png", max_megapixels=1).shape == (4, 8, 3)
 
 
+def test_16_bits_of_grey_become_8(tmp_path):
+    grey = np.arange(0, 65536, 2048, dtype=np.uint16).reshape(4, 8)
+    cv2.imwrite(str(tmp_path / "a.png"), grey)
+    read = read_uploaded_picture(tmp_path / "a.png", max_megapixels=1)
+    np.testing.assert_array_equal(read, cv2.imread(str(tmp_path / "a.png")))
+
+
 def test_a_large_picture_is_refused_before_it_is_decoded(tmp_path):
     header = struct.pack(">IIBBBBB", 9000, 9000, 8, 2, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"never decoded")

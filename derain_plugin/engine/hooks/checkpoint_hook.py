@@ -36,6 +36,14 @@ class CheckpointHook(hooks.CheckpointHook):
 
     file_backend: Any
 
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Refuse to resume from weights alone, which mmengine finds out by a ``KeyError``."""
+        if runner._resume and "epoch" not in checkpoint.get("meta", {}):
+            raise ValueError(
+                "the checkpoint to resume from does not say after which epoch, so no training "
+                "left it. Start from its weights with --cfg-options load_from=..., without --resume"
+            )
+
     def before_train(self, runner: Runner) -> None:
         """Finish what a killed run had begun."""
         super().before_train(runner)

@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 import torch
+from forked import run_forked
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.runner import amp
@@ -69,6 +70,10 @@ def test_half_precision_learns_as_well(wrapper, fp32, fp16_on_cpu):
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", COMPILED)
 def test_compiled_outputs_are_the_same(arch):
+    run_forked(compare_compiled, arch)  # the compiler's threads are not left to later tests
+
+
+def compare_compiled(arch):
     model = derained(arch, decoder_layers=1).eval()
     images = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
