@@ -11,6 +11,7 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type="EpochSeedHook"),
     resume_validation=dict(type="ResumeValidationHook"),
+    sync_buffers=dict(type="SyncBuffersHook"),  # of BatchNorm, at the end of each epoch
     skip_non_finite=dict(type="SkipNonFiniteHook"),
     visualization=dict(type="RainyVisualizationHook"),
 )

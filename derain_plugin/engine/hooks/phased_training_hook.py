@@ -7,6 +7,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.model import MMSeparateDistributedDataParallel, is_model_wrapper
 from mmengine.optim import (
+    BaseOptimWrapper,
     OneCycleParamScheduler,
     OptimWrapper,
     OptimWrapperDict,
@@ -80,7 +81,7 @@ class PhasedTrainingHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Check the phases against the run and prepare the optimizer for all of them."""
         # Runner.val and Runner.test come by here too, before or after a training.
-        if self._trainable or not isinstance(runner.optim_wrapper, OptimWrapper):
+        if self._trainable or not isinstance(runner.optim_wrapper, BaseOptimWrapper):
             return
         _check_support(runner)
         if self.phases[-1].last_epoch != runner.max_epochs:
@@ -170,16 +171,23 @@ def _is_ddp(model: nn.Module) -> bool:
 def _check_support(runner: Runner) -> None:
     if isinstance(runner.optim_wrapper, OptimWrapperDict):
         raise TypeError("Phases need a single optimizer, got an OptimWrapperDict")
+    if not isinstance(runner.optim_wrapper, OptimWrapper):
+        raise TypeError(
+            f"Phases change the optimizer of an OptimWrapper, got {type(runner.optim_wrapper)}; "
+            "train with mmengine's Runner, not with DeepSpeed or ColossalAI"
+        )
     for scheduler in runner.param_schedulers or []:
         if isinstance(scheduler, OneCycleParamScheduler | ReduceOnPlateauParamScheduler):
             raise TypeError(
                 f"{type(scheduler).__name__} does not scale a base rate by the step alone, so it "
                 "cannot follow phases; use another scheduler"
             )
-    if is_model_wrapper(runner.model) and not _is_ddp(runner.model):
+    if is_model_wrapper(runner.model) and not (
+        _is_ddp(runner.model) and isinstance(runner, Runner)
+    ):
         raise TypeError(
-            f"Phases cannot wrap the model anew in {type(runner.model).__name__}; "
-            "use MMDistributedDataParallel"
+            f"Phases cannot wrap the model anew in {type(runner.model).__name__} of a "
+            f"{type(runner).__name__}; use MMDistributedDataParallel and mmengine's Runner"
         )
 
 

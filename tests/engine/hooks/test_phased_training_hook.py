@@ -251,7 +251,7 @@ def test_several_optimizers_are_refused(tmp_path):
 def test_other_model_wrappers_are_refused(tmp_path):
     runner = build_runner(tmp_path)
     runner.model = nn.DataParallel(runner.model)
-    with pytest.raises(TypeError, match="anew in DataParallel; use MMDistributedDataParallel"):
+    with pytest.raises(TypeError, match="anew in DataParallel of a Runner; use MMDistr"):
         runner.train()
 
 

@@ -1,0 +1,76 @@
+"""What of mmengine's FlexibleRunner works with phases, and what is refused."""
+
+import os
+from types import SimpleNamespace
+
+import pytest
+import torch
+from forked import run_ranks
+from mmdet.registry import HOOKS
+from mmengine.optim import BaseOptimWrapper
+from mmengine.runner import FlexibleRunner
+from phased_runner import ADAMW, DERAIN_THEN_JOINT, ToyData, ToyDetector, build_runner, state_of
+from torch import distributed
+
+PHASES = dict(type="PhasedTrainingHook", phases=DERAIN_THEN_JOINT)
+
+
+def flexible_runner(work_dir, **kwargs) -> FlexibleRunner:
+    torch.manual_seed(0)
+    loader = dict(
+        dataset=ToyData(),
+        batch_size=4,
+        sampler=dict(type="DefaultSampler", shuffle=False),
+        collate_fn=dict(type="default_collate"),
+    )
+    options = dict(
+        train_dataloader=loader,
+        train_cfg=dict(by_epoch=True, max_epochs=4),
+        optim_wrapper=dict(type="OptimWrapper", optimizer=ADAMW),
+        custom_hooks=[PHASES],
+        randomness=dict(seed=0),
+        default_scope="mmdet",
+        log_level="WARNING",
+        experiment_name=work_dir.name,
+    )
+    return FlexibleRunner(model=ToyDetector(), work_dir=str(work_dir), **(options | kwargs))
+
+
+@pytest.mark.parametrize("strategy", [None, dict(type="SingleDeviceStrategy")])
+def test_on_one_device_it_ends_as_runner_does(tmp_path, strategy):
+    runner = build_runner(tmp_path / "runner")
+    runner.train()
+    flexible = flexible_runner(tmp_path / "flexible", strategy=strategy)
+    flexible.train()
+    expected, found = state_of(runner.model), state_of(flexible.model)
+    for name, value in expected.items():
+        assert torch.equal(value, found[name]), name
+
+
+def train_with_ddp_strategy(rank, folder):
+    os.environ["LOCAL_RANK"] = str(rank)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
+    )
+    wrapper = dict(type="MMDistributedDataParallel", device_ids=None)
+    runner = flexible_runner(folder, strategy=dict(type="DDPStrategy", model_wrapper=wrapper))
+    with pytest.raises(TypeError, match=r"anew in .* of a FlexibleRunner; use MMDistributed"):
+        runner.train()
+    distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_its_ddp_is_refused(tmp_path):
+    run_ranks(2, train_with_ddp_strategy, tmp_path)
+
+
+def test_optimizers_like_deepspeeds_are_refused():
+    """They are no ``OptimWrapper``; without a word, everything would train at one rate."""
+
+    class EngineOptimWrapper(BaseOptimWrapper):
+        update_params = backward = step = zero_grad = None
+
+    optimizer = torch.optim.AdamW(ToyDetector().parameters())
+    runner = SimpleNamespace(optim_wrapper=EngineOptimWrapper(optimizer), param_schedulers=None)
+    with pytest.raises(TypeError, match="not with DeepSpeed"):
+        HOOKS.build(PHASES).before_run(runner)
