@@ -46,7 +46,7 @@ def _read_line(
         index, corners = parse_yolo_line(line, width=width, height=height)
         if index not in names:
             raise ValueError(f"class {index} has no name; there are names for {sorted(names)}")
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # the latter for an index of 20 digits
         raise ValueError(f"{where}: {error}") from error
     return LabelledBox(names[index], corners, where)
 

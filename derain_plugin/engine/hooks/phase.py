@@ -93,12 +93,18 @@ def covers(pattern: str, parameter: str) -> bool:
     return len(wanted) <= len(parts) and all(map(fnmatchcase, parts, wanted))
 
 
-def parse_phases(configs: Iterable[Mapping[str, Any]]) -> tuple[Phase, ...]:
+def parse_phases(configs: Sequence[Mapping[str, Any]]) -> tuple[Phase, ...]:
     """Build the phases of a config, which must follow each other from epoch 1 on.
 
     Raises:
-        ValueError: If there is none, or epochs are claimed twice or left out.
+        ValueError: If there is none, one is not a dict of name, epochs and lr, or epochs are
+            claimed twice or left out.
     """
+    if not isinstance(configs, list | tuple):
+        raise ValueError(f"phases is a list of dicts, got {configs!r}")
+    for item in configs:
+        if not isinstance(item, Mapping) or set(item) != {"name", "epochs", "lr"}:
+            raise ValueError(f"each phase is a dict with name, epochs and lr, got {item!r}")
     phases = tuple(Phase(**config) for config in configs)
     if not phases:
         raise ValueError("phases is empty: give at least one phase")
