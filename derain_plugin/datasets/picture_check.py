@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
-import numpy as np
+import mmcv
 from PIL import Image, UnidentifiedImageError
 
 ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
@@ -40,16 +41,17 @@ def damaged_pictures(folder: str, images: Iterable[dict[str, Any]]) -> list[str]
 def _fault(folder: str, image: dict[str, Any]) -> str | None:
     path = Path(folder, image["file_name"])
     try:
-        with Image.open(path) as picture:
+        with path.open("rb") as file, Image.open(file) as picture:
             kind, (width, height) = picture.format, picture.size
             is_turned = picture.getexif().get(ORIENTATION) in SIDEWAYS
+            has_end = _has_end(file, kind)
     except FileNotFoundError:
         return None
     except UnidentifiedImageError:  # OpenCV knows other formats than Pillow
         return None if _decodes(path) else f"{path} is not a picture, or cut off"
     except Exception as error:  # whatever a parser makes of damaged bytes
         return f"{path} cannot be read ({error})"
-    if not _has_end(path, kind) and not _decodes(path):
+    if not has_end and not _decodes(path):
         return f"{path} is cut off"
     size = (height, width) if is_turned else (width, height)
     if size != (image["width"], image["height"]):
@@ -59,17 +61,17 @@ def _fault(folder: str, image: dict[str, Any]) -> str | None:
     return None
 
 
-def _has_end(path: Path, kind: str | None) -> bool:
+def _has_end(file: BinaryIO, kind: str | None) -> bool:
     if kind not in ENDS:
         return True
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL))
-        return ENDS[kind] in file.read()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - TAIL))
+    return ENDS[kind] in file.read()
 
 
 def _decodes(path: Path) -> bool:
-    """As mmcv reads it: from a file, OpenCV would fill in grey what is missing."""
+    """As in training: ``cv2.imread`` would fill in grey what a file lacks."""
     try:
-        return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) is not None
+        return mmcv.imread(path) is not None
     except cv2.error:
         return False

@@ -103,7 +103,7 @@ def parse_phases(configs: Sequence[Mapping[str, Any]]) -> tuple[Phase, ...]:
     if not isinstance(configs, list | tuple):
         raise ValueError(f"phases is a list of dicts, got {configs!r}")
     for item in configs:
-        if not isinstance(item, Mapping) or set(item) != {"name", "epochs", "lr"}:
+        if not isinstance(item, Mapping) or set(item) != set(Phase.__annotations__):
             raise ValueError(f"each phase is a dict with name, epochs and lr, got {item!r}")
     phases = tuple(Phase(**config) for config in configs)
     if not phases:

@@ -42,8 +42,9 @@ class PhasedTrainingHook(Hook):
 
     Under DDP the model is wrapped anew at each phase start, since a wrapper
     synchronises just those parameters that trained when it was built. Buffers
-    are mmengine's business as ever: by default the statistics of BatchNorm
-    that trains differ between ranks (see ``sync_bn`` and ``SyncBuffersHook``).
+    are mmengine's business as ever: during an epoch the statistics of BatchNorm
+    that trains differ between ranks (see ``sync_bn``), and ``SyncBuffersHook``
+    of the shipped configs averages them at its end.
 
     Args:
         phases: One dict per phase with the arguments of :class:`Phase`. They

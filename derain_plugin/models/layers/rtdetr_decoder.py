@@ -69,7 +69,7 @@ class EncoderlessDetector(PreTrainedModel):
 
         def in_fp32(logits: Tensor, *args: Any, **kwargs: Any) -> Any:
             inputs = [arg for arg in (logits, *args, *kwargs.values()) if isinstance(arg, Tensor)]
-            if any(item.isnan().any() for item in inputs):
+            if torch.stack([item.isnan().any() for item in inputs]).any():  # waits once
                 return _nan_loss(inputs)
             with torch.autocast(logits.device.type, enabled=False):
                 return loss_function(
