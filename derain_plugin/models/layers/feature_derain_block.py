@@ -54,4 +54,5 @@ class FeatureDerainBlock(nn.Module):
         mask = self.mask(reduced).to(x.dtype)
         keep = 1 - self.blend * mask
         residual = self.expand(self.refine(reduced * keep))
-        return torch.addcmul(residual, x, keep), mask
+        # In place: fresh memory for a whole map costs as much as what is computed.
+        return residual.to(x.dtype).addcmul_(x, keep), mask

@@ -49,4 +49,5 @@ class GatedDerainBlock(nn.Module):
         suppression = self.blend * mask
         refined = self.refine(reduced * (1 - suppression))
         residual = self.expand(gate * refined)
-        return torch.addcmul(residual, x, 1 - gate * suppression), mask
+        # In place: at this size, fresh memory for a whole map costs as much as what is computed.
+        return residual.to(x.dtype).addcmul_(x, 1 - gate * suppression), mask
