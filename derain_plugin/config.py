@@ -15,6 +15,7 @@ from typing import Any
 from mmengine.config import Config
 
 from derain_plugin.mim import shipped_path
+from derain_plugin.option_names import check_option_names
 
 DATA_SECTIONS = (
     "train_dataloader",
@@ -43,10 +44,12 @@ def load_config(filename: str | Path, cfg_options: dict[str, Any] | None = None)
 
     Raises:
         FileNotFoundError: There is no such config.
-        ValueError: A setting has a value that cannot be used.
+        ValueError: A setting has a value that cannot be used, or an override is of no setting but
+            much like one.
     """
     cfg = Config.fromfile(shipped_path(filename))
     _drop_own_scope(cfg)
+    check_option_names(cfg, cfg_options or ())
     cfg.merge_from_dict(cfg_options or {})
     spread_settings(cfg)
     for section in DATA_SECTIONS[:3]:

@@ -28,6 +28,8 @@ CASES = {
     "folder that is not there": ("data_root=/nowhere", "does not exist; set data_root"),
     "no rainy pictures": ("synthetic_rain=None", "or render rain on the fly"),
     "weights that are not there": ("load_from=/nowhere.pth", "/nowhere.pth is not a file"),
+    "setting that is mistyped": ("percnt=50", "has no percnt, .* did you mean percent"),
+    "section that is mistyped": ("modle.neck.derain.in_channels=3", "did you mean model"),
     "batch of none": ("train_dataloader.batch_size=0", "got batch_size=0"),
 }
 
