@@ -1,14 +1,12 @@
 """A whole detector in fp16, bf16 and compiled, beside itself in fp32."""
 
 import os
-from functools import partial
 
 import pytest
 import torch
 from forked import run_forked
+from fp16_on_cpu import fp16_on_cpu
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from mmengine.optim.optimizer import amp_optimizer_wrapper
-from mmengine.runner import amp
 from tiny_rtdetr import FAMILY, build, data_samples, tiny_rtdetr_cfg
 
 from derain_plugin.engine.optim_wrappers import BF16OptimWrapper
@@ -47,19 +45,11 @@ def fp32():
     return learn_by_heart(OptimWrapper)
 
 
-@pytest.fixture
-def fp16_on_cpu(monkeypatch):
-    """Let mixed precision run as on a GPU, by torch's autocast and scaler for CPUs."""
-    monkeypatch.setattr(amp_optimizer_wrapper, "is_cuda_available", lambda: True)
-    scaler = partial(torch.amp.GradScaler, device="cpu")
-    monkeypatch.setattr(amp_optimizer_wrapper, "GradScaler", scaler)
-    monkeypatch.setattr(amp, "autocast", lambda dtype: torch.autocast("cpu", dtype=torch.float16))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("wrapper", [BF16OptimWrapper, AmpOptimWrapper])
-def test_half_precision_learns_as_well(wrapper, fp32, fp16_on_cpu):
-    losses = learn_by_heart(wrapper)
+def test_half_precision_learns_as_well(wrapper, fp32):
+    with fp16_on_cpu():
+        losses = learn_by_heart(wrapper)
     assert losses.isfinite().all()
     assert not torch.equal(losses, fp32)
     start, end, end_of_fp32 = losses[0], losses[-50:].mean(), fp32[-50:].mean()

@@ -1,0 +1,40 @@
+"""Mixed precision in fp16 without a GPU: mmengine's wrapper, torch's autocast and scaler for CPUs.
+
+As a command it is ``tools/train.py --amp`` as on a GPU, only slower; docs/survives.md says what
+came out:
+
+    python tests/fp16_on_cpu.py CONFIG --work-dir DIR --cfg-options key=value
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from unittest.mock import patch
+
+import torch
+from mmengine.optim.optimizer import amp_optimizer_wrapper
+from mmengine.runner import amp
+
+from derain_plugin.cli import train
+from derain_plugin.engine.optim_wrappers import enable_amp
+
+
+@contextmanager
+def fp16_on_cpu() -> Iterator[None]:
+    """Let ``AmpOptimWrapper`` run as on a GPU."""
+    scaler = partial(torch.amp.GradScaler, device="cpu")
+    with ExitStack() as stack:
+        for patched in (
+            patch.object(amp_optimizer_wrapper, "is_cuda_available", lambda: True),
+            patch.object(amp_optimizer_wrapper, "GradScaler", scaler),
+            patch.object(amp, "autocast", lambda dtype: torch.autocast("cpu", torch.float16)),
+        ):
+            stack.enter_context(patched)
+        yield
+
+
+if __name__ == "__main__":
+    chooser = sys.modules[enable_amp.__module__]
+    with fp16_on_cpu(), patch.object(chooser, "get_device", lambda: "cuda"):
+        train.main([*sys.argv[1:], "--amp"])
