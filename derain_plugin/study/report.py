@@ -55,8 +55,8 @@ def write_report(
     """Write the page, ``report.json``, ``curves.png``, ``robustness.png`` and ``latency.png``.
 
     The page, ``study.md``, starts with the text of ``study_conclusions.md``, which people write.
-    Arms and seeds without a record are listed as not run. For other splits than the test split
-    names end in ``_<split>``, and there are no conclusions.
+    Arms without a record are named as not run, and so are seeds of others. For other splits than
+    the test split names end in ``_<split>``, and there are no conclusions.
 
     Args:
         results: Folder of the study's results; its ``arms/`` has the records.
@@ -133,10 +133,8 @@ def _tables(
 ) -> Iterator[str]:
     whole = part.num_images == max(arm.largest for arm in arms)
     where = "" if whole else f", first {part.num_images} images"
-    # An arm that was tested on fewer images has a table of its own, further down.
-    listed = [arm for arm in arms if arm.plan.name in part.rows or (whole and not arm.by_seed)]
     yield "## Results" if whole else f"## Arms too slow for all images{where}"
-    yield results_table(listed, part.rows)
+    yield results_table(list(part.rows.values()))
     if whole:
         yield RESULTS_NOTE.format(images=part.num_images, split=split, data=data)
     titles = {arm.plan.name: arm.plan.title for arm in arms}
@@ -183,7 +181,9 @@ def _origin(
     arms: Sequence[ArmRecords], missing: dict[str, list[int | str]], results: Path, docs: Path
 ) -> Iterator[str]:
     yield "## What has run"
-    yield runs_table(arms, missing)
+    yield runs_table([arm for arm in arms if arm.by_seed], missing)
+    if idle := [arm.plan.title for arm in arms if not arm.by_seed]:
+        yield f"Not run: {'; '.join(idle)}."
     unlisted = {path.name for path in (results / "arms").iterdir()} - {a.plan.name for a in arms}
     if unlisted:
         yield f"There are records of arms that are not listed: {', '.join(sorted(unlisted))}."

@@ -24,23 +24,13 @@ DIFFERENCES = {
 }  # fmt: skip
 COSTS = ("added parameters", "relative latency")
 MISSING = "-"
-NOT_RUN = "not run"
 
 Row = Mapping[str, Any]  # of report_rows.arm_row
 
 
-def results_table(arms: Sequence[ArmRecords], rows: Mapping[str, Row]) -> str:
-    """Format every arm's measures; an arm without a row is said not to have run.
-
-    Args:
-        arms: All that are to be listed.
-        rows: Of :func:`derain_plugin.study.report_rows.arm_row`, by arm.
-    """
-    lines = []
-    for arm in arms:
-        row = rows.get(arm.plan.name)
-        cells = _cells(row) if row else [NOT_RUN, *[MISSING] * (len(MEASURES) + len(COSTS))]
-        lines.append([arm.plan.title, *cells])
+def results_table(rows: Sequence[Row]) -> str:
+    """Format the measures of :func:`derain_plugin.study.report_rows.arm_row`, an arm a line."""
+    lines = [[row["title"], *_cells(row)] for row in rows]
     return markdown(["arm", "seeds", *MEASURES.values(), *COSTS], lines)
 
 
@@ -65,11 +55,11 @@ def runs_table(arms: Sequence[ArmRecords], missing: Mapping[str, Sequence[int | 
         lines.append(
             [
                 arm.plan.title,
-                _joined(arm.by_seed) or MISSING,
+                _joined(arm.by_seed),
                 _joined(missing.get(arm.plan.name, ())) or "none",
-                f"{minutes:.0f}" if records else MISSING,
-                _joined(sorted({record["commit"] for record in records})) or MISSING,
-                _joined(sorted({record["date"] for record in records})) or MISSING,
+                f"{minutes:.0f}",
+                _joined(sorted({record["commit"] for record in records})),
+                _joined(sorted({record["date"] for record in records})),
             ]
         )
     headings = ["arm", "seeds", "seeds not run", "training minutes, all seeds", "commit", "date"]
