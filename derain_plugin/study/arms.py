@@ -65,6 +65,12 @@ ARMS = (
     Arm("early_phase1", "early blocks, phase 1 alone", "early", phase=1),
     Arm("early_ms", "early blocks + multi-scale, both phases", "early_ms", decides=True),
     Arm("early_ms_phase1", "early blocks + multi-scale, phase 1 alone", "early_ms", phase=1),
+    Arm("early_ms_wide", "early blocks + multi-scale, both wider, both phases", "early_ms_wide"),
+    Arm("early_ms_mild", "early blocks + multi-scale, severities 1-3 only", "early_ms_mild"),
+    Arm(
+        "early_ms_curriculum", "early blocks + multi-scale, severities 1-3, then 1-5",
+        "early_ms_curriculum", start="early_ms_mild",
+    ),
     Arm("consistency", "multi-scale + feature consistency, both phases", "consistency"),
     Arm(
         "consistency_phase1", "multi-scale + feature consistency, phase 1 alone", "consistency",
