@@ -1,7 +1,10 @@
 """Mixed precision in fp16 without a GPU: mmengine's wrapper, torch's autocast and scaler for CPUs.
 
-As a command it is ``tools/train.py --amp`` as on a GPU, only slower; docs/survives.md says what
-came out:
+Convolutions are computed as a GPU's tensor cores do, in float32 from operands, and to results and
+gradients, that are rounded to fp16: the fp16 kernels that torch has for them on a CPU take some
+hundred times as long.
+
+As a command it is ``tools/train.py --amp`` as on a GPU; docs/survives.md says what came out:
 
     python tests/fp16_on_cpu.py CONFIG --work-dir DIR --cfg-options key=value
 """
@@ -15,9 +18,12 @@ from unittest.mock import patch
 import torch
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.runner import amp
+from torch import Tensor, nn
 
 from derain_plugin.cli import train
 from derain_plugin.engine.optim_wrappers import enable_amp
+
+convolve = nn.Conv2d._conv_forward
 
 
 @contextmanager
@@ -29,9 +35,19 @@ def fp16_on_cpu() -> Iterator[None]:
             patch.object(amp_optimizer_wrapper, "is_cuda_available", lambda: True),
             patch.object(amp_optimizer_wrapper, "GradScaler", scaler),
             patch.object(amp, "autocast", lambda dtype: torch.autocast("cpu", torch.float16)),
+            patch.object(nn.Conv2d, "_conv_forward", _convolve),
         ):
             stack.enter_context(patched)
         yield
+
+
+def _convolve(layer: nn.Conv2d, *operands: Tensor | None) -> Tensor:
+    is_fp16 = torch.get_autocast_dtype("cpu") == torch.float16
+    if not (is_fp16 and torch.is_autocast_enabled("cpu")):
+        return convolve(layer, *operands)
+    rounded = (None if each is None else each.half().float() for each in operands)
+    with torch.autocast("cpu", enabled=False):
+        return convolve(layer, *rounded).half()
 
 
 if __name__ == "__main__":

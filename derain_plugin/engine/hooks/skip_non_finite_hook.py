@@ -134,10 +134,14 @@ def _statistics(model: nn.Module) -> Iterator[Tensor]:
 
 def _not_finite(outputs: dict | None) -> list[str]:
     """Losses that are not finite, with their values; none if their sum is."""
-    if outputs is None or "loss" not in outputs or math.isfinite(outputs["loss"]):
+    if outputs is None or "loss" not in outputs or math.isfinite(_number(outputs["loss"])):
         return []
-    losses = {name: float(value) for name, value in outputs.items() if "loss" in name}
+    losses = {name: _number(value) for name, value in outputs.items() if "loss" in name}
     return [f"{name}={value}" for name, value in losses.items() if not math.isfinite(value)]
+
+
+def _number(loss: Tensor | float) -> float:
+    return loss.item() if isinstance(loss, Tensor) else float(loss)  # no warning about gradients
 
 
 def _pictures(data_batch: Any) -> str:
