@@ -54,5 +54,4 @@ class FeatureDerainBlock(nn.Module):
         mask = self.mask(reduced).to(x.dtype)
         keep = 1 - self.blend * mask
         residual = self.expand(self.refine(reduced * keep))
-        # In place: fresh memory for a whole map costs as much as what is computed.
-        return residual.to(x.dtype).addcmul_(x, keep), mask
+        return torch.addcmul(residual, x, keep), mask

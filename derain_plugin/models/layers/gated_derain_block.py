@@ -49,5 +49,4 @@ class GatedDerainBlock(nn.Module):
         suppression = self.blend * mask
         refined = self.refine(reduced * (1 - suppression))
         residual = self.expand(gate * refined)
-        # In place: at this size, fresh memory for a whole map costs as much as what is computed.
-        return residual.to(x.dtype).addcmul_(x, 1 - gate * suppression), mask
+        return torch.addcmul(residual, x, 1 - gate * suppression), mask
