@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from derain_plugin.models.restorers.spdnet_blocks import (
     ResidualGroup,
     WaveletPyramid,
 )
+from derain_plugin.models.restorers.spdnet_identity import COLOURS, start_as_identity
 
 NUM_STAGES = 3
 MIN_SIDE = 6
@@ -35,6 +37,11 @@ class SPDNet(BaseModule):
     Args:
         n_feats: Channels of all features; even.
         num_blocks: Squeeze-and-excitation blocks in each residual group.
+        scale: Pictures are divided by it on the way in and multiplied on the way out. The
+            authors' weights compute in grey levels, 1; at 255, so in 0-1, Adam leaps less.
+        identity: Whether a fresh network returns each picture within 0.1 grey levels, instead of
+            noise that it first has to learn pictures from: for brief trainings, see
+            :func:`start_as_identity`. Weights that are loaded replace it.
         init_cfg: As in :class:`mmengine.model.BaseModule`; a ``Pretrained`` checkpoint must
             fill the network.
 
@@ -44,8 +51,8 @@ class SPDNet(BaseModule):
           clamped.
 
     Raises:
-        ValueError: If ``n_feats`` or ``num_blocks`` cannot be, a picture is of another shape, or
-            a checkpoint does not fill the network.
+        ValueError: If ``n_feats``, ``num_blocks`` or ``scale`` cannot be, a picture is of another
+            shape, or a checkpoint does not fill the network.
 
     Example:
         >>> network = SPDNet(n_feats=4, num_blocks=1)
@@ -54,29 +61,43 @@ class SPDNet(BaseModule):
     """
 
     def __init__(
-        self, n_feats: int = 32, num_blocks: int = 3, *, init_cfg: dict | None = None
+        self,
+        n_feats: int = 32,
+        num_blocks: int = 3,
+        *,
+        scale: float = 1.0,
+        identity: bool = False,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if n_feats < 2 or n_feats % 2:
             raise ValueError(f"n_feats must be even and at least 2, got {n_feats}")
         if num_blocks < 1:
             raise ValueError(f"num_blocks must be at least 1, got {num_blocks}")
+        if not 0 < scale < math.inf:
+            raise ValueError(f"scale must be above 0 and finite, such as 1 or 255, got {scale}")
+        if identity and n_feats < 2 * COLOURS:
+            raise ValueError(f"identity=True needs n_feats of at least 6, got {n_feats}")
+        self.scale = scale
         self.stem = _stem(n_feats)
         self.stages = nn.ModuleList(
             _Stage(n_feats, num_blocks=num_blocks, num_earlier=index) for index in range(NUM_STAGES)
         )
+        if identity:
+            start_as_identity(self)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Predict the clean pictures: final, second stage, first stage."""
         _check_images(images)
-        stem = self.stem(images)
+        scaled = images / self.scale
+        stem = self.stem(scaled)
         features: list[Tensor] = []
-        predicted = [images]
+        predicted = [scaled]
         for stage in self.stages:
             newest, image = stage(stem, features, predicted[-1])
             features.append(newest)
             predicted.append(image)
-        _, first, second, final = predicted
+        first, second, final = (image * self.scale for image in predicted[1:])
         return final, second, first
 
     def restore(self, images: Tensor) -> Tensor:

@@ -50,6 +50,9 @@ def test_other_shapes_are_refused(shape):
         (dict(n_feats=5), "n_feats must be even and at least 2, got 5"),
         (dict(n_feats=0), "n_feats must be even and at least 2, got 0"),
         (dict(num_blocks=0), "num_blocks must be at least 1, got 0"),
+        (dict(scale=0.0), "scale must be above 0 and finite, such as 1 or 255, got 0.0"),
+        (dict(scale=float("nan")), "scale must be above 0 and finite, such as 1 or 255, got nan"),
+        (dict(identity=True, n_feats=4), "identity=True needs n_feats of at least 6, got 4"),
     ],
 )
 def test_unusable_options(options, message):
@@ -57,8 +60,24 @@ def test_unusable_options(options, message):
         SPDNet(**options)
 
 
-def test_every_parameter_gets_a_gradient():
-    network = small(n_feats=8, num_blocks=2)
+@pytest.mark.parametrize("scale", [1.0, 255.0])
+def test_identity_at_initialisation(scale):
+    images = pictures(2, 3, 17, 22)
+    with torch.no_grad():
+        for restored in small(n_feats=16, scale=scale, identity=True)(images):
+            assert (restored - images).abs().max() < 0.1  # grey levels
+
+
+def test_scale_is_that_of_what_the_network_computes_on():
+    images = pictures(1, 3, 12, 14)
+    with torch.no_grad():
+        for scaled, plain in zip(small(scale=255.0)(images), small()(images / 255), strict=True):
+            torch.testing.assert_close(scaled, plain * 255)
+
+
+@pytest.mark.parametrize("identity", [False, True])
+def test_every_parameter_gets_a_gradient(identity):
+    network = small(n_feats=8, num_blocks=2, identity=identity)
     sum((image**2).mean() for image in network(pictures(2, 3, 17, 22))).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
