@@ -47,7 +47,8 @@ install_all() {
     -c requirements/torch.txt
   pip install -q --no-deps -r requirements/rain_generators.txt
   say "4/4 derain_plugin, editable"
-  pip install -q --no-deps --no-build-isolation -e .
+  # setuptools warns of folders that shadow an editable package, which this one is run beside.
+  PYTHONWARNINGS=ignore pip install -q --no-deps --no-build-isolation -e .
 }
 
 "${PYTHON:-python3}" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
