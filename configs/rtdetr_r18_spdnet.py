@@ -5,6 +5,10 @@
 # Those that spdnet_rain.py trained need a prefix, too:
 #                 model.data_preprocessor.restorer.init_cfg.checkpoint=epoch_300.pth \
 #                 model.data_preprocessor.restorer.init_cfg.prefix=restorer.
+# One of another size or scale, such as toy_spdnet_rain.py's, needs its options as well:
+#                 model.data_preprocessor.restorer.n_feats=16 \
+#                 model.data_preprocessor.restorer.num_blocks=1 \
+#                 model.data_preprocessor.restorer.scale=255
 _base_ = "rtdetr_r18_finetune_mix.py"
 model = dict(
     data_preprocessor=dict(

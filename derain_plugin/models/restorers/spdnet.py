@@ -38,7 +38,8 @@ class SPDNet(BaseModule):
         n_feats: Channels of all features; even.
         num_blocks: Squeeze-and-excitation blocks in each residual group.
         scale: Pictures are divided by it on the way in and multiplied on the way out. The
-            authors' weights compute in grey levels, 1; at 255, so in 0-1, Adam leaps less.
+            authors' weights compute in grey levels, 1; at 255, so in 0-1, Adam leaps less. A
+            checkpoint of another scale is refused.
         identity: Whether a fresh network returns each picture within 0.1 grey levels, instead of
             noise that it first has to learn pictures from: for brief trainings, see
             :func:`start_as_identity`. Weights that are loaded replace it.
@@ -78,7 +79,8 @@ class SPDNet(BaseModule):
             raise ValueError(f"scale must be above 0 and finite, such as 1 or 255, got {scale}")
         if identity and n_feats < 2 * COLOURS:
             raise ValueError(f"identity=True needs n_feats of at least 6, got {n_feats}")
-        self.scale = scale
+        # In checkpoints of all but the authors' scale: with another, these weights see nothing.
+        self.register_buffer("scale", torch.tensor(float(scale)), persistent=scale != 1)
         self.stem = _stem(n_feats)
         self.stages = nn.ModuleList(
             _Stage(n_feats, num_blocks=num_blocks, num_earlier=index) for index in range(NUM_STAGES)
@@ -109,6 +111,12 @@ class SPDNet(BaseModule):
     ) -> None:
         # mmengine loads `Pretrained` weights without strictness: what does not fit would only be
         # logged, and the pictures be those of a random network.
+        trained, scale = float(state_dict.get(f"{prefix}scale", 1)), float(self.scale)
+        if trained != scale:
+            raise ValueError(
+                f"the checkpoint is of an SPDNet with scale={trained:g}, but this one has "
+                f"scale={scale:g}: give it the scale that it was trained with"
+            )
         own = {prefix + name: tensor for name, tensor in self.state_dict().items()}
         misfit = describe_misfit(
             {

@@ -161,3 +161,21 @@ def test_a_checkpoint_of_a_larger_model_fills_it_by_prefix(tmp_path):
     network = small(init_cfg=init)
     network.init_weights()
     assert torch.equal(network.stem[0][0].weight, trained.stem[0][0].weight)
+
+
+@pytest.mark.parametrize(("trained", "here"), [(255.0, 1.0), (1.0, 255.0), (255.0, 100.0)])
+def test_a_checkpoint_of_another_scale_is_refused(trained, here):
+    weights = small(scale=trained).state_dict()
+    with pytest.raises(
+        ValueError, match=f"scale={trained:g}, but this one has scale={here:g}: give"
+    ):
+        small(scale=here).load_state_dict(weights)
+
+
+@pytest.mark.parametrize("scale", [1.0, 255.0])
+def test_a_checkpoint_of_the_same_scale_is_taken(scale):
+    trained, network = small(seed=5, scale=scale), small(scale=scale)
+    network.load_state_dict(trained.state_dict())
+    with torch.no_grad():
+        images = pictures(1, 3, 12, 12)
+        assert torch.equal(network.restore(images), trained.restore(images))
