@@ -41,8 +41,8 @@ class SPDNet(BaseModule):
             authors' weights compute in grey levels, 1; at 255, so in 0-1, Adam leaps less. A
             checkpoint of another scale is refused.
         identity: Whether a fresh network returns each picture within 0.1 grey levels, instead of
-            noise that it first has to learn pictures from: for brief trainings, see
-            :func:`start_as_identity`. Weights that are loaded replace it.
+            noise that it first has to learn pictures from: for brief trainings. Weights that are
+            loaded replace it.
         init_cfg: As in :class:`mmengine.model.BaseModule`; a ``Pretrained`` checkpoint must
             fill the network.
 
