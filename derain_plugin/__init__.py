@@ -12,9 +12,9 @@ except ImportError as error:
         "mmcv compiles against torch, so install torch first and pass --no-build-isolation."
     ) from error
 
-from derain_plugin import datasets, engine, evaluation, hub, models
+from derain_plugin import datasets, engine, evaluation, hf, models
 from derain_plugin.config import load_config
-from derain_plugin.hub import create_feature_derain_rtdetr
+from derain_plugin.hf import create_feature_derain_rtdetr
 
 __all__ = [
     "__version__",
@@ -22,7 +22,7 @@ __all__ = [
     "datasets",
     "engine",
     "evaluation",
-    "hub",
+    "hf",
     "load_config",
     "models",
 ]

@@ -13,7 +13,7 @@ from forked import start_forked
 def fork_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let ``run_steps`` run ``python FILE ...`` and ``python -m MODULE ...`` in such copies."""
     forking = SimpleNamespace(Popen=ForkedCommand, STDOUT=subprocess.STDOUT)
-    monkeypatch.setattr(sys.modules["derain_plugin.steps.run_steps"], "subprocess", forking)
+    monkeypatch.setattr(sys.modules["projects.study.steps.run_steps"], "subprocess", forking)
 
 
 class ForkedCommand:

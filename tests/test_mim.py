@@ -27,7 +27,9 @@ def test_every_detector_has_an_entry():
 
 
 def test_figures_are_those_that_the_benchmark_counted():
-    report = json.loads((ROOT / "results/benchmark/cpu_fp32_640px_batch1.json").read_text())
+    report = json.loads(
+        (ROOT / "projects/benchmark/results/benchmark/cpu_fp32_640px_batch1.json").read_text()
+    )
     counted = {row["config"]: row["parameters"] for row in report["inference"]}
     entries = {model["Name"]: model["Metadata"] for model in SHIPPED}
     stated = {name: meta["Parameters"] for name, meta in entries.items() if "Parameters" in meta}

@@ -11,16 +11,16 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_the_table_is_the_one_that_the_demo_wrote():
-    assert (ROOT / "results/demo/report.md").read_text().strip() in README
+    assert (ROOT / "projects/study/results/demo/report.md").read_text().strip() in README
 
 
 @pytest.mark.parametrize("name", ["cpu_fp32_640px_batch1", "training_cpu_fp32_640px_batch2"])
 def test_the_tables_are_those_that_the_benchmark_wrote(name):
-    assert (ROOT / f"results/benchmark/{name}.md").read_text().strip() in README
+    assert (ROOT / f"projects/benchmark/results/benchmark/{name}.md").read_text().strip() in README
 
 
 def test_the_demo_measured_a_clean_checkout_and_a_detector_that_rain_hurts():
-    report = json.loads((ROOT / "results/demo/report.json").read_text())
+    report = json.loads((ROOT / "projects/study/results/demo/report.json").read_text())
     assert re.fullmatch(r"[0-9a-f]{7,}", report["commit"])
     vanilla = report["rows"][0]
     assert vanilla["clean"] >= 0.5
@@ -28,7 +28,7 @@ def test_the_demo_measured_a_clean_checkout_and_a_detector_that_rain_hurts():
 
 
 def test_the_benchmark_measured_a_clean_checkout():
-    for path in (ROOT / "results/benchmark").glob("*.json"):
+    for path in (ROOT / "projects/benchmark/results/benchmark").glob("*.json"):
         assert re.fullmatch(r"[0-9a-f]{7,}", json.loads(path.read_text())["commit"]), path
 
 

@@ -9,10 +9,10 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from derain_plugin.hub.hf_checkpoint import to_mmdet_keys
-from derain_plugin.models.layers.rtdetr_init import init_like_upstream
-from derain_plugin.models.rtdetr_config import rtdetr_config
-from derain_plugin.models.rtdetr_family import family_of
+from derain_plugin.hf.hf_checkpoint import to_mmdet_keys
+from derain_plugin.models.rtdetr.config import rtdetr_config
+from derain_plugin.models.rtdetr.family import family_of
+from derain_plugin.models.rtdetr.init import init_like_upstream
 
 TINY_BACKBONE = dict(embedding_size=8, hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1])
 TINY = dict(

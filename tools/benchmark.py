@@ -1,6 +1,11 @@
 """Compare what de-raining costs; --help says how."""
 
-from derain_plugin.cli.benchmark import main
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # projects/ is in no wheel
+
+from projects.benchmark.cli.benchmark import main
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,11 @@
 """Show the whole story on embedded data; --help says how."""
 
-from derain_plugin.cli.demo import main
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # projects/ is in no wheel
+
+from projects.study.cli.demo import main
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,11 @@
 """Make the study's COCO-format data set; --help says how."""
 
-from derain_plugin.cli.make_study_coco import main
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # projects/ is in no wheel
+
+from projects.study.cli.make_study_coco import main
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,11 @@
 """Run the study of whether de-raining helps; --help says how."""
 
-from derain_plugin.cli.study import main
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # projects/ is in no wheel
+
+from projects.study.cli.study import main
 
 if __name__ == "__main__":
     main()

@@ -7,7 +7,7 @@ _base_ = [
 ]
 from mmengine.hub import get_config
 
-from derain_plugin.pipelines import with_pipeline
+from derain_plugin.config.conditions import with_pipeline
 
 vanilla = get_config("mmdet::dino/dino-4scale_r50_8xb2-12e_coco.py", pretrained=True)
 model = dict(

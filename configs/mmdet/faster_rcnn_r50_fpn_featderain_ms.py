@@ -8,7 +8,7 @@ _base_ = [
 # mmengine refuses two bases that set the same keys; and imports must come after _base_.
 from mmengine.hub import get_config
 
-from derain_plugin.pipelines import with_pipeline
+from derain_plugin.config.conditions import with_pipeline
 
 vanilla = get_config("mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py", pretrained=True)
 model = dict(

@@ -8,7 +8,7 @@ _base_ = [
 ]
 from mmengine.hub import get_config
 
-from derain_plugin.pipelines import with_pipeline
+from derain_plugin.config.conditions import with_pipeline
 
 vanilla = get_config("mmdet::rtmdet/rtmdet_s_8xb32-300e_coco.py", pretrained=True)
 model = dict(

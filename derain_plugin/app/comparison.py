@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from mmengine.structures import InstanceData
 
-from derain_plugin.app.uploaded_picture import shrink_to
-from derain_plugin.inference import Detector
-from derain_plugin.inference.detector import select
-from derain_plugin.inference.painter import Painter
-from derain_plugin.inference.views import View, arrange
+from derain_plugin.apis import Detector
+from derain_plugin.apis.detector import select
+from derain_plugin.apis.painter import Painter
+from derain_plugin.apis.views import View, arrange
+from derain_plugin.app.uploaded_image import shrink_to
 from derain_plugin.rain import render_rain
 from derain_plugin.visualization import MaskedPicture, RainMaskRecorder, crop_to_file
 

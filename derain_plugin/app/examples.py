@@ -6,8 +6,8 @@ from functools import cache
 
 import numpy as np
 
-from derain_plugin.toy import render_scene
-from derain_plugin.toy.photos import load_photos
+from derain_plugin.rain.photos import load_photos
+from projects.study.toy import render_scene
 
 NUM_TOYS = 4
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")

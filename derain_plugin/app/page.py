@@ -14,12 +14,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from derain_plugin.apis.views import arrange
 from derain_plugin.app.comparison import Comparison, Seen, sheet_of
 from derain_plugin.app.examples import EXAMPLES, load_example
-from derain_plugin.app.uploaded_picture import FORMATS, MEGA, read_uploaded_picture
-from derain_plugin.inference.views import arrange
+from derain_plugin.app.uploaded_image import FORMATS, MEGA, read_uploaded_picture
+from derain_plugin.files import write_whole
 from derain_plugin.rain import SEVERITIES
-from derain_plugin.whole_file import write_whole
 
 SCORE_THR = 0.4
 KEPT_SECONDS = 3600  # pictures that were sent or shown

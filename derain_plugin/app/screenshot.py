@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from derain_plugin.whole_file import write_whole
+from derain_plugin.files import write_whole
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 SEVERITY = 5

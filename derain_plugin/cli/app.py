@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from mmengine.device import get_device
 
+from derain_plugin.apis import Detector
 from derain_plugin.app.comparison import Comparison
 from derain_plugin.app.examples import EXAMPLES, load_example
 from derain_plugin.app.page import Page, import_gradio, own_folder, serve
-from derain_plugin.demo.plan import DERAINED, VANILLA, Plan
-from derain_plugin.inference import Detector
+from projects.study.demo.plan import DERAINED, VANILLA, Plan
 
 DESCRIPTION = """\
 Serve a page, in the browser: choose or upload a picture, let it rain, and see what a vanilla and a

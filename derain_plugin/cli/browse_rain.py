@@ -10,11 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from derain_plugin.files import write_whole
 from derain_plugin.rain import RENDERER_VERSION
 from derain_plugin.rain.contact_sheet import contact_sheet
+from derain_plugin.rain.photos import load_photos
 from derain_plugin.rain.seeding import check_seed
-from derain_plugin.toy.photos import load_photos
-from derain_plugin.whole_file import write_whole
 
 DESCRIPTION = """\
 Write a contact sheet: each photo clean and at rain severities 1 to 5, as SyntheticRain and

@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from derain_plugin.cli.machine import describe_machine
 from derain_plugin.evaluation.comparison import (
     EVERY_CONDITION,
     METRICS,
@@ -18,8 +19,7 @@ from derain_plugin.evaluation.comparison import (
     ComparisonRow,
     compare,
 )
-from derain_plugin.machine import describe_machine
-from derain_plugin.whole_file import write_whole
+from derain_plugin.files import write_whole
 
 DESCRIPTION = """\
 Compare the AP of models that were tested on the same images, with 95 % intervals of the

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from derain_plugin.labels import (
+from derain_plugin.datasets.labels import (
     NAMES_FILES,
     Conversion,
     LabelFormat,
@@ -20,7 +20,7 @@ from derain_plugin.labels import (
     read_voc,
     read_yolo,
 )
-from derain_plugin.whole_file import write_whole
+from derain_plugin.files import write_whole
 
 DESCRIPTION = f"""\
 Turn the label files of real rain (DAWN, MixedRain, RID, RIS, ...) into one json in COCO's format

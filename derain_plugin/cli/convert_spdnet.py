@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from derain_plugin.engine.checkpoint import load_from_local
-from derain_plugin.hub.spdnet_checkpoint import convert_spdnet, official_names
-from derain_plugin.whole_file import write_whole
+from derain_plugin.engine.safety.checkpoint import load_from_local
+from derain_plugin.files import write_whole
+from derain_plugin.models.restorers.spdnet_checkpoint import convert_spdnet, official_names
 
 DESCRIPTION = """\
 Turn a checkpoint of SPDNet's authors into one for our SPDNet, which mmengine loads as any other.

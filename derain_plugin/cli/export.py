@@ -11,10 +11,10 @@ import torch
 from mmengine.config import DictAction
 from torch import nn
 
-from derain_plugin.export.exported_model import INSTALL
-from derain_plugin.export.pictures import read_pictures, spread
-from derain_plugin.inference import Detector
-from derain_plugin.whole_file import partial_of
+from derain_plugin.apis import Detector
+from derain_plugin.apis.exported_model import INSTALL
+from derain_plugin.export.calibration_images import read_pictures, spread
+from derain_plugin.files import partial_of
 
 DESCRIPTION = """\
 Write a detector to a file for ONNX Runtime, TensorRT (both --format onnx) or OpenVINO: from uint8

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from derain_plugin.hub.hf_folder import image_size_of, write_hf_folder
-from derain_plugin.hub.to_transformers import to_transformers
-from derain_plugin.inference import Detector
+from derain_plugin.apis import Detector
+from derain_plugin.hf.hf_folder import image_size_of, write_hf_folder
+from derain_plugin.hf.to_transformers import to_transformers
 
 DESCRIPTION = """\
 Turn an RT-DETR that was trained here into a folder for transformers' from_pretrained. With a
-de-rain neck it is one of derain_plugin.hub.FeatureDerainRTDetr, otherwise of
+de-rain neck it is one of derain_plugin.hf.FeatureDerainRTDetr, otherwise of
 RTDetrForObjectDetection, which needs no plugin. Weights are those that tools/test.py tests: with
 EMAHook, the averages. Both detectors are compared on a picture before anything is written.
 """
@@ -28,7 +28,7 @@ Example:
   python tools/export_hf.py configs/rtdetr_r18_featderain_ms.py \\
       work_dirs/rtdetr_r18_featderain_ms/epoch_15.pth rtdetr_r18_featderain_ms
 and then in Python:
-  from derain_plugin.hub import FeatureDerainRTDetr
+  from derain_plugin.hf import FeatureDerainRTDetr
   model = FeatureDerainRTDetr.from_pretrained("rtdetr_r18_featderain_ms")
 """
 

@@ -11,8 +11,7 @@ import torch
 from mmengine.config import DictAction
 from mmengine.device import get_device
 
-from derain_plugin.export.exported_model import is_exported
-from derain_plugin.inference import (
+from derain_plugin.apis import (
     Annotator,
     BaseDetector,
     CocoDetections,
@@ -21,7 +20,8 @@ from derain_plugin.inference import (
     Session,
     find_sources,
 )
-from derain_plugin.machine import describe_machine
+from derain_plugin.apis.exported_model import is_exported
+from derain_plugin.cli.machine import describe_machine
 
 DESCRIPTION = """\
 Paint what a detector finds into copies of images and videos. The pictures are taken as they are:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from derain_plugin.rainy_copy import Recipe, Verdict, make_rainy_copy, verify_copy
+from derain_plugin.rain.copies import Recipe, Verdict, make_rainy_copy, verify_copy
 
 DESCRIPTION = """\
 Render a rainy copy of a COCO-format image folder. File names stay, so the same annotation file

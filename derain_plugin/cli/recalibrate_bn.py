@@ -16,9 +16,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from derain_plugin.cli.arguments import build_parser, config_from
-from derain_plugin.datasets.coco_check import check_datasets
+from derain_plugin.datasets.checks.coco_check import check_datasets
 from derain_plugin.engine.hooks import EpochSeedHook
-from derain_plugin.whole_file import write_whole
+from derain_plugin.files import write_whole
 
 DESCRIPTION = """\
 Adapt a detector to rain without training: re-estimate the running mean and variance of every

@@ -16,18 +16,18 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from derain_plugin.apis.exported_model import is_exported
+from derain_plugin.apis.exported_test_model import use_exported
 from derain_plugin.cli.arguments import build_parser, config_from, is_first_process
-from derain_plugin.conditions import use_conditions
-from derain_plugin.datasets.coco_check import check_datasets
+from derain_plugin.cli.machine import describe_machine
+from derain_plugin.config.conditions import use_conditions
+from derain_plugin.datasets.checks.coco_check import check_datasets
 from derain_plugin.engine.hooks import RainMaskSavingHook
 from derain_plugin.evaluation import CleanRainEvaluator
-from derain_plugin.export.exported_model import is_exported
-from derain_plugin.export.exported_test_model import use_exported
-from derain_plugin.machine import describe_machine
+from derain_plugin.files import write_whole
 from derain_plugin.models import SupervisedRestorer
 from derain_plugin.rain import RENDERER_VERSION
 from derain_plugin.visualization import RainMaskRecorder
-from derain_plugin.whole_file import write_whole
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:

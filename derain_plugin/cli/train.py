@@ -12,9 +12,9 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from derain_plugin.cli.arguments import build_parser, config_from, is_first_process
-from derain_plugin.datasets.coco_check import check_datasets
+from derain_plugin.datasets.checks.coco_check import check_datasets
 from derain_plugin.engine.optim_wrappers import enable_amp
-from derain_plugin.whole_file import NO_ROOM
+from derain_plugin.files import NO_ROOM
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -13,8 +13,7 @@ from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
 from derain_plugin.datasets.mix_side import build_sides, list_pictures
-from derain_plugin.datasets.rain_draw import RainDraw, check_options
-from derain_plugin.datasets.seeded_draws import seeded_draws
+from derain_plugin.datasets.rain_draw import RainDraw, check_options, seeded_draws
 
 UNKNOWN = -1
 

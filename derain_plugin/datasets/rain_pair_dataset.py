@@ -12,9 +12,8 @@ from mmengine.dataset import Compose
 from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
-from derain_plugin.datasets.rain_draw import RainDraw
-from derain_plugin.datasets.seeded_draws import seeded_draws
-from derain_plugin.rainy_copy.pictures import find_pictures
+from derain_plugin.datasets.rain_draw import RainDraw, seeded_draws
+from derain_plugin.rain.images import find_pictures
 
 UNKNOWN = -1
 

@@ -1,3 +1,3 @@
-from derain_plugin.engine import checkpoint, hooks, optim_wrappers, whole_file_backend
+from derain_plugin.engine import hooks, optim_wrappers, safety
 
-__all__ = ["checkpoint", "hooks", "optim_wrappers", "whole_file_backend"]
+__all__ = ["hooks", "optim_wrappers", "safety"]

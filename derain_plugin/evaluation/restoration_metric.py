@@ -11,7 +11,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from torch import Tensor
 
-from derain_plugin.evaluation.picture_quality import picture_quality
+from derain_plugin.evaluation.image_quality import picture_quality
 
 COLUMNS = ("PSNR", "SSIM", "PSNR_Y", "SSIM_Y")
 ALL = "all"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from derain_plugin.whole_file import write_whole
+from derain_plugin.files import write_whole
 
 
 def draw_robustness(reports: Mapping[str, dict], path: Path) -> None:

@@ -12,16 +12,16 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from derain_plugin.apis.detector import Detector
+from derain_plugin.apis.export_metadata import Metadata, config_hash
+from derain_plugin.apis.exported_detector import ExportedDetector
+from derain_plugin.apis.exported_model import resized
 from derain_plugin.export.detector_graph import DetectorGraph, check_exportable
-from derain_plugin.export.exported_model import resized
-from derain_plugin.export.metadata import Metadata, config_hash
 from derain_plugin.export.onnx_model import to_onnx
 from derain_plugin.export.openvino_model import quantized, save, to_openvino
 from derain_plugin.export.verification import TOLERANCES, Agreement, compare
-from derain_plugin.inference.detector import Detector
-from derain_plugin.inference.exported_detector import ExportedDetector
+from derain_plugin.files import not_written, partial_of
 from derain_plugin.version import __version__
-from derain_plugin.whole_file import not_written, partial_of
 
 PRECISIONS = {"onnx": ("fp32", "fp16"), "openvino": ("fp32", "fp16", "bf16", "int8")}
 STRIDE = 32  # px, of the coarsest level

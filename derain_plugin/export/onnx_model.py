@@ -11,8 +11,8 @@ from typing import Any
 import onnx
 import torch
 
+from derain_plugin.apis.export_metadata import METADATA_KEY, Metadata
 from derain_plugin.export.detector_graph import INPUT_NAMES, OUTPUT_NAMES, DetectorGraph
-from derain_plugin.export.metadata import METADATA_KEY, Metadata
 from derain_plugin.export.quiet import quiet
 
 OPSET = 18  # grid_sample needs 16; torch's exporter writes 18

@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 import openvino
 
-from derain_plugin.export.exported_model import resized
-from derain_plugin.export.metadata import METADATA_KEY, Metadata
+from derain_plugin.apis.export_metadata import METADATA_KEY, Metadata
+from derain_plugin.apis.exported_model import resized
 from derain_plugin.export.quiet import quiet
 
 QUANTISED = {"Convolution", "GroupConvolution"}

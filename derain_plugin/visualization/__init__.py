@@ -1,8 +1,11 @@
-from derain_plugin.visualization.file_area import crop_to_file, file_area
-from derain_plugin.visualization.mask_overlay import overlay_mask
-from derain_plugin.visualization.mask_panels import draw_mask_panels
-from derain_plugin.visualization.picture_names import PictureNames
-from derain_plugin.visualization.rain_mask_recorder import MaskedPicture, RainMaskRecorder
+from derain_plugin.visualization.image_names import PictureNames
+from derain_plugin.visualization.mask_panels import draw_mask_panels, overlay_mask
+from derain_plugin.visualization.rain_masks import (
+    MaskedPicture,
+    RainMaskRecorder,
+    crop_to_file,
+    file_area,
+)
 
 __all__ = [
     "MaskedPicture",

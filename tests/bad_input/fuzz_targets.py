@@ -23,15 +23,15 @@ if __name__ == "__main__":  # coverage of what is imported below guides the fuzz
 
     atheris.instrument_imports(include=["derain_plugin", "PIL"]).__enter__()
 
-from derain_plugin.app.uploaded_picture import read_uploaded_picture
-from derain_plugin.datasets.coco_check import read_coco
-from derain_plugin.datasets.coco_entries import check_entries
-from derain_plugin.datasets.picture_check import damaged_pictures
+from derain_plugin.app.uploaded_image import read_uploaded_picture
+from derain_plugin.datasets.checks.coco_check import read_coco
+from derain_plugin.datasets.checks.coco_entries import check_entries
+from derain_plugin.datasets.checks.image_check import damaged_pictures
+from derain_plugin.datasets.labels.voc import read_voc
+from derain_plugin.datasets.labels.yolo import read_yolo
 from derain_plugin.engine.hooks.phase import parse_phases
-from derain_plugin.engine.stored_config import is_plain_data
-from derain_plugin.labels.voc import read_voc
-from derain_plugin.labels.yolo import read_yolo
-from derain_plugin.rainy_copy.render_picture import UnreadableError, read_image
+from derain_plugin.engine.safety.stored_config import is_plain_data
+from derain_plugin.rain.copies.render_image import UnreadableError, read_image
 
 FOLDER = tempfile.TemporaryDirectory(prefix="fuzz_")
 

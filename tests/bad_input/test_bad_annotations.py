@@ -5,7 +5,7 @@ import json
 import pytest
 from coco_folder import write_coco_folder
 
-from derain_plugin.datasets.coco_check import check_datasets
+from derain_plugin.datasets.checks.coco_check import check_datasets
 
 NAN, INFINITY = float("nan"), float("inf")
 

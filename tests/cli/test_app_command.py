@@ -5,9 +5,9 @@ import builtins
 import numpy as np
 import pytest
 
+from derain_plugin.apis import Detector
 from derain_plugin.app.comparison import Comparison
 from derain_plugin.cli import app
-from derain_plugin.inference import Detector
 
 
 @pytest.mark.parametrize(

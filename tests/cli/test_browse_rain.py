@@ -4,7 +4,7 @@ import pytest
 
 from derain_plugin.cli.browse_rain import SHIPPED, main
 from derain_plugin.rain.contact_sheet import contact_sheet
-from derain_plugin.toy.photos import load_photos
+from derain_plugin.rain.photos import load_photos
 
 
 def test_shows_shipped_photos(tmp_path, capsys):

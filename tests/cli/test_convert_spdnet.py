@@ -6,8 +6,8 @@ import torch
 from mmengine.runner import load_checkpoint
 
 from derain_plugin.cli.convert_spdnet import main
-from derain_plugin.hub.spdnet_checkpoint import haar_kernels, load_spdnet
 from derain_plugin.models.restorers import SPDNet
+from derain_plugin.models.restorers.spdnet_checkpoint import haar_kernels, load_spdnet
 
 KEYS = Path(__file__).parents[1] / "models/restorers/spdnet_official_keys.json"
 

@@ -13,7 +13,7 @@ from mmdet.registry import HOOKS, METRICS
 from mmengine.hooks import Hook
 
 from derain_plugin.cli import train as train_cli
-from derain_plugin.engine.checkpoint import load_from_local
+from derain_plugin.engine.safety.checkpoint import load_from_local
 
 # Multi-scale, denoising and all augmentations are the shipped config's.
 CHILD = """

@@ -14,10 +14,10 @@ from transformers import (
     pipeline,
 )
 
+from derain_plugin.apis import Detector
 from derain_plugin.cli.export_hf import main
 from derain_plugin.config import load_config
-from derain_plugin.hub import FeatureDerainRTDetr
-from derain_plugin.inference import Detector
+from derain_plugin.hf import FeatureDerainRTDetr
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ from pickle import UnpicklingError
 import pytest
 import torch
 
+from derain_plugin.apis import DerainInferencer, Detector
 from derain_plugin.cli import app, convert_spdnet, export, export_hf, infer, recalibrate_bn
 from derain_plugin.cli import test as test_cli
 from derain_plugin.cli import train as train_cli
-from derain_plugin.engine.checkpoint import load_from_local
-from derain_plugin.hub import load_from_hf
-from derain_plugin.inference import DerainInferencer, Detector
+from derain_plugin.engine.safety.checkpoint import load_from_local
+from derain_plugin.hf import load_from_hf
 
 
 class MakesFolder:

@@ -12,8 +12,8 @@ from PIL import Image
 from pycocotools.coco import COCO
 from tiny_rtdetr import TINY
 
+from derain_plugin.apis import Session
 from derain_plugin.cli import infer as infer_cli
-from derain_plugin.inference import Session
 
 FEW = ["--cfg-options", "image_size=64", "model.test_cfg.max_per_img=3"]
 PLAIN = "_base_ = {base!r}\nmodel = dict(backbone={tiny}, neck={tiny}, bbox_head={tiny})\n"

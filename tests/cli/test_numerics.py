@@ -12,7 +12,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 
 from derain_plugin.cli import train as train_cli
-from derain_plugin.engine.checkpoint import load_from_local
+from derain_plugin.engine.safety.checkpoint import load_from_local
 
 LONG = """
 _base_ = {base!r}

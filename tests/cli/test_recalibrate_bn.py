@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from derain_plugin.cli import recalibrate_bn
 from derain_plugin.cli.recalibrate_bn import main, recalibrate
 from derain_plugin.config import load_config
-from derain_plugin.engine.checkpoint import load_from_local
-from derain_plugin.hub import load_from_hf
+from derain_plugin.engine.safety.checkpoint import load_from_local
+from derain_plugin.hf import load_from_hf
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 

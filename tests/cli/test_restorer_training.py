@@ -11,7 +11,7 @@ from torch import nn
 from derain_plugin import load_config
 from derain_plugin.cli import test as test_cli
 from derain_plugin.cli import train as train_cli
-from derain_plugin.engine.checkpoint import load_from_local
+from derain_plugin.engine.safety.checkpoint import load_from_local
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 CHILD = """

@@ -14,8 +14,8 @@ from tiny_rtdetr import TINY
 from derain_plugin.cli import plot_robustness as plot_cli
 from derain_plugin.cli import test as test_cli
 from derain_plugin.cli import train as train_cli
-from derain_plugin.engine.checkpoint import load_from_local
-from derain_plugin.hub import load_from_hf
+from derain_plugin.engine.safety.checkpoint import load_from_local
+from derain_plugin.hf import load_from_hf
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TINY_TEXT = ", ".join(f"{key}={value!r}" for key, value in TINY.items())

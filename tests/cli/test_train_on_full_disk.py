@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from derain_plugin.cli import train as module
-from derain_plugin.machine import ROOT
+from derain_plugin.cli.machine import ROOT
 
-CONFIG = str(ROOT / "configs/toy/toy_rtdetr_coco.py")
+CONFIG = str(ROOT / "projects/study/configs/toy/toy_rtdetr_coco.py")
 
 
 @pytest.mark.parametrize(

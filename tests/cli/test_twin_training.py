@@ -8,7 +8,7 @@ import torch
 from vanilla_checkpoint import write_vanilla_checkpoint
 
 from derain_plugin.cli import train as train_cli
-from derain_plugin.engine.checkpoint import load_from_local
+from derain_plugin.engine.safety.checkpoint import load_from_local
 
 CHILD = """
 _base_ = {base!r}

@@ -15,12 +15,12 @@ from mmengine.runner import load_checkpoint
 
 from derain_plugin import load_config
 from derain_plugin.cli import train as train_cli
-from derain_plugin.datasets.seeded_draws import seeded_draws
+from derain_plugin.datasets.rain_draw import seeded_draws
 from derain_plugin.rain.seeding import RENDERER_VERSION
-from derain_plugin.toy import make_toy_coco
-from derain_plugin.toy.coco_folder import TOY_VERSION
+from projects.study.toy import make_toy_coco
+from projects.study.toy.coco_folder import TOY_VERSION
 
-TOY = Path(__file__).parents[2] / "configs/toy"
+TOY = Path(__file__).parents[2] / "projects/study/configs/toy"
 PICTURES = dict(train=800, val=200, test=1)
 QUICK = {
     "train_cfg.max_epochs": 4,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from derain_plugin.evaluation.data_unpickler import DataUnpickler, Unread
+from derain_plugin.evaluation.saved_predictions import DataUnpickler, Unread
 
 
 def reload(value, protocol: int = 2):

@@ -4,7 +4,7 @@ import torch
 from mmengine.logging import MMLogger
 
 from derain_plugin.evaluation import RestorationMetric
-from derain_plugin.evaluation.picture_quality import picture_quality
+from derain_plugin.evaluation.image_quality import picture_quality
 
 
 def batch(severities):

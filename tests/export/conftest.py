@@ -7,8 +7,8 @@ from mmdet.registry import MODELS
 from tiny_rtdetr import TINY
 
 from derain_plugin import load_config
-from derain_plugin.inference import Detector
-from derain_plugin.machine import ROOT
+from derain_plugin.apis import Detector
+from derain_plugin.cli.machine import ROOT
 
 CHILD = """
 _base_ = {base!r}

@@ -8,9 +8,9 @@ import pytest
 
 from derain_plugin.cli import export as export_cli
 from derain_plugin.cli import infer as infer_cli
-from derain_plugin.cli.benchmark import parse_args as benchmark_args
+from derain_plugin.export.calibration_images import SHIPPED, read_pictures, spread
 from derain_plugin.export.export_detector import Export
-from derain_plugin.export.pictures import SHIPPED, read_pictures, spread
+from projects.benchmark.cli.benchmark import parse_args as benchmark_args
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 import torch
 from tiny_rtdetr import FAMILY, build, tiny_rtdetr_cfg
 
+from derain_plugin.apis.export_metadata import Metadata
 from derain_plugin.export.detector_graph import INPUT_NAMES, DetectorGraph
-from derain_plugin.export.metadata import Metadata
 from derain_plugin.export.onnx_model import to_onnx
 
 SIZES = np.array([[40, 70]])

@@ -15,9 +15,9 @@ import torch
 from mmengine.structures import InstanceData
 
 from derain_plugin import __version__, load_config
-from derain_plugin.benchmark.inference import measure_inference
-from derain_plugin.benchmark.setting import Setting
-from derain_plugin.benchmark.text import report_text
+from derain_plugin.apis import ExportedDetector
+from derain_plugin.apis.export_metadata import METADATA_KEY, config_hash
+from derain_plugin.apis.exported_model import load_exported, resized
 from derain_plugin.cli import export as export_cli
 from derain_plugin.cli import infer as infer_cli
 from derain_plugin.cli import test as test_cli
@@ -28,10 +28,10 @@ from derain_plugin.export.export_detector import (
     Export,
     export_detector,
 )
-from derain_plugin.export.exported_model import load_exported, resized
-from derain_plugin.export.metadata import METADATA_KEY, config_hash
 from derain_plugin.export.verification import TOLERANCES, compare
-from derain_plugin.inference import ExportedDetector
+from projects.benchmark.inference import measure_inference
+from projects.benchmark.setting import Setting
+from projects.benchmark.text import report_text
 
 pytestmark = pytest.mark.slow
 TRACE = module.to_onnx

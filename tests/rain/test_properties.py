@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio
 
 from derain_plugin.rain import RENDERER_VERSION, SEVERITIES, render_rain, streak_mask
-from derain_plugin.toy.photos import PHOTOS, load_split
+from derain_plugin.rain.photos import PHOTOS, load_split
 
 SEEDS = st.integers(0, 2**80)
 # Few large ones, since their cost grows with their area.

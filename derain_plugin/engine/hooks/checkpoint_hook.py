@@ -12,7 +12,7 @@ from mmengine import hooks
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from derain_plugin.whole_file import write_whole
+from derain_plugin.files import write_whole
 
 OUTDATED = "outdated_ckpts"
 

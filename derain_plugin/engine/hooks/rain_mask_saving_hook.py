@@ -9,6 +9,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from derain_plugin.files import write_whole
 from derain_plugin.visualization import (
     MaskedPicture,
     PictureNames,
@@ -16,7 +17,6 @@ from derain_plugin.visualization import (
     crop_to_file,
     draw_mask_panels,
 )
-from derain_plugin.whole_file import write_whole
 
 
 @HOOKS.register_module()

@@ -6,8 +6,7 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule, ModuleDict
 from torch import Tensor
 
-from derain_plugin.models.layers.block_options import check_block_options
-from derain_plugin.models.layers.gated_derain_block import GatedDerainBlock
+from derain_plugin.models.layers.derain_blocks import GatedDerainBlock, check_block_options
 from derain_plugin.models.layers.rain_gate import RainGate
 
 

@@ -9,9 +9,9 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from derain_plugin.models.layers.rtdetr_init import init_like_upstream
-from derain_plugin.models.rtdetr_config import rtdetr_config
-from derain_plugin.models.rtdetr_family import family_of
+from derain_plugin.models.rtdetr.config import rtdetr_config
+from derain_plugin.models.rtdetr.family import family_of
+from derain_plugin.models.rtdetr.init import init_like_upstream
 
 
 @MODELS.register_module()

@@ -14,8 +14,8 @@ from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from derain_plugin.models.rtdetr_config import rtdetr_config
-from derain_plugin.models.rtdetr_family import family_of
+from derain_plugin.models.rtdetr.config import rtdetr_config
+from derain_plugin.models.rtdetr.family import family_of
 
 CLASS_LAYERS = ("denoising_class_embed", "enc_score_head", "class_embed")
 MEAN_LOSS = "loss_ddf"  # the one that is not divided by the number of boxes

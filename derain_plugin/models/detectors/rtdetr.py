@@ -7,7 +7,7 @@ from typing import Any
 from mmdet.models.detectors import SingleStageDetector
 from mmdet.registry import MODELS
 
-from derain_plugin.models.checkpoint_misfit import describe_misfit, lacking
+from derain_plugin.models.loading import describe_misfit, lacking
 
 
 @MODELS.register_module()

@@ -13,8 +13,8 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from derain_plugin.models.checkpoint_misfit import describe_misfit, lacking
 from derain_plugin.models.detectors.rtdetr import RTDETR
+from derain_plugin.models.loading import describe_misfit, lacking
 from derain_plugin.models.necks import DerainNeck
 
 FULL_RAIN = 0.3

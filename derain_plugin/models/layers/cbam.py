@@ -1,9 +1,9 @@
 """CBAM: Convolutional Block Attention Module (Woo et al., ECCV 2018, arXiv 1807.06521)."""
 
+import math
+
 import torch
 from torch import Tensor, nn
-
-from derain_plugin.models.layers.bottleneck_width import bottleneck_width
 
 
 class ChannelAttention(nn.Module):
@@ -72,3 +72,18 @@ class CBAM(nn.Module):
         """Weigh channels, then places."""
         x = x * self.channel(x)
         return x * self.spatial(x)
+
+
+CHANNEL_STEP = 8
+
+
+def bottleneck_width(channels: int, reduction: int) -> int:
+    """Return ``channels / reduction`` rounded up to a multiple of 8, so never below 8.
+
+    Rounding up keeps every channel count legal (3, 50, 255, ...) and small layers alive, and
+    multiples of 8 are what vectorised convolutions like.
+
+    >>> bottleneck_width(256, 4), bottleneck_width(50, 4), bottleneck_width(3, 4)
+    (64, 16, 8)
+    """
+    return CHANNEL_STEP * math.ceil(channels / (CHANNEL_STEP * reduction))

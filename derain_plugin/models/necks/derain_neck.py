@@ -10,7 +10,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_module_registration_hook
 
-from derain_plugin.models.checkpoint_misfit import describe_misfit, lacking
+from derain_plugin.models.loading import describe_misfit, lacking
 
 
 @MODELS.register_module()

@@ -18,7 +18,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 from phased_runner import ToyData, ToyDetector, build_runner
 
-from derain_plugin.engine.checkpoint import load_from_local
+from derain_plugin.engine.safety.checkpoint import load_from_local
 
 PHASES = (
     dict(name="derain", epochs=(1, 3), lr={"neck.derain": 5e-3}),

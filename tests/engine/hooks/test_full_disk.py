@@ -7,7 +7,7 @@ from forked import run_forked
 from killed_training import Operations, assert_same, check_what_is_left, outcome, train
 from small_disk import fill_disk, mount_small_disk, require_small_disk
 
-from derain_plugin.engine.checkpoint import load_from_local
+from derain_plugin.engine.safety.checkpoint import load_from_local
 
 FILES = [  # in the order in which they are written; epochs 1 and 2 are the best so far
     *["epoch_1.pth", "last_checkpoint", "best_acc_epoch_1.pth", "epoch_1.pth", "last_checkpoint"],

@@ -10,8 +10,8 @@ from mmengine.runner import Runner
 from phased_runner import Spy, ToyData, build_runner, changed, state_of
 from torch import distributed
 
-from derain_plugin.engine.checkpoint import load_from_local
 from derain_plugin.engine.hooks import SkipNonFiniteHook
+from derain_plugin.engine.safety.checkpoint import load_from_local
 
 LR = 1e-2
 ONE_PHASE = (dict(name="all", epochs=(1, 1), lr={"*": LR}),)

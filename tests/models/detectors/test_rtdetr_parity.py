@@ -13,7 +13,7 @@ from tiny_rtdetr import (
     transformers_twin,
 )
 
-from derain_plugin.hub.hf_checkpoint import to_mmdet_keys
+from derain_plugin.hf.hf_checkpoint import to_mmdet_keys
 
 FULL_SIZE = [(1, 3, 640, 640), (2, 3, 320, 480)]
 SMALL = [(1, 3, 224, 224), (2, 3, 128, 160)]  # still more than 300 candidates for the queries

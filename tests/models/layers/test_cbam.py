@@ -1,9 +1,13 @@
 import pytest
 import torch
 
-from derain_plugin.models.layers.bottleneck_width import bottleneck_width
-from derain_plugin.models.layers.cbam import CBAM, ChannelAttention, SpatialAttention
-from derain_plugin.models.layers.cbam_residual_block import CBAMResidualBlock
+from derain_plugin.models.layers.cbam import (
+    CBAM,
+    ChannelAttention,
+    SpatialAttention,
+    bottleneck_width,
+)
+from derain_plugin.models.layers.residual_blocks import CBAMResidualBlock
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from derain_plugin.models.layers.feature_derain_block import FeatureDerainBlock
-from derain_plugin.models.layers.lightweight_derain_block import LightweightDerainBlock
+from derain_plugin.models.layers.derain_blocks import FeatureDerainBlock, LightweightDerainBlock
 
 
 @pytest.fixture

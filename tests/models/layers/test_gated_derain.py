@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from derain_plugin.models.layers.gated_derain_block import GatedDerainBlock
+from derain_plugin.models.layers.derain_blocks import GatedDerainBlock
 
 
 @pytest.fixture

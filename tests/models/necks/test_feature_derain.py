@@ -5,7 +5,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 
-from derain_plugin.models.necks.base_feature_derain import BaseFeatureDerain
+from derain_plugin.models.necks.feature_derain import BaseFeatureDerain
 
 NECKS = sorted(
     name

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from toy_detector import DERAIN, DERAINED, feats, toy
 
 from derain_plugin.models.layers.cbam import CBAM
-from derain_plugin.models.layers.rain_mask import RainMask
+from derain_plugin.models.layers.derain_blocks import RainMask
 
 
 def build(name: str, in_channels: tuple[int, ...]) -> nn.Module:

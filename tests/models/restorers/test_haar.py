@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from derain_plugin.models.restorers.haar import from_haar_bands, haar_bands
+from derain_plugin.models.restorers.spdnet_blocks import from_haar_bands, haar_bands
 
 SIZES = [(2, 2), (6, 8), (5, 7), (1, 4)]
 

@@ -1,0 +1,156 @@
+"""Any mmdet detector with its weights, its class names and, if it has a de-rain neck, its masks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmdet.apis import inference_detector
+from mmdet.evaluation import get_classes
+from mmdet.registry import DATASETS, MODELS
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+from mmengine.structures import InstanceData
+from torch import nn
+
+from derain_plugin.apis.base_predictor import BaseDetector
+from derain_plugin.config import load_config
+from derain_plugin.datasets.labels.coco_classes import COCO_NAMES, match_classes
+from derain_plugin.visualization import MaskedPicture, RainMaskRecorder, crop_to_file
+
+
+class Detector(BaseDetector):
+    """Detect in pictures that were read already.
+
+    mmdet's ``init_detector`` builds the test dataset for its palette, and a ``ConcatDataset``
+    reads its annotations then, which whoever only shows pictures need not have.
+
+    Args:
+        config: A config file of ours or of mmdet. Pictures are prepared by the pipeline of its
+            test data, of the first data set where it has several: the clean one in our configs.
+        checkpoint: Whatever mmengine loads, ``hf://`` included; None for fresh weights.
+        device: As torch takes it.
+        cfg_options: Overrides as ``--cfg-options`` gives them.
+        name: What people call it.
+
+    Attributes:
+        name: Of its config, without folder and suffix, unless told otherwise.
+        classes: Names by label. From the checkpoint, else the config: the first that are as many
+            as the detector's classes. The 80 of COCO have COCO's own spelling.
+        palette: RGB colours by label, or a name that mmdet knows.
+        cfg: The config, with its overrides.
+        dataset: The config of the test data that pictures are prepared like.
+        model: mmdet's module, in evaluation mode, with its config as ``cfg``.
+
+    Raises:
+        ValueError: The config has no test pipeline, or neither it nor the checkpoint gives a name
+            to each class.
+    """
+
+    def __init__(
+        self,
+        config: str,
+        checkpoint: str | None,
+        *,
+        device: str,
+        cfg_options: dict[str, Any] | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.cfg = cfg = load_config(config, cfg_options)
+        init_default_scope(cfg.get("default_scope") or "mmdet")
+        self.dataset = dataset = first_dataset(cfg, config)
+        self.name = name or Path(config).stem
+        self.model = revert_sync_batchnorm(MODELS.build(cfg.model))
+        loaded = load_checkpoint(self.model, checkpoint, map_location="cpu") if checkpoint else {}
+        self.model.cfg = cfg  # inference_detector wants one
+        self.model.to(device).eval()
+        metainfo = DATASETS.build(dict(dataset, lazy_init=True)).metainfo
+        meta = loaded.get("meta", {})  # mmdet 2 had the names in it directly, as CLASSES
+        saved = {k.lower(): v for k, v in meta.get("dataset_meta", meta).items()}
+        self.classes = _class_names(self.model, saved.get("classes"), metainfo.get("classes"))
+        self.palette = metainfo.get("palette") or "random"
+        if isinstance(self.palette, list) and len(self.palette) < len(self.classes):
+            self.palette = "random"
+        load, *steps = dataset["pipeline"]
+        self._pipeline = Compose([dict(load, type="mmdet.LoadImageFromNDArray"), *steps])
+        self._recorder: RainMaskRecorder | None = None
+
+    def record_masks(self) -> None:
+        """Keep the rain masks of each picture from now on.
+
+        Raises:
+            ValueError: The detector has no ``DerainNeck``.
+        """
+        self._recorder = RainMaskRecorder(self.model)
+        self._recorder.start()
+
+    def detect(self, picture: np.ndarray) -> InstanceData:
+        """Return everything found, as :class:`BaseDetector` says."""
+        found = inference_detector(self.model, picture, self._pipeline).pred_instances.cpu()
+        return InstanceData(bboxes=found.bboxes, scores=found.scores, labels=found.labels)
+
+    def prepare(self, picture: np.ndarray) -> torch.Tensor:
+        """Return what the pipeline makes of a picture: ``(3, H, W)``, before normalisation."""
+        return self._pipeline(dict(img=picture, img_id=0))["inputs"]
+
+    def take_masks(self) -> MaskedPicture | None:
+        """Return the masks of the last picture, or None where none are recorded."""
+        return crop_to_file(self._recorder.take()[0]) if self._recorder is not None else None
+
+    @property
+    def records_masks(self) -> bool:
+        """Whether rain masks are kept."""
+        return self._recorder is not None
+
+
+def select(found: InstanceData, *, score_thr: float, labels: Collection[int]) -> InstanceData:
+    """Keep what scores at least ``score_thr`` and has one of ``labels``."""
+    wanted = torch.isin(found.labels, torch.tensor(list(labels), dtype=found.labels.dtype))
+    return found[wanted & (found.scores >= score_thr)]
+
+
+def first_dataset(cfg: Config, name: str) -> dict:
+    """Return the config of the data set that a test begins with, the clean one in our configs.
+
+    Raises:
+        ValueError: The test data of ``cfg``, which is called ``name``, has no pipeline.
+    """
+    dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
+    while "pipeline" not in dataset:  # a wrapper of one or several
+        dataset = dataset.get("dataset") or next(iter(dataset.get("datasets", ())), None)
+        if dataset is None:
+            raise ValueError(
+                f"{name} has no pipeline in test_dataloader.dataset, so it does not say how "
+                "pictures are prepared for its detector"
+            )
+    return dataset
+
+
+def _class_names(model: nn.Module, saved: Any, configured: Any) -> tuple[str, ...]:
+    heads = [module for name, module in model.named_modules() if "bbox_head" in name]
+    counts = [m.num_classes for m in heads if isinstance(getattr(m, "num_classes", None), int)]
+    candidates = [(n,) if isinstance(n, str) else tuple(n) for n in (saved, configured) if n]
+    for names in [*candidates, tuple(get_classes("coco"))]:
+        if not counts or len(names) == max(counts):
+            return _as_coco_spells(names)
+    raise ValueError(
+        f"this detector has {max(counts)} classes, but the checkpoint and the config name "
+        f"{' and '.join(str(len(names)) for names in candidates) or 'none'}: set classes=... with "
+        "--cfg-options as the detector was trained"
+    )
+
+
+def _as_coco_spells(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Transformers' checkpoints have VOC's words, sofa for couch, mmdet's list underscores."""
+    try:
+        matched = match_classes(names, overrides={}, ignored=())
+    except ValueError:
+        return names
+    spelled = tuple(str(matched[name]) for name in names)
+    return spelled if spelled == COCO_NAMES else names

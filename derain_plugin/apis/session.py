@@ -1,0 +1,160 @@
+"""Annotate many images and videos; what is broken is reported and skipped."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Sequence
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from derain_plugin.apis.annotator import Annotator
+from derain_plugin.apis.coco_detections import CocoDetections
+from derain_plugin.apis.sources import Source
+from derain_plugin.apis.video_file import VideoFile
+from derain_plugin.apis.video_reader import VideoReader
+from derain_plugin.files import write_whole
+from derain_plugin.rain.copies.render_image import UnreadableError, read_image
+
+
+class Session:
+    """Write the annotated version of every source.
+
+    Args:
+        annotator: Makes them.
+        detections: Gets the detections of each image and frame.
+
+    Attributes:
+        num_images, num_frames: Annotated so far.
+        num_broken_files, num_broken_frames: Skipped so far.
+    """
+
+    def __init__(self, annotator: Annotator, detections: CocoDetections) -> None:
+        self.num_images = self.num_frames = 0
+        self.num_broken_files = self.num_broken_frames = 0
+        self._annotator = annotator
+        self._detections = detections
+
+    def run(self, sources: Sequence[Source], *, window: tuple[float | None, float | None]) -> None:
+        """Annotate ``sources``, of videos the part between two times in seconds.
+
+        A ``KeyboardInterrupt`` ends it with whole files: the frames of a video up to there are
+        one, too.
+
+        Raises:
+            OSError: A file cannot be written.
+            ValueError: The window is outside a video; nothing has been written then.
+        """
+        readers = {source: _open(source, window) for source in sources}
+        total = sum(len(r) if isinstance(r, VideoReader) else 1 for r in readers.values())
+        with tqdm(total=total, unit="picture", disable=None) as bar:
+            for source, reader in readers.items():
+                if isinstance(reader, UnreadableError):
+                    self._skip_file(source, reader)
+                    bar.update()
+                elif reader is None:
+                    self._annotate_image(source)
+                    bar.update()
+                else:
+                    self._annotate_video(source, reader, bar)
+
+    def _annotate_image(self, source: Source) -> None:
+        try:
+            picture = read_image(source.path)
+            annotated, found = self._annotator.annotate(picture)
+            content = _encoded(annotated, source.out.suffix.lower())
+        except UnreadableError as error:
+            self._skip_file(source, error)
+            return
+        source.out.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(source.out, content)
+        self._detections.add(source.path, picture, found)
+        self.num_images += 1
+
+    def _annotate_video(self, source: Source, reader: VideoReader, bar: tqdm) -> None:
+        broken: list[int] = []
+        pace = _Pace(self._annotator)
+        try:
+            with VideoFile(source.out, fps=reader.fps) as video:
+                for frame in reader:
+                    if frame.picture is None:
+                        broken.append(frame.index)
+                    else:
+                        annotated, found = self._annotator.annotate(frame.picture)
+                        video.write(annotated)
+                        self._detections.add(source.path, frame.picture, found, frame=frame)
+                        pace.num_frames += 1
+                    bar.update()
+        finally:
+            self.num_frames += pace.num_frames
+            self._skip_frames(source, broken)
+        if pace.num_frames:
+            tqdm.write(f"{source.out}: {pace}")
+
+    def _skip_file(self, source: Source, error: UnreadableError) -> None:
+        self.num_broken_files += 1
+        tqdm.write(f"skipped {source.path}: {error}", file=sys.stderr)
+
+    def _skip_frames(self, source: Source, indices: Sequence[int]) -> None:
+        if indices:
+            self.num_broken_frames += len(indices)
+            tqdm.write(
+                f"skipped {len(indices)} frames of {source.path} that cannot be decoded: "
+                f"{', '.join(_runs(indices))} (from 0)",
+                file=sys.stderr,
+            )
+
+
+class _Pace:
+    """Frames per second of the detectors alone, and in all."""
+
+    def __init__(self, annotator: Annotator) -> None:
+        self.num_frames = 0
+        self._annotator = annotator
+        self._before = list(annotator.seconds)
+        self._start = time.perf_counter()
+
+    def __str__(self) -> str:
+        spent = zip(self._annotator.detectors, self._annotator.seconds, self._before, strict=True)
+        alone = [f"{d.name} {self.num_frames / (now - then):.1f}" for d, now, then in spent]
+        in_all = self.num_frames / (time.perf_counter() - self._start)
+        return (
+            f"{self.num_frames} frames, per second: detector {', '.join(alone)}; with reading, "
+            f"painting and writing {in_all:.1f}"
+        )
+
+
+def _open(
+    source: Source, window: tuple[float | None, float | None]
+) -> VideoReader | UnreadableError | None:
+    """Look into videos before any work, so that a window outside of one stops all of it."""
+    if not source.is_video:
+        return None
+    try:
+        return VideoReader(source.path, start=window[0], end=window[1])
+    except UnreadableError as error:
+        return error
+
+
+def _encoded(picture: np.ndarray, suffix: str) -> bytes:
+    try:
+        is_encoded, content = cv2.imencode(suffix, picture)
+    except cv2.error:
+        is_encoded = False
+    if not is_encoded:  # such as one that is too large for a JPEG
+        height, width = picture.shape[:2]
+        raise UnreadableError(f"{width}x{height} pixels cannot be written as {suffix}")
+    return content.tobytes()
+
+
+def _runs(indices: Iterable[int]) -> list[str]:
+    """Shorten 3, 4, 5, 9 to 3-5, 9."""
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and index == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], index]
+        else:
+            runs.append([index])
+    return ["-".join(map(str, run)) for run in runs]

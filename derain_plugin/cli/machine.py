@@ -1,0 +1,48 @@
+"""Where and with what a figure was measured."""
+
+import datetime
+import platform
+import subprocess
+from pathlib import Path
+
+import mmdet
+import mmengine
+import torch
+import transformers
+
+ROOT = Path(__file__).parents[2]
+
+
+def describe_machine() -> dict[str, str]:
+    """Return date, commit, hardware and versions, for people to read."""
+    return dict(
+        date=datetime.date.today().isoformat(),
+        commit=_commit(),
+        hardware=f"{_processor()}, {torch.get_num_threads()} threads",
+        versions=(
+            f"torch {torch.__version__}, mmengine {mmengine.__version__}, "
+            f"mmdet {mmdet.__version__}, transformers {transformers.__version__}"
+        ),
+    )
+
+
+def _commit() -> str:
+    """The checkout's commit, marked where files differ from it."""
+    if not (ROOT / ".git").exists():  # installed, perhaps inside the checkout of something else
+        return "unknown"
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(
+            command, cwd=ROOT, text=True, capture_output=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} cores of {names[0]}" if names else platform.machine()

@@ -1,0 +1,191 @@
+"""Label files of a folder of images as one file in COCO's format."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import mmcv
+from tqdm import tqdm
+
+from derain_plugin.datasets.labels.class_names import NAMES_FILES
+from derain_plugin.datasets.labels.coco_classes import CATEGORY_IDS, match_classes
+from derain_plugin.datasets.labels.labelled_box import LabelledBox
+from derain_plugin.version import __version__
+
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+_DECIMALS = 3  # of a pixel
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFormat:
+    """How labels are written.
+
+    Attributes:
+        name: As the command line has it.
+        suffix: Of a label file, with the dot.
+        read: Takes a label file and its image's width and height in px.
+    """
+
+    name: str
+    suffix: str
+    read: Callable[[Path, int, int], list[LabelledBox]]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What became of a folder of labels.
+
+    Attributes:
+        content: COCO's ``info``, ``images``, ``annotations`` and ``categories``.
+        classes: For each class name of the labels that of COCO, or None where it is ignored.
+        ignored: Boxes of ignored classes, by name.
+        dropped: Places of the boxes with no area inside their image.
+        unlabelled: Images without a label file; ``content`` has them, without boxes.
+        imageless: Label files without an image; nothing came of them.
+    """
+
+    content: dict
+    classes: dict[str, str | None]
+    ignored: Counter[str]
+    dropped: list[str]
+    unlabelled: list[str]
+    imageless: list[str]
+
+
+def convert_labels(
+    images: Path,
+    labels: Path,
+    *,
+    label_format: LabelFormat,
+    overrides: Mapping[str, str],
+    ignored: Collection[str],
+) -> Conversion:
+    """Convert the labels of all images in a folder and its sub-folders.
+
+    The label file of ``images/a/b.jpg`` is ``labels/a/b.xml`` or ``.txt``. Categories are
+    all of COCO's with COCO's ids, in COCO's order. Images are numbered from 1 in the order of
+    their relative paths, and have the size at which mmcv loads them, turned by their EXIF tag.
+    Boxes are clipped to the image. What Pascal VOC calls difficult becomes COCO's ``iscrowd``,
+    the one flag by which COCO's metric neither asks for a box nor counts its detection as false.
+
+    Args:
+        images: Folder of images.
+        labels: Folder of label files; may be the same.
+        label_format: How they are written.
+        overrides: See :func:`match_classes`.
+        ignored: See :func:`match_classes`.
+
+    Raises:
+        FileNotFoundError: If a folder is missing, or no image or no label of one is found.
+        ValueError: If an image cannot be read, two have the same label file, a label file is
+            malformed, or a class has no counterpart in COCO.
+    """
+    label_of = _label_files(images, labels, label_format)
+    read = [
+        _read(image, label_of[image], label_format)
+        for image in tqdm(label_of, desc="labels", unit="image", disable=None)
+    ]
+    names = {box.name for labelled in read for box in labelled.boxes}
+    classes = match_classes(names, overrides=overrides, ignored=ignored)
+    source = f"{label_format.name} labels, converted by derain_plugin {__version__}"
+    conversion = Conversion(
+        content=dict(
+            info=dict(description=source, class_map=classes),
+            images=[],
+            annotations=[],
+            categories=[dict(id=id_, name=name) for name, id_ in CATEGORY_IDS.items()],
+        ),
+        classes=classes,
+        ignored=Counter(),
+        dropped=[],
+        unlabelled=[str(image) for image, label in label_of.items() if not label.is_file()],
+        imageless=_imageless(labels, label_format, set(label_of.values())),
+    )
+    for image, labelled in zip(label_of, read, strict=True):
+        _add_image(image.relative_to(images).as_posix(), labelled, conversion)
+    return conversion
+
+
+class _Labelled(NamedTuple):
+    width: int
+    height: int
+    boxes: list[LabelledBox]
+
+
+def _read(image: Path, label: Path, label_format: LabelFormat) -> _Labelled:
+    try:
+        pixels = mmcv.imread(image)
+    except cv2.error:  # an empty file
+        pixels = None
+    if pixels is None:
+        raise ValueError(f"{image} cannot be read as an image: is the download complete?")
+    height, width = pixels.shape[:2]
+    boxes = label_format.read(label, width, height) if label.is_file() else []
+    return _Labelled(width, height, boxes)
+
+
+def _label_files(images: Path, labels: Path, label_format: LabelFormat) -> dict[Path, Path]:
+    """Return each image's label file, which may be missing, in order of the images' ids."""
+    for folder in (images, labels):
+        if not folder.is_dir():
+            raise FileNotFoundError(f"folder {folder} does not exist")
+    found = [path for path in _visible_files(images) if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not found:
+        raise FileNotFoundError(f"no image ({', '.join(IMAGE_SUFFIXES)}) in {images}")
+    label_of: dict[Path, Path] = {}
+    image_of: dict[Path, Path] = {}
+    for image in sorted(found, key=lambda path: path.relative_to(images).as_posix()):
+        label = labels / image.relative_to(images).with_suffix(label_format.suffix)
+        if label in image_of:
+            raise ValueError(f"{image_of[label]} and {image} have the same label file: rename one")
+        label_of[image], image_of[label] = label, image
+    if not any(label.is_file() for label in image_of):
+        raise FileNotFoundError(
+            f"no image in {images} has a label file in {labels}: the first, {next(iter(label_of))},"
+            f" should have {next(iter(image_of))}"
+        )
+    return label_of
+
+
+def _imageless(labels: Path, label_format: LabelFormat, known: set[Path]) -> list[str]:
+    return sorted(
+        str(path)
+        for path in _visible_files(labels)
+        # Also .XML, which nothing else reads.
+        if path.suffix.lower() == label_format.suffix
+        and path not in known
+        and path.name not in NAMES_FILES
+    )
+
+
+def _visible_files(folder: Path) -> list[Path]:
+    # Hidden ones are copies that file browsers and notebooks leave.
+    return [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+    ]
+
+
+def _add_image(file_name: str, labelled: _Labelled, conversion: Conversion) -> None:
+    images = conversion.content["images"]
+    width, height, boxes = labelled
+    images.append(dict(id=len(images) + 1, file_name=file_name, width=width, height=height))
+    for box in boxes:
+        x, y, w, h = (round(value, _DECIMALS) for value in box.clipped(width, height))
+        name = conversion.classes[box.name]
+        if name is None:
+            conversion.ignored[box.name] += 1
+        elif w == 0 or h == 0:
+            conversion.dropped.append(box.where)
+        else:
+            annotations = conversion.content["annotations"]
+            annotations.append(
+                dict(
+                    id=len(annotations) + 1, image_id=len(images), category_id=CATEGORY_IDS[name],
+                    bbox=[x, y, w, h], area=round(w * h, _DECIMALS), iscrowd=int(box.is_difficult),
+                )
+            )  # fmt: skip

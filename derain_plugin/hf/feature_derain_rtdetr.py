@@ -1,0 +1,150 @@
+"""transformers' RT-DETR with a de-rain module between backbone and hybrid encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForObjectDetection, PreTrainedModel
+from transformers.models.rt_detr.modeling_rt_detr import RTDetrObjectDetectionOutput
+
+from derain_plugin.hf.feature_derain_rtdetr_config import FeatureDerainRTDetrConfig
+from derain_plugin.hf.pretrained import refuse_incomplete
+from derain_plugin.models.necks import (
+    LightweightFeatureDerain,
+    MultiScaleFeatureDerain,
+    PlainFeatureRefine,
+)
+from derain_plugin.models.necks.feature_derain import BaseFeatureDerain
+
+# By name, and no others: a registry would call whatever a stranger's config.json names.
+DERAIN_NECKS: dict[str, type[BaseFeatureDerain]] = {
+    neck.__name__: neck
+    for neck in (MultiScaleFeatureDerain, LightweightFeatureDerain, PlainFeatureRefine)
+}
+
+
+class FeatureDerainRTDetr(PreTrainedModel):
+    """An RT-DETR whose encoder is given cleaned features; a model of transformers otherwise.
+
+    RT-DETRv2 and D-FINE, which have the same parts, will do as well. With a fresh de-rain module
+    all outputs are bitwise those of the detector alone. Both parts have their own parameters, so
+    that each can be frozen or have a learning rate of its own. ``from_pretrained`` refuses
+    weights that do not fill the model.
+
+    Args:
+        config: Settings of both parts.
+        rtdetr: The detector, if there is one already; default a new one with random weights.
+
+    Attributes:
+        rtdetr: transformers' ``RTDetrForObjectDetection``, or its like.
+        derain_module: A de-rain neck as in mmdet configs, such as
+            :class:`MultiScaleFeatureDerain`, or None.
+
+    Raises:
+        ValueError: ``config.derain`` is no such neck, or one for other channels.
+        TypeError: It has an option that the neck has not.
+    """
+
+    config_class = FeatureDerainRTDetrConfig
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+
+    def __init__(
+        self, config: FeatureDerainRTDetrConfig, rtdetr: PreTrainedModel | None = None
+    ) -> None:
+        super().__init__(config)
+        self.rtdetr: Any = rtdetr or AutoModelForObjectDetection.from_config(config.rtdetr_config)
+        config.rtdetr_config = self.rtdetr.config
+        channels = tuple(self.rtdetr.model.backbone.intermediate_channel_sizes)
+        self.derain_module = _build_derain(config.derain, channels)
+        self.post_init()
+        self.train(self.training)
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        pixel_mask: Tensor | None = None,
+        labels: list[dict[str, Tensor]] | None = None,
+        **kwargs: Any,
+    ) -> RTDetrObjectDetectionOutput:
+        """Detect, and with ``labels`` compute transformers' loss.
+
+        Args:
+            pixel_values: ``(N, 3, H, W)``, RGB, 0-1, as ``RTDetrImageProcessor`` gives them.
+            pixel_mask: Accepted and not used, as in transformers' RT-DETR.
+            labels: Per image ``class_labels`` (M,), int64, and ``boxes`` (M, 4) as cx, cy, w, h
+                in 0-1.
+            **kwargs: Other options of ``RTDetrForObjectDetection``, such as
+                ``output_hidden_states``.
+
+        Returns:
+            ``logits`` (N, Q, C), ``pred_boxes`` (N, Q, 4) as cx, cy, w, h in 0-1, and the rest of
+            what the detector alone gives: with ``labels`` also ``loss`` and ``loss_dict``.
+        """
+        model = self.rtdetr.model
+        feats = model.backbone.model(pixel_values).feature_maps
+        if self.derain_module is not None:
+            feats = self.derain_module(feats)
+        projected = [proj(feat) for proj, feat in zip(model.encoder_input_proj, feats, strict=True)]
+        encoded = model.encoder(projected, **kwargs)
+        # Of inputs_embeds only device and batch size are read once there are encoder_outputs.
+        return self.rtdetr(
+            None, inputs_embeds=feats[0], encoder_outputs=encoded, labels=labels, **kwargs
+        )
+
+    def train(self, mode: bool = True) -> FeatureDerainRTDetr:
+        """Set the mode; with ``config.freeze_backbone`` the backbone stays in eval, frozen."""
+        super().train(mode)
+        if self.config.freeze_backbone:
+            self.rtdetr.model.backbone.eval().requires_grad_(False)
+        return self
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: Any,
+        *args: Any,
+        output_loading_info: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Load as transformers does.
+
+        Raises:
+            ValueError: Weights are missing, which transformers would only warn of.
+        """
+        model, report = super().from_pretrained(
+            pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
+        )
+        refuse_incomplete(str(pretrained_model_name_or_path), report)
+        return (model, report) if output_loading_info else model
+
+    def _init_weights(self, module: torch.nn.Module) -> None:
+        """Leave the de-rain module the identity; transformers' parts have their own."""
+
+
+AutoModelForObjectDetection.register(FeatureDerainRTDetrConfig, FeatureDerainRTDetr)
+
+
+def _build_derain(
+    settings: Mapping[str, Any] | None, channels: tuple[int, ...]
+) -> BaseFeatureDerain | None:
+    if settings is None:
+        return None
+    options = dict(settings)
+    kind = options.pop("type", None)
+    if kind not in DERAIN_NECKS:
+        raise ValueError(f"derain.type must be one of {sorted(DERAIN_NECKS)}, got {kind!r}")
+    neck = DERAIN_NECKS[kind](**options)
+    if neck.in_channels != channels:
+        raise ValueError(
+            f"derain.in_channels is {list(neck.in_channels)}, but the backbone gives channels "
+            f"{list(channels)}"
+        )
+    return neck

@@ -1,0 +1,151 @@
+"""Our mmdet detectors as models of transformers."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForObjectDetection, PreTrainedModel, RTDetrConfig
+
+from derain_plugin.hf.feature_derain_rtdetr import DERAIN_NECKS, FeatureDerainRTDetr
+from derain_plugin.hf.feature_derain_rtdetr_config import FeatureDerainRTDetrConfig
+from derain_plugin.hf.hf_checkpoint import (
+    DERAINED_KEY_PREFIXES,
+    KEY_PREFIXES,
+    to_transformers_keys,
+)
+from derain_plugin.models import (
+    RTDETR,
+    DerainNeck,
+    PixelDerainDataPreprocessor,
+    RTDETRBackbone,
+    RTDETRHead,
+    RTDETRHybridEncoder,
+)
+from derain_plugin.models.rtdetr.config import rtdetr_config
+
+# Settings of our parts that transformers' config has in another place, or not at all.
+OWN_SETTINGS = {"type", "init_cfg", "frozen_stages", "early_derain"}
+OWN_SETTINGS |= {"num_classes", "train_cfg", "test_cfg"}
+OF_BACKBONE = ("backbone_config", "freeze_backbone_batch_norms")
+OF_ENCODER = ("encode", "eval_size", "hidden_expansion", "normalize_before", "positional")
+# What RTDetrImageProcessor does to pixels: RGB, 0-1.
+PIXELS = dict(mean=[0, 0, 0], std=[255, 255, 255], bgr_to_rgb=True)
+TOLERANCE = 1e-5
+
+
+def to_transformers(
+    detector: nn.Module, classes: Sequence[str], image_size: tuple[int, int]
+) -> PreTrainedModel:
+    """Give a detector's weights to a new model of transformers, and compare what both detect.
+
+    Args:
+        detector: On the CPU, in eval mode, with its config as ``cfg``; :class:`Detector` has it so.
+        classes: Names by label.
+        image_size: Height and width of the picture they are compared on, px.
+
+    Returns:
+        A :class:`FeatureDerainRTDetr` for a detector with a de-rain neck, otherwise
+        ``RTDetrForObjectDetection``; in eval mode.
+
+    Raises:
+        ValueError: The detector has parts or settings that such a model cannot have.
+    """
+    if not isinstance(detector, RTDETR):
+        raise ValueError(f"only an RTDETR can be exported, not {type(detector).__name__}")
+    neck = detector.neck
+    derained = isinstance(neck, DerainNeck)
+    _check_parts(detector, neck.neck if derained else neck)
+    parts = detector.cfg.model.to_dict()
+    inner = parts["neck"]["neck"] if derained else parts["neck"]
+    config = _merged_config(parts["backbone"], inner, parts["bbox_head"], len(classes))
+    config.id2label = dict(enumerate(classes))
+    config.label2id = {name: label for label, name in enumerate(classes)}
+    if derained:
+        settings = _derain_settings(neck.derain, parts["neck"]["derain"])
+        model = FeatureDerainRTDetr(FeatureDerainRTDetrConfig(config, settings))
+    else:
+        model = AutoModelForObjectDetection.from_config(config)
+    prefixes = DERAINED_KEY_PREFIXES if derained else KEY_PREFIXES
+    _load(model, detector.state_dict(), prefixes)
+    _compare(detector, model.eval(), image_size)
+    return model
+
+
+def _check_parts(detector: RTDETR, neck: nn.Module) -> None:
+    preprocessor = detector.data_preprocessor
+    if isinstance(preprocessor, PixelDerainDataPreprocessor):
+        raise ValueError(
+            f"pictures of this detector go through {type(preprocessor.restorer).__name__} first, "
+            "and a model of transformers has no place for it"
+        )
+    pixels = detector.cfg.model.get("data_preprocessor") or {}
+    found = {name: pixels.get(name) for name in PIXELS}
+    if found != PIXELS:
+        raise ValueError(f"data_preprocessor must have {PIXELS}, but this config has {found}")
+    kinds = (RTDETRBackbone, RTDETRHybridEncoder, RTDETRHead)
+    for part, kind in zip((detector.backbone, neck, detector.bbox_head), kinds, strict=True):
+        if not isinstance(part, kind):
+            raise ValueError(
+                f"a model of transformers can be made of {kind.__name__}, not of "
+                f"{type(part).__name__}"
+            )
+    if detector.backbone.derain is not None:
+        raise ValueError(
+            "a model of transformers has no place for the de-rain blocks inside this backbone "
+            "(early_derain), only for those of a DerainNeck"
+        )
+
+
+def _merged_config(
+    backbone: Mapping[str, Any], neck: Mapping[str, Any], head: Mapping[str, Any], num_labels: int
+) -> RTDetrConfig:
+    """Put the settings of three parts into one; where they differ, who uses a setting decides."""
+    merged = {"arch": "r18", **backbone, **neck, **head}
+    merged |= {name: value for name, value in neck.items() if name.startswith(OF_ENCODER)}
+    merged |= {name: value for name, value in backbone.items() if name in OF_BACKBONE}
+    settings = {name: value for name, value in merged.items() if name not in OWN_SETTINGS}
+    return rtdetr_config(settings.pop("arch"), num_labels=num_labels, **settings)
+
+
+def _derain_settings(derain: nn.Module, section: Mapping[str, Any]) -> dict[str, Any]:
+    kind = type(derain).__name__
+    if kind not in DERAIN_NECKS:
+        raise ValueError(f"the de-rain neck must be one of {sorted(DERAIN_NECKS)}, got {kind}")
+    options = {name: value for name, value in section.items() if name not in OWN_SETTINGS}
+    return {"type": kind, **options}
+
+
+def _load(
+    model: PreTrainedModel, weights: Mapping[str, Tensor], prefixes: Mapping[str, str | None]
+) -> None:
+    # Second names of shared weights, which ours do without, are filled by the first ones.
+    second = tuple(prefix for prefix, ours in prefixes.items() if ours is None)
+    try:
+        report = model.load_state_dict(to_transformers_keys(weights, prefixes), strict=False)
+        missing = [key for key in report.missing_keys if not key.startswith(second)]
+        if missing or report.unexpected_keys:
+            raise RuntimeError(f"missing {missing}, unexpected {report.unexpected_keys}")
+    except RuntimeError as error:
+        reason = textwrap.shorten(str(error), 400)
+        raise ValueError(f"the settings of the detector's parts do not agree: {reason}") from error
+
+
+@torch.no_grad()
+def _compare(detector: RTDETR, model: Any, image_size: tuple[int, int]) -> None:
+    """Find settings that one part has and another should not have got."""
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.rand(1, 3, *image_size, generator=generator)
+    outputs = model(picture)
+    for ours, theirs in zip(
+        detector(picture, mode="tensor"), (outputs.logits, outputs.pred_boxes), strict=True
+    ):
+        error = (ours - theirs).abs().max().item()
+        if not error <= TOLERANCE:
+            raise ValueError(
+                f"the model of transformers would detect something else (logits or boxes differ "
+                f"by up to {error:.2g}): give backbone, neck and bbox_head the same settings"
+            )

@@ -1,0 +1,167 @@
+"""Architectures of the RT-DETR family as transformers configs, named as in the papers."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import fields
+from typing import Any
+
+from transformers import HGNetV2Config
+
+from derain_plugin.models.rtdetr.family import FAMILIES
+
+_BASIC_BLOCKS: dict[str, Any] = dict(
+    encoder_in_channels=[128, 256, 512], hidden_expansion=0.5, freeze_backbone_batch_norms=False
+)
+
+# Differences from transformers' defaults, which are R50. Source, for RT-DETRv2 as well:
+# https://github.com/lyuwenyu/RT-DETR/tree/94f5e16708329d2f2716426868ec89aa774af016/rtdetr_pytorch/configs/rtdetr
+_RESNETS: dict[str, dict[str, Any]] = {
+    "r18": dict(
+        _BASIC_BLOCKS,
+        backbone_config=dict(
+            hidden_sizes=[64, 128, 256, 512], depths=[2, 2, 2, 2], layer_type="basic"
+        ),
+        decoder_layers=3,
+    ),
+    "r34": dict(
+        _BASIC_BLOCKS,
+        backbone_config=dict(
+            hidden_sizes=[64, 128, 256, 512], depths=[3, 4, 6, 3], layer_type="basic"
+        ),
+        decoder_layers=4,
+    ),
+    "r50": dict(backbone_config={}),
+    "r101": dict(
+        backbone_config=dict(depths=[3, 4, 23, 3]),
+        encoder_hidden_dim=384,
+        encoder_ffn_dim=2048,
+        decoder_in_channels=[384, 384, 384],
+    ),
+}
+
+# Differences from transformers' defaults, which are nearly L. Sources: upstream's configs,
+# https://github.com/Peterande/D-FINE/tree/2562e29cf4da4d317530f7766270c024d6399f5a/configs/dfine
+# and, for N and for how many layers transformers keeps of M, its conversion script,
+# https://github.com/huggingface/transformers/blob/1e98d0019e71019c05b20929e2e271bff07128ff/src/transformers/models/d_fine/convert_d_fine_original_pytorch_checkpoint_to_hf.py
+_HGNETV2_B0: dict[str, Any] = dict(
+    stem_channels=[3, 16, 16],
+    stage_in_channels=[16, 64, 256, 512],
+    stage_mid_channels=[16, 32, 64, 128],
+    stage_out_channels=[64, 256, 512, 1024],
+    stage_num_blocks=[1, 1, 2, 1],
+    stage_numb_of_layers=[3, 3, 3, 3],
+    use_learnable_affine_block=True,
+)
+_DFINES: dict[str, dict[str, Any]] = {
+    "n": dict(  # two levels, strides 16 and 32
+        backbone_config=dict(_HGNETV2_B0, out_indices=[3, 4]),
+        freeze_backbone_batch_norms=False,
+        encoder_in_channels=[512, 1024],
+        encoder_hidden_dim=128,
+        encoder_ffn_dim=512,
+        encode_proj_layers=[1],
+        feat_strides=[16, 32],
+        hidden_expansion=0.34,
+        depth_mult=0.5,
+        d_model=128,
+        num_feature_levels=2,
+        decoder_in_channels=[128, 128],
+        decoder_ffn_dim=512,
+        decoder_layers=3,
+        decoder_n_points=[6, 6],
+    ),
+    "s": dict(
+        backbone_config=_HGNETV2_B0,
+        freeze_backbone_batch_norms=False,
+        encoder_in_channels=[256, 512, 1024],
+        hidden_expansion=0.5,
+        depth_mult=0.34,
+        decoder_layers=3,
+        decoder_n_points=[3, 6, 3],
+    ),
+    "m": dict(
+        backbone_config=dict(
+            stem_channels=[3, 24, 32],
+            stage_in_channels=[32, 96, 384, 768],
+            stage_mid_channels=[32, 64, 128, 256],
+            stage_out_channels=[96, 384, 768, 1536],
+            stage_numb_of_layers=[4, 4, 4, 4],
+            use_learnable_affine_block=True,
+        ),
+        freeze_backbone_batch_norms=False,
+        encoder_in_channels=[384, 768, 1536],
+        depth_mult=0.67,
+        decoder_layers=4,
+        decoder_n_points=[3, 6, 3],
+    ),
+    "l": dict(backbone_config={}, decoder_n_points=[3, 6, 3]),
+    "x": dict(
+        backbone_config=dict(
+            stem_channels=[3, 32, 64],
+            stage_in_channels=[64, 128, 512, 1024],
+            stage_mid_channels=[64, 128, 256, 512],
+            stage_num_blocks=[1, 2, 5, 2],
+        ),
+        encoder_hidden_dim=384,
+        encoder_ffn_dim=2048,
+        decoder_in_channels=[384, 384, 384],
+        decoder_n_points=[3, 6, 3],
+        reg_scale=8.0,
+    ),
+}
+
+# transformers' model_type, and fields of its config.
+ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
+    **{name: ("rt_detr", settings) for name, settings in _RESNETS.items()},
+    **{f"rtdetrv2_{name}": ("rt_detr_v2", settings) for name, settings in _RESNETS.items()},
+    **{f"dfine_{name}": ("d_fine", settings) for name, settings in _DFINES.items()},
+}
+
+
+def rtdetr_config(arch: str, **overrides: Any) -> Any:
+    """Build the transformers config of one architecture of the RT-DETR family.
+
+    Args:
+        arch: One of ``ARCHITECTURES``: ``r18``, ``r34``, ``r50``, ``r101`` (RT-DETR),
+            ``rtdetrv2_r18`` to ``rtdetrv2_r101``, ``dfine_n``, ``dfine_s``, ``dfine_m``,
+            ``dfine_l``, ``dfine_x``.
+        **overrides: Fields of transformers' ``RTDetrConfig``, ``RTDetrV2Config`` or
+            ``DFineConfig``, plus ``num_labels``. A ``backbone_config`` dict of fields of
+            ``RTDetrResNetConfig`` (D-FINE: ``HGNetV2Config``) is merged into the
+            architecture's, so that it may name a single field.
+
+    Raises:
+        ValueError: ``arch`` or a field does not exist; the message names the nearest ones.
+    """
+    if arch not in ARCHITECTURES:
+        raise ValueError(f"unknown RT-DETR arch {arch!r}; choose one of {sorted(ARCHITECTURES)}")
+    model_type, settings = ARCHITECTURES[arch]
+    family = FAMILIES[model_type]
+    _refuse_unknown(overrides, family.config, also={"num_labels"})
+    backbone = dict(overrides.pop("backbone_config", None) or {})
+    _refuse_unknown(backbone, family.backbone_config, also={"out_indices"})
+    backbone = {"out_indices": [2, 3, 4], **settings["backbone_config"], **backbone}
+    if family.backbone_config is HGNetV2Config:
+        backbone = _with_channels(backbone)
+    backbone_config = family.backbone_config(**backbone)
+    return family.config(**{**settings, **overrides, "backbone_config": backbone_config})
+
+
+def _with_channels(hgnetv2: dict[str, Any]) -> dict[str, Any]:
+    """Say what HGNetV2 gives out; transformers builds from some fields and reports others."""
+    built = HGNetV2Config(**hgnetv2)
+    reported = dict(
+        embedding_size=built.stem_channels[-1], hidden_sizes=list(built.stage_out_channels)
+    )
+    return {**reported, **hgnetv2}
+
+
+def _refuse_unknown(overrides: dict[str, Any], config_class: type, *, also: set[str]) -> None:
+    known = {field.name for field in fields(config_class)} | also
+    for name in overrides:
+        if name not in known:
+            near = difflib.get_close_matches(name, known) or sorted(known)
+            raise ValueError(
+                f"{config_class.__name__} has no field {name!r}; did you mean {', '.join(near)}?"
+            )

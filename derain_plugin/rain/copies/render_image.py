@@ -1,0 +1,128 @@
+"""Render and store the rainy versions of one picture."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL.JpegImagePlugin import JpegImageFile
+
+from derain_plugin.files import write_whole
+from derain_plugin.rain import image_seed, render_rain
+from derain_plugin.rain.copies.manifest import FileRecord
+from derain_plugin.rain.copies.recipe import Recipe
+from derain_plugin.rain.images import EXTENSIONS, Picture
+
+_JPEG_MAGIC = b"\xff\xd8\xff"
+
+
+class UnreadableError(Exception):
+    """A picture cannot be read, or not be written in its own format; the message says why."""
+
+
+class Job(NamedTuple):
+    """A picture and the files to make of it: severities by their paths in the copy."""
+
+    picture: Picture
+    targets: Mapping[str, int]
+
+
+class Outcome(NamedTuple):
+    """The files of one picture, how many of them are new, and why it has none."""
+
+    picture: Picture
+    files: dict[str, FileRecord]
+    num_new: int
+    unreadable: str | None = None
+
+
+def render_picture(job: Job, *, images: Path, out: Path, recipe: Recipe) -> Outcome:
+    """Make the files of one picture; those that are there already stay as they are.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    picture, files, num_new = job.picture, {}, 0
+    image: np.ndarray | None = None
+    try:
+        for path, severity in job.targets.items():
+            content = _stored(out / path)
+            if not content:
+                image = read_image(images / picture.path) if image is None else image
+                content = _encode(_rain(image, severity, picture, recipe), path, recipe.quality)
+                (out / path).parent.mkdir(parents=True, exist_ok=True)
+                write_whole(out / path, content)
+                num_new += 1
+            digest = hashlib.sha256(content).hexdigest()
+            files[path] = FileRecord(sha256=digest, severity=severity, image_id=picture.image_id)
+    except UnreadableError as error:
+        return Outcome(picture, files, num_new, unreadable=str(error))
+    return Outcome(picture, files, num_new)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read what mmcv's ``LoadImageFromFile`` reads, but nothing that is damaged.
+
+    Returns:
+        ``(H, W, 3)`` uint8, BGR, turned upright by its EXIF orientation.
+
+    Raises:
+        UnreadableError: The file is missing, empty, cut off or not an image.
+    """
+    if path.suffix.lower() not in EXTENSIONS:
+        raise UnreadableError(f"none of the formats {', '.join(sorted(EXTENSIONS))}")
+    try:
+        content = path.read_bytes()
+        if not content:
+            raise UnreadableError("the file is empty")
+        if content.startswith(_JPEG_MAGIC):
+            _check_whole_jpeg(content)
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except OSError as error:
+        raise UnreadableError(error.strerror or str(error)) from error
+    except cv2.error as error:
+        raise UnreadableError(f"OpenCV: {error.err or error}") from error
+    if image is None:
+        raise UnreadableError("not an image, or cut off")
+    return image
+
+
+def _check_whole_jpeg(content: bytes) -> None:
+    """Raise on damage that OpenCV fills with grey: before 4.11, all that a file lacks."""
+    try:
+        jpeg = JpegImageFile(BytesIO(content))
+        jpeg.draft("L", (1, 1))  # grey at an eighth of the size is decoded in half the time
+        jpeg.load()
+    except (OSError, SyntaxError) as error:  # the latter is Pillow's word for a bad header
+        raise UnreadableError(f"the JPEG is damaged: {error}") from error
+
+
+def _rain(image: np.ndarray, severity: int, picture: Picture, recipe: Recipe) -> np.ndarray:
+    seed = image_seed(recipe.seed, picture.image_id)
+    return render_rain(image, severity, seed=seed, lens_drops=recipe.lens_drops)
+
+
+def _encode(image: np.ndarray, path: str, quality: int) -> bytes:
+    extension = Path(path).suffix.lower()
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if extension in (".jpg", ".jpeg") else []
+    try:
+        is_encoded, content = cv2.imencode(extension, image, options)
+    except cv2.error:
+        is_encoded = False
+    if not is_encoded:  # such as a large picture of another format under the name of a JPEG
+        height, width = image.shape[:2]
+        raise UnreadableError(f"{width}x{height} pixels cannot be written as {extension}")
+    return content.tobytes()
+
+
+def _stored(path: Path) -> bytes:
+    """The content of a finished file, or nothing: a power cut can leave an empty one."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""

@@ -1,0 +1,129 @@
+"""What rendering rain costs, beside other generators and the rest of a training pipeline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import init_default_scope
+from torch.utils.data import DataLoader, Dataset
+
+from derain_plugin.config import load_config
+from derain_plugin.datasets.transforms import HeldOutRain
+from derain_plugin.mim import CONFIGS
+from derain_plugin.rain import SEVERITIES, render_rain
+from derain_plugin.rain.photos import PHOTOS, load_photos
+from projects.benchmark.timing import median_times
+
+SIZE = 640, 480  # px, about COCO's median
+BATCH_SIZE, WORKERS = 16, 4
+RAINY_SHARE = 0.7  # of a training epoch
+EPOCH = 20 * BATCH_SIZE
+YARDSTICK = "albumentations RandomRain"
+
+
+def rendering_times() -> dict[str, float]:
+    """Return median milliseconds per 640 x 480 image on one thread, all in turns in one run."""
+    photo = cv2.resize(load_photos("coffee")[0], SIZE)
+    held_out = HeldOutRain(seed=0)
+    runs: dict[str, Callable[[], object]] = {
+        f"severity {k}": partial(render_rain, photo, k, seed=0) for k in SEVERITIES
+    }
+    runs["severity 3, lens drops"] = partial(render_rain, photo, 3, seed=0, lens_drops=True)
+    runs[YARDSTICK] = _random_rain(photo)
+    runs["imgaug Rain, held out"] = lambda: held_out(dict(img=photo, img_id=0))
+    with _one_thread():
+        return dict(zip(runs, median_times(list(runs.values())), strict=True))
+
+
+def loader_rates(folder: Path, *, rounds: int = 5) -> dict[str, float]:
+    """Return images per second of a data loader, without rain and with a rainy share of 0.7.
+
+    Batch 16, 4 workers, the shipped training pipeline on JPEG photos of 640 x 480.
+
+    Args:
+        folder: Where to write the photos.
+        rounds: How often each is timed, in turns; the medians are returned.
+    """
+    init_default_scope("mmdet")  # where the pipeline's steps are registered
+    load, *rest = load_config(CONFIGS / "_base_/datasets/coco_rain_mix.py").train_pipeline
+    rain = dict(type="SyntheticRain", severity=3, prob=RAINY_SHARE)
+    pictures = _write_photos(folder)
+    loaders = [
+        DataLoader(
+            _Pictures(pictures, steps),
+            batch_size=BATCH_SIZE,
+            num_workers=WORKERS,
+            persistent_workers=True,
+            collate_fn=pseudo_collate,
+        )
+        for steps in ([load, *rest], [load, rain, *rest])
+    ]
+    times: list[list[float]] = [[], []]
+    with _one_thread():  # as mmengine's env_cfg sets it for workers
+        for turn in range(rounds + 1):
+            for loader, found in zip(loaders, times, strict=True):
+                seconds = _epoch_seconds(loader)
+                if turn:  # the first starts the workers
+                    found.append(seconds)
+    clean, rainy = (EPOCH / float(np.median(found)) for found in times)
+    return {"without rain": clean, "with rain": rainy}
+
+
+def _epoch_seconds(loader: DataLoader) -> float:
+    start = time.perf_counter()
+    for _ in loader:
+        pass
+    return time.perf_counter() - start
+
+
+class _Pictures(Dataset):
+    def __init__(self, pictures: list[dict], steps: list[dict]) -> None:
+        self._pictures, self._pipeline = pictures, Compose(steps)
+
+    def __len__(self) -> int:
+        return EPOCH
+
+    def __getitem__(self, index: int) -> dict:
+        picture = self._pictures[index % len(self._pictures)]
+        return self._pipeline(dict(picture, instances=[dict(b) for b in picture["instances"]]))
+
+
+def _write_photos(folder: Path) -> list[dict]:
+    box = dict(bbox=[150, 90, 480, 400], bbox_label=0, ignore_flag=0)
+    pictures = []
+    for number, photo in enumerate(load_photos(*PHOTOS["train"], *PHOTOS["test"])):
+        path = folder / f"{number}.jpg"
+        cv2.imwrite(str(path), cv2.resize(photo, SIZE))
+        pictures.append(
+            dict(img_path=str(path), img_id=number, height=480, width=640, instances=[box])
+        )
+    return pictures
+
+
+def _random_rain(photo: np.ndarray) -> Callable[[], object]:
+    try:
+        import albumentations
+    except ImportError as error:
+        raise ImportError(
+            "the yardstick is albumentations: pip install --no-deps -r "
+            "requirements/rain_generators.txt"
+        ) from error
+    rain = albumentations.RandomRain(p=1)
+    return lambda: rain(image=photo)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)

@@ -1,0 +1,108 @@
+"""Run the study of what de-raining adds: the command line of ``tools/study.py``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from projects.study.arms import ARMS, find_arms
+from projects.study.layout import EMBEDDED, Layout
+from projects.study.plan import plan_steps
+from projects.study.report import write_report
+from projects.study.steps import Step, time_needed
+from projects.study.steps.progress import clock
+from projects.study.steps.run_command import run_or_exit
+from projects.study.steps.run_steps import unfinished_steps
+
+DESCRIPTION = """\
+Train, test and compare all arms of the study, and write its report. What is kept of a finished arm
+and seed is one json below --results; where it is there and its configs are still the same, nothing
+of it runs again. Stop it at any time: started again, it continues where it was.
+"""
+EPILOG = f"""\
+Arms ({", ".join(arm.name for arm in ARMS if arm.decides)} run with every seed, others with the first):
+{chr(10).join(f"  {arm.name:<16}{arm.title}" for arm in ARMS)}
+
+Examples:
+  python tools/study.py --plan                          # what would run, and how long
+  python tools/study.py --jobs 2
+  python tools/study.py --split val --arms control ms --seeds 11     # choose variants
+  python tools/study.py --family coco --data data/coco --jobs 1      # projects/study/configs/study/coco_*.py
+"""  # noqa: E501
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse what to run, and where."""
+    parser = argparse.ArgumentParser(
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--arms", nargs="+", metavar="ARM", help="some arms; default all")
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="SEED",
+        help="training seeds; default 1 2 3. All start from one vanilla detector, of seed 0",
+    )  # fmt: skip
+    parser.add_argument(
+        "--split", choices=["test", "val"], default="test",
+        help="val to choose among variants; test, the default, is looked at once",
+    )  # fmt: skip
+    parser.add_argument(
+        "--jobs", type=int, default=2, metavar="N",
+        help="commands that run at once and share the cores; 1 on a GPU. Default %(default)s",
+    )  # fmt: skip
+    parser.add_argument(
+        "--family", default=EMBEDDED, metavar="PREFIX",
+        help="projects/study/configs/study/PREFIX_*.py; default %(default)s",
+    )  # fmt: skip
+    parser.add_argument("--data", type=Path, help="default the data_root of the configs")
+    parser.add_argument("--work-dir", type=Path, help="default work_dirs/<family>")
+    parser.add_argument("--results", type=Path, help="default results/<family>")
+    parser.add_argument(
+        "--docs",
+        type=Path,
+        help="folder of the report; default docs, or --results in another family",
+    )
+    parser.add_argument("--plan", action="store_true", help="only say what would run")
+    args = parser.parse_args(arguments)
+    if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
+        parser.error(f"--seeds must differ and not be negative, got {args.seeds}")
+    if args.jobs < 1:
+        parser.error(f"--jobs must be at least 1, got {args.jobs}")
+    try:
+        args.arms = list(ARMS) if args.arms is None else find_arms(args.arms)
+    except ValueError as error:
+        parser.error(f"--arms: {error}")
+    return args
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the study, or what is left of it."""
+    args = parse_args(arguments)
+    folder = args.work_dir or Path("work_dirs", args.family)
+    results = args.results or Path("results", args.family)
+    layout = Layout(args.family, folder.resolve(), results.resolve(), args.split, args.data)
+    try:
+        steps = plan_steps(layout, args.arms, args.seeds)
+        left = unfinished_steps(steps, layout.folder)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    print("\n".join(_describe(left, jobs=args.jobs)), flush=True)
+    if args.plan:
+        return
+    run_or_exit(steps, layout.folder, jobs=args.jobs)
+    docs = args.docs or (Path("docs") if args.family == EMBEDDED else layout.results)
+    data = "this self-made data" if args.family == EMBEDDED else f"the data in {layout.data.name}"
+    try:
+        print(f"\n{write_report(layout.results, docs, split=layout.split, data=data)}")
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+
+
+def _describe(left: Sequence[Step], *, jobs: int) -> list[str]:
+    seconds = {step.name: step.seconds for step in left}
+    total = clock(time_needed(left, seconds, jobs=jobs))
+    lines = [f"  {clock(step.seconds):>8}  {step.name}" for step in left]
+    return [*lines, f"{len(left)} commands left, about {total} with {jobs} at once"]

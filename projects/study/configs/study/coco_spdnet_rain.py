@@ -1,0 +1,1 @@
+_base_ = "../../../../configs/spdnet_rain.py"

@@ -1,0 +1,77 @@
+"""Which steps run, when, and beside how many others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from projects.study.steps.step import Step
+
+
+def steps_left(steps: Sequence[Step], is_done: Callable[[Step], bool]) -> list[Step]:
+    """Return what has to run, in order: backward from the steps that no other one needs.
+
+    What only finished steps need does not run, whether it is done or not.
+
+    Raises:
+        ValueError: Two steps share a name, or one comes before what it needs.
+    """
+    _check_order(steps)
+    wanted = {step.name for step in steps} - {name for step in steps for name in step.needs}
+    left = []
+    for step in reversed(steps):
+        if step.name in wanted and not is_done(step):
+            left.append(step)
+            wanted.update(step.needs)
+    return left[::-1]
+
+
+def next_steps(waiting: Sequence[Step], running: Collection[Step], *, jobs: int) -> list[Step]:
+    """Return which of ``waiting`` start now, so that no more than ``jobs`` run at once."""
+    unfinished = {step.name for step in (*waiting, *running)}
+    ready = [step for step in waiting if unfinished.isdisjoint(step.needs)]
+    return ready[: max(jobs - len(running), 0)]
+
+
+def time_needed(steps: Sequence[Step], seconds: Mapping[str, float], *, jobs: int) -> float:
+    """Return how long ``steps`` take together.
+
+    Args:
+        steps: In order; what they need besides each other is there.
+        seconds: How long each of them takes, by name.
+        jobs: How many run at once.
+    """
+    waiting, now = list(steps), 0.0
+    running: dict[Step, float] = {}  # until when
+    while waiting or running:
+        for step in next_steps(waiting, running, jobs=jobs):
+            waiting.remove(step)
+            running[step] = now + seconds[step.name]
+        first = min(running, key=lambda step: running[step])
+        now = running.pop(first)
+    return now
+
+
+def most_at_once(steps: Sequence[Step], *, jobs: int) -> dict[str, int]:
+    """Return how many steps may run at once while each one does, itself included.
+
+    It follows from what needs what, not from the order in which steps happen to finish, so that
+    a step gets the same threads whenever it runs.
+    """
+    before: dict[str, set[str]] = {}
+    for step in steps:
+        before[step.name] = set(step.needs).union(*(before[name] for name in step.needs))
+    after = {name: sum(name in others for others in before.values()) for name in before}
+    return {
+        name: min(jobs, len(before) - len(earlier) - after[name])
+        for name, earlier in before.items()
+    }
+
+
+def _check_order(steps: Sequence[Step]) -> None:
+    names: set[str] = set()
+    for step in steps:
+        if step.name in names:
+            raise ValueError(f"two steps are named {step.name!r}")
+        if missing := set(step.needs) - names:
+            raise ValueError(f"{step.name!r} needs {sorted(missing)}, which no earlier step makes")
+        names.add(step.name)

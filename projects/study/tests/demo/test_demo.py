@@ -1,0 +1,145 @@
+"""A whole demo with a handful of pictures: its own commands, in processes of their own."""
+
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+from forked_steps import fork_steps
+
+from derain_plugin.cli import demo as cli
+from projects.study.demo import Plan, write_report
+from projects.study.demo.picture_grid import TILE
+from projects.study.demo.plan import JOBS
+from projects.study.steps import run_steps
+from projects.study.toy import make_toy_coco
+
+TOY = Path(__file__).parents[4] / "projects/study/configs/toy"
+QUICK = """
+_base_ = {base!r}
+train_cfg = dict(max_epochs={epochs})
+train_dataloader = dict(batch_size=4, num_workers=0)
+val_dataloader = dict(num_workers=0)
+test_dataloader = dict(num_workers=0)
+default_hooks = dict(logger=dict(interval=1))
+custom_hooks = {hooks!r}
+"""
+
+
+def phases(*patterns):
+    spans = [
+        dict(name=f"phase {n}", epochs=(n, n), lr={pattern: 1e-4})
+        for n, pattern in enumerate(patterns, 1)
+    ]
+    return [dict(type="PhasedTrainingHook", phases=spans)] if spans else []
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    root = tmp_path_factory.mktemp("demo")
+    make_toy_coco(root / "data", num_images=dict(train=8, val=4, test=6))
+    hooks = dict(
+        toy_rtdetr_coco=phases(),
+        toy_finetune_mix=phases("*"),
+        toy_featderain_ms=phases("neck.derain", "*"),
+    )
+    for name, custom_hooks in hooks.items():
+        epochs = 2 if "featderain" in name else 1
+        text = QUICK.format(base=str(TOY / f"{name}.py"), epochs=epochs, hooks=custom_hooks)
+        (root / f"{name}.py").write_text(text)
+    return Plan(root / "work", root / "data", configs=root)
+
+
+@pytest.fixture(scope="module")
+def finished(plan):
+    """Seconds of each step, and the report."""
+    records = plan.folder / "steps"
+    records.mkdir(parents=True)
+    made = dict(seconds=1.0, settings=plan.settings, done=True)
+    (records / "make_the_data.json").write_text(json.dumps(made))
+    data, training, _, _, testing, *_ = plan.steps
+    run_steps([data, training, testing], plan.folder, jobs=JOBS)
+    with pytest.MonkeyPatch.context() as monkeypatch:  # the others are commands like these two
+        fork_steps(monkeypatch)
+        seconds = run_steps(plan.steps, plan.folder, jobs=JOBS)
+    return seconds, write_report(plan, seconds=seconds)
+
+
+@pytest.mark.slow
+def test_every_model_gets_a_row(plan, finished):
+    seconds, text = finished
+    report = json.loads((plan.folder / "report.json").read_text())
+    rows = text.splitlines()[2:6]
+    assert [row.split(" | ")[0].strip("| ") for row in rows] == [m.title for m in plan.models]
+    assert len({row.count("|") for row in text.splitlines()[:6]}) == 1
+    assert text == (plan.folder / "report.md").read_text()
+    assert report["seconds"] == seconds
+    assert seconds["make the data"] == 1
+    assert report["commit"] in text
+    vanilla, control, untouched, joint = report["rows"]
+    assert vanilla["parameters"] == control["parameters"] < joint["parameters"]
+    assert untouched["parameters"] == joint["parameters"]
+    assert vanilla["relative_cost"] == 1
+    for row in report["rows"]:
+        assert len(row["rainy"]) == 5
+        assert row["gap"] == pytest.approx(row["clean"] - sum(row["rainy"]) / 5, abs=6e-4)
+        assert row["mpc"] == pytest.approx(row["clean"] - row["gap"], abs=2e-4)
+        assert "held_out" in row
+
+
+@pytest.mark.slow
+def test_every_other_model_is_compared_with_the_control(plan, finished):
+    report = json.loads((plan.folder / "report.json").read_text())
+    rows = [row for row in report["differences"] if row["condition"] == "mPC"]
+    vanilla, control, *derained = [model.title for model in plan.models]
+    assert [row["model"] for row in rows] == [vanilla, *derained]
+    means = {row["model"]: row["mpc"] for row in report["rows"]}
+    for row in rows:
+        difference = means[row["model"]] - means[control]
+        assert row["difference"] == pytest.approx(difference, abs=2e-3)  # mmdet rounds
+        assert row["low"] <= row["difference"] <= row["high"]
+
+
+@pytest.mark.slow
+def test_trainings_start_from_vanilla(plan, finished):
+    start = str(plan.checkpoint_of(plan.models[0]))
+    for model in plan.models[1:]:
+        logs = [path.read_text() for path in (plan.folder / model.config).glob("*/*.log")]
+        assert any(f"Load checkpoint from {start}" in log for log in logs)
+
+
+@pytest.mark.slow
+def test_pictures(plan, finished):
+    grid = cv2.imread(str(plan.folder / "grid.jpg"))
+    assert grid.shape[1] == TILE * (1 + len(plan.models) + 1)  # truth, models, mask
+    assert grid.shape[0] > TILE * 4
+    for name in ("curves.png", "robustness.png"):
+        assert cv2.imread(str(plan.folder / name)) is not None
+
+
+@pytest.mark.slow
+def test_a_finished_demo_is_not_repeated(plan, finished):
+    before = {path: path.stat().st_mtime_ns for path in plan.folder.rglob("*.pth")}
+    assert run_steps(plan.steps, plan.folder, jobs=JOBS) == finished[0]
+    assert {path: path.stat().st_mtime_ns for path in plan.folder.rglob("*.pth")} == before
+
+
+def test_the_shipped_plan_makes_what_it_needs():
+    plan = Plan(Path("/work"), Path("/data"))
+    steps = plan.steps
+    trainings = [step for step in steps if step.work_dir]
+    made = {s.work_dir / f"epoch_{e}.pth" for s in trainings for e in range(1, s.epochs + 1)}
+    assert {plan.checkpoint_of(model) for model in plan.models} <= made
+    assert len({step.name for step in steps}) == len(steps) == 8
+    for model in plan.models:
+        keep = plan.load(model.config).default_hooks.checkpoint.max_keep_ckpts
+        epochs = plan.load(model.config).train_cfg.max_epochs
+        assert keep == -1 or model.epoch > epochs - keep
+
+
+def test_a_problem_ends_the_command_with_its_message(tmp_path):
+    (tmp_path / "steps").mkdir()
+    record = tmp_path / "steps/make_the_data.json"
+    record.write_text(json.dumps(dict(seconds=1, settings="others", done=True)))
+    with pytest.raises(SystemExit, match="made with other settings"):
+        cli.main(["--work-dir", str(tmp_path)])

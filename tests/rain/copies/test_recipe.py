@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from derain_plugin.rain.copies import Recipe
+from derain_plugin.rain.images import Picture
+
+
+def test_a_range_gives_each_picture_one_severity():
+    recipe = Recipe(severity=(2, 4))
+    pictures = [Picture(f"{number}.jpg", number) for number in range(300)]
+    severities = [recipe.targets(picture)[picture.path] for picture in pictures]
+    assert set(severities) == {2, 3, 4}
+    assert np.bincount(severities)[2:].min() > 60
+    assert severities == [recipe.targets(picture)[picture.path] for picture in pictures]
+
+
+def test_per_severity_gives_each_picture_all():
+    targets = Recipe(severity=(1, 3), per_severity=True).targets(Picture("val/7.jpg", 7))
+    assert targets == {f"severity_{level}/val/7.jpg": level for level in (1, 2, 3)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(severity=(3, 6)), "got 6"),
+        (dict(severity=(5, 1)), r"\(5, 1\)"),
+        (dict(quality=0), "1-100, got 0"),
+        (dict(quality=101), "1-100, got 101"),
+        (dict(seed=-1), "negative"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**arguments)

@@ -1,0 +1,135 @@
+import itertools
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from mmcv.transforms import LoadImageFromFile
+from PIL import Image
+
+from derain_plugin.datasets.transforms import SyntheticRain
+from derain_plugin.rain.copies import Recipe, make_rainy_copy
+from derain_plugin.rain.copies.render_image import (
+    Job,
+    UnreadableError,
+    read_image,
+    render_picture,
+)
+from derain_plugin.rain.images import Picture
+
+
+def rendered_while_loading(path, image_id, **rain):
+    results = LoadImageFromFile()(dict(img_path=str(path), img_id=image_id))
+    return SyntheticRain(**rain)(results)
+
+
+@pytest.mark.parametrize("lens_drops", [False, True])
+@pytest.mark.parametrize("severity", [(3, 3), (1, 5), (0, 0)])
+def test_pixels_are_those_of_rain_rendered_while_loading(photos, tmp_path, severity, lens_drops):
+    recipe = Recipe(severity=severity, seed=4, lens_drops=lens_drops)
+    pictures = [Picture(f"val2017/000000000{i}.png", i) for i in (724, 776, 785)]
+    pictures.append(Picture("streets/night/photo_1.png", "photo_1"))
+    for picture in pictures:
+        job = Job(picture, recipe.targets(picture))
+        outcome = render_picture(job, images=photos, out=tmp_path, recipe=recipe)
+        expected = rendered_while_loading(
+            photos / picture.path,
+            picture.image_id,
+            severity=severity,
+            seed=4,
+            lens_drops=lens_drops,
+        )
+        np.testing.assert_array_equal(cv2.imread(str(tmp_path / picture.path)), expected["img"])
+        assert outcome.files[picture.path]["severity"] == expected["rain_severity"]
+
+
+def test_jpeg_quality_is_that_of_the_recipe(photos, tmp_path):
+    recipe = Recipe(quality=60)
+    path = "val2017/000000000139.jpg"
+    picture = Picture(path, 139)
+    job = Job(picture, recipe.targets(picture))
+    render_picture(job, images=photos, out=tmp_path, recipe=recipe)
+    rain = rendered_while_loading(photos / path, 139, severity=3, seed=0)["img"]
+    expected = cv2.imencode(".jpg", rain, [cv2.IMWRITE_JPEG_QUALITY, 60])[1].tobytes()
+    assert (tmp_path / path).read_bytes() == expected
+
+
+def save(image, path, **options):
+    Image.fromarray(image).save(path, **options)
+
+
+def orientation(value):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return exif
+
+
+ANY_KIND = [
+    *itertools.product(["color", "grey", "turned"], ["jpg", "JPEG", "png", "bmp", "tif", "webp"]),
+    *itertools.product(["alpha"], ["png", "tif", "webp"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "extension"), ANY_KIND)
+def test_any_kind_of_picture_becomes_an_upright_color_one(tmp_path, kind, extension):
+    shape = dict(grey=(30, 40), alpha=(30, 40, 4)).get(kind, (30, 40, 3))
+    image = np.random.default_rng(0).integers(50, 200, shape, dtype=np.uint8)
+    (tmp_path / "in").mkdir()
+    path = tmp_path / f"in/7.{extension}"
+    save(image, path, **(dict(exif=orientation(6)) if kind == "turned" else {}))
+    report = make_rainy_copy(tmp_path / "in", tmp_path / "out", recipe=Recipe())
+    assert report.unreadable == {}
+    expected = rendered_while_loading(path, 7, severity=3, seed=0)["img"]
+    if kind == "turned" and extension in ("jpg", "JPEG"):
+        assert expected.shape == (40, 30, 3)
+    # Read as it is stored: a copy that still said "turn me" would be turned twice.
+    stored = cv2.imread(str(tmp_path / "out" / path.name), cv2.IMREAD_UNCHANGED)
+    assert stored.shape == expected.shape
+    if extension not in ("jpg", "JPEG"):
+        np.testing.assert_array_equal(stored, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "reason"),
+    [
+        ("a.jpg", lambda photo: b"", "empty"),
+        ("a.jpg", lambda photo: b"<html>404 Not Found</html>", "not an image"),
+        ("a.jpg", lambda photo: photo[: len(photo) // 2], "truncated"),
+        ("a.jpg", lambda photo: photo[:-1], "truncated"),
+        ("a.jpg", lambda photo: photo[:3] + bytes(99), "damaged"),
+        ("a.gif", lambda photo: photo, "formats"),
+        ("absent.jpg", None, "No such file"),
+    ],
+)
+def test_damaged_pictures_are_not_read(photos, tmp_path, name, damage, reason):
+    if damage is not None:
+        photo = (photos / "val2017/000000000139.jpg").read_bytes()
+        (tmp_path / name).write_bytes(damage(photo))
+    with pytest.raises(UnreadableError, match=reason):
+        read_image(tmp_path / name)
+
+
+def test_a_cut_off_jpeg_is_not_read_where_opencv_fills_it_with_grey(photos, tmp_path, monkeypatch):
+    grey = np.full((40, 72, 3), 128, np.uint8)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: grey)  # as before OpenCV 4.11
+    content = (photos / "val2017/000000000139.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(content[: len(content) // 2])
+    with pytest.raises(UnreadableError, match="truncated"):
+        read_image(tmp_path / "a.jpg")
+
+
+def test_cut_off_png_is_not_read(photos, tmp_path):
+    content = (photos / "val2017/000000000724.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(content[: len(content) // 2])
+    with pytest.raises(UnreadableError, match="cut off"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_picture_too_large_for_its_format_is_told(tmp_path):
+    cv2.imwrite(str(tmp_path / "wide.png"), np.zeros((1, 65_501, 3), np.uint8))
+    shutil.move(tmp_path / "wide.png", tmp_path / "wide.jpg")
+    picture, recipe = Picture("wide.jpg", 1), Recipe(severity=(0, 0))
+    job = Job(picture, recipe.targets(picture))
+    outcome = render_picture(job, images=tmp_path, out=tmp_path / "out", recipe=recipe)
+    assert outcome.unreadable == "65501x1 pixels cannot be written as .jpg"
+    assert not (tmp_path / "out").exists()

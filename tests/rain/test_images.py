@@ -1,0 +1,109 @@
+import errno
+import json
+import os
+
+import pytest
+from small_photos import NAMES
+
+from derain_plugin.rain.images import (
+    Picture,
+    find_pictures,
+    listed_pictures,
+    refuse_overlap,
+)
+
+
+def annotate(path, *images):
+    path.write_text(json.dumps(dict(images=[dict(id=i, file_name=name) for i, name in images])))
+    return path
+
+
+def test_finds_images_alone_in_all_folders(photos):
+    pictures = find_pictures(photos)
+    assert [picture.path for picture in pictures] == sorted(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "image_id"),
+    [("000000000139.jpg", 139), ("7.PNG", 7), ("photo_2.jpg", "photo_2"), ("²1.jpg", "²1")],
+)
+def test_id_is_the_number_in_the_name(tmp_path, name, image_id):
+    (tmp_path / name).touch()
+    assert find_pictures(tmp_path) == [Picture(name, image_id)]
+
+
+def test_follows_a_part_that_is_a_link(photos, tmp_path):
+    (tmp_path / "train2017").symlink_to(photos / "val2017")
+    assert len(find_pictures(tmp_path)) == 6
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"holds no image .*\.jpeg"):
+        find_pictures(tmp_path)
+    with pytest.raises(FileNotFoundError, match="absent does not exist, or is a file"):
+        find_pictures(tmp_path / "absent")
+
+
+def test_annotations_say_which_pictures_and_ids(photos, tmp_path):
+    file = annotate(tmp_path / "a.json", (9, "./streets/1.JPG"), (5, "absent.jpg"))
+    assert listed_pictures(photos, file) == [("absent.jpg", 5), ("streets/1.JPG", 9)]
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        ([(1, "streets/1.JPG"), (2, "streets/1.JPG")], "2 images under 1 file names"),
+        ([(1, "streets/1.JPG"), (2, "./streets/1.JPG")], "2 images under 1 file names"),
+        ([(1, "../other/1.jpg")], r"'\.\./other/1\.jpg' leads out"),
+        ([(1, "/etc/1.jpg")], "'/etc/1.jpg' leads out"),
+        ([], "0 images"),
+        ([(1, "1.JPG"), (2, "2.JPG")], "none of the 2 images .* such as 1.JPG: give the folder"),
+        ([(1, 3)], "not in COCO format"),
+    ],
+)
+def test_bad_annotations_are_refused(photos, tmp_path, images, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        listed_pictures(photos, annotate(tmp_path / "a.json", *images))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"images": 3}', '{"images": [{"id": 1}]}'])
+def test_files_that_are_no_annotations_are_refused(photos, tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError, match="not in COCO format"):
+        listed_pictures(photos, tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("out", ["coco", "coco/rain", ".", "coco/val2017/a", "disk/x", "disk"])
+def test_a_copy_in_or_around_its_input_is_refused(tmp_path, out):
+    (tmp_path / "coco/val2017").mkdir(parents=True)
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "coco/train2017").symlink_to(tmp_path / "disk")
+    for part in ("val2017", "train2017"):
+        (tmp_path / f"coco/{part}/1.jpg").touch()
+    pictures = find_pictures(tmp_path / "coco")
+    with pytest.raises(ValueError, match="would mix with its input"):
+        refuse_overlap(tmp_path / "coco", pictures, (tmp_path / out).resolve())
+    refuse_overlap(tmp_path / "coco", pictures, tmp_path / "coco_rain")
+
+
+def test_a_link_that_leads_back_is_not_followed(photos, tmp_path):
+    (tmp_path / "1.jpg").touch()
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part/whole").symlink_to(tmp_path)
+    (tmp_path / "part/same").symlink_to(tmp_path / "part")
+    assert find_pictures(tmp_path) == [("1.jpg", 1)]
+
+
+def test_a_folder_that_may_not_be_read_is_not_skipped(tmp_path, monkeypatch):
+    (tmp_path / "1.jpg").touch()
+    (tmp_path / "closed").mkdir()
+    scan = os.scandir
+
+    def scan_as_a_user(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scan_as_a_user)
+    with pytest.raises(PermissionError, match="closed"):
+        find_pictures(tmp_path)
