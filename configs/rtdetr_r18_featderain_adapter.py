@@ -1,5 +1,5 @@
 # Early de-rain blocks and the multi-scale neck, trained beside an RT-DETR-R18 that stays as it is
-# by its detection loss and by the clean twin of each picture: see docs/neck.md and docs/study.md.
+# by its detection loss and by the clean twin of each image: see docs/neck.md and docs/study.md.
 _base_ = "./rtdetr_r18_featderain_ms.py"
 synthetic_rain = (1, 5)  # None: losses by the twin need to know where the streaks are
 load, labels, _, expand, *rest = _base_.train_pipeline  # without PhotoMetricDistortion

@@ -1,4 +1,4 @@
-# RT-DETR-R18 with the multi-scale de-rain neck, trained in two phases on 70 % rainy pictures.
+# RT-DETR-R18 with the multi-scale de-rain neck, trained in two phases on 70 % rainy images.
 _base_ = [
     "_base_/models/rtdetr_r18.py",
     "_base_/datasets/coco_rain_mix.py",

@@ -1,4 +1,4 @@
-# The control: no neck, phase 2 only, on exactly the pictures of epochs 6-15: the same order, rain
+# The control: no neck, phase 2 only, on exactly the images of epochs 6-15: the same order, rain
 # and augmentations.
 _base_ = [
     "_base_/models/rtdetr_r18.py",

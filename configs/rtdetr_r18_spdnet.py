@@ -1,4 +1,4 @@
-# The pixel-level rival: a frozen SPDNet restores the pictures that the control is fine-tuned on.
+# The pixel-level rival: a frozen SPDNet restores the images that the control is fine-tuned on.
 # Its weights, from tools/convert_spdnet.py, for training and testing alike:
 #   --cfg-options model.data_preprocessor.restorer.init_cfg.type=Pretrained \
 #                 model.data_preprocessor.restorer.init_cfg.checkpoint=spdnet.pth

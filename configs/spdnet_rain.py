@@ -1,4 +1,4 @@
-# SPDNet, trained to restore COCO's pictures from our rain; rtdetr_r18_spdnet.py takes the result.
+# SPDNet, trained to restore COCO's images from our rain; rtdetr_r18_spdnet.py takes the result.
 _base_ = [
     "_base_/datasets/coco_rain_pairs.py",
     "_base_/schedules/spdnet_300e.py",

@@ -81,7 +81,7 @@ def make_environment(folder, *what):
 
 @pytest.fixture
 def project(tmp_path):
-    """The example's folder with pictures, and the small child of its config."""
+    """The example's folder with images, and the small child of its config."""
     folder = tmp_path / "project"
     shutil.copytree(ROOT / "examples/downstream", folder)
     (folder / "tiny.py").write_text(TINY_STREETS)

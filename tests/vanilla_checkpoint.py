@@ -1,4 +1,4 @@
-"""Write a tiny vanilla detector whose features differ from picture to picture."""
+"""Write a tiny vanilla detector whose features differ from image to image."""
 
 from pathlib import Path
 

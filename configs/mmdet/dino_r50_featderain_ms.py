@@ -28,7 +28,7 @@ train_dataloader = dict(
     with_pipeline(_base_.train_dataloader, train_pipeline, written=_base_.train_pipeline),
     batch_size=2,  # 16
 )
-optim_wrapper = dict(accumulative_counts=8)  # 1: still 16 pictures to a step, on one GPU
+optim_wrapper = dict(accumulative_counts=8)  # 1: still 16 images to a step, on one GPU
 val_dataloader = dict(
     with_pipeline(_base_.val_dataloader, test_pipeline, written=written), batch_size=1
 )

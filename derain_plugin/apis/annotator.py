@@ -1,4 +1,4 @@
-"""From pictures to annotated pictures, with one detector or several beside each other."""
+"""From images to annotated images, with one detector or several beside each other."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ class Annotator:
         side = MASKED_SIDE if any(d.records_masks for d in detectors) else None
         self._painters = [Painter(d.classes, d.palette, max_side=side) for d in detectors]
 
-    def annotate(self, picture: np.ndarray) -> tuple[np.ndarray, InstanceData]:
-        """Return the annotated picture, and what the first detector found.
+    def annotate(self, image: np.ndarray) -> tuple[np.ndarray, InstanceData]:
+        """Return the annotated image, and what the first detector found.
 
         Args:
-            picture: ``(H, W, 3)`` uint8, BGR.
+            image: ``(H, W, 3)`` uint8, BGR.
         """
-        chosen = [self._detect(number, picture) for number in range(len(self.detectors))]
+        chosen = [self._detect(number, image) for number in range(len(self.detectors))]
         views = [
-            View(detector.name, painter.paint(picture, found), detector.take_masks())
+            View(detector.name, painter.paint(image, found), detector.take_masks())
             for detector, painter, found in zip(self.detectors, self._painters, chosen, strict=True)
         ]
         return arrange(views), chosen[0]
 
-    def _detect(self, number: int, picture: np.ndarray) -> InstanceData:
+    def _detect(self, number: int, image: np.ndarray) -> InstanceData:
         start = time.perf_counter()
-        found = self.detectors[number].detect(picture)
+        found = self.detectors[number].detect(image)
         self.seconds[number] += time.perf_counter() - start
         return select(found, score_thr=self._score_thr, labels=self._labels[number])

@@ -1,4 +1,4 @@
-"""What pictures are annotated with."""
+"""What images are annotated with."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from mmengine.structures import InstanceData
 
-from derain_plugin.visualization import MaskedPicture
+from derain_plugin.visualization import MaskedImage
 
 
 class BaseDetector(ABC):
-    """Detect in pictures that were read already.
+    """Detect in images that were read already.
 
     Attributes:
         name: What people call it.
@@ -26,27 +26,27 @@ class BaseDetector(ABC):
     palette: Any
 
     @abstractmethod
-    def detect(self, picture: np.ndarray) -> InstanceData:
+    def detect(self, image: np.ndarray) -> InstanceData:
         """Return everything found, whatever its score.
 
         Args:
-            picture: ``(H, W, 3)`` uint8, BGR.
+            image: ``(H, W, 3)`` uint8, BGR.
 
         Returns:
-            On the CPU: ``bboxes`` ``(n, 4)`` x1, y1, x2, y2 in pixels of ``picture``, ``scores``
+            On the CPU: ``bboxes`` ``(n, 4)`` x1, y1, x2, y2 in pixels of ``image``, ``scores``
             ``(n,)`` 0-1 and ``labels`` ``(n,)``.
         """
 
     def record_masks(self) -> None:
-        """Keep the rain masks of each picture from now on.
+        """Keep the rain masks of each image from now on.
 
         Raises:
             ValueError: There are none.
         """
         raise ValueError(f"{self.name} is an exported file, which gives detections and no masks")
 
-    def take_masks(self) -> MaskedPicture | None:
-        """Return the masks of the last picture, or None where none are recorded."""
+    def take_masks(self) -> MaskedImage | None:
+        """Return the masks of the last image, or None where none are recorded."""
         return None
 
     @property

@@ -35,29 +35,29 @@ class CocoDetections:
         self._annotations: list[dict[str, Any]] = []
 
     def add(
-        self, path: Path, picture: np.ndarray, found: InstanceData, *, frame: Frame | None = None
+        self, path: Path, image: np.ndarray, found: InstanceData, *, frame: Frame | None = None
     ) -> None:
-        """Add a picture, also one in which nothing was found.
+        """Add an image, also one in which nothing was found.
 
         Args:
             path: Of the image or video: its ``file_name``.
-            picture: ``(H, W, 3)``, for its size.
-            found: ``bboxes`` x1, y1, x2, y2 in pixels of ``picture``, ``scores`` and ``labels``.
+            image: ``(H, W, 3)``, for its size.
+            found: ``bboxes`` x1, y1, x2, y2 in pixels of ``image``, ``scores`` and ``labels``.
             frame: Which one of a video.
         """
-        height, width = picture.shape[:2]
-        image = dict(
+        height, width = image.shape[:2]
+        entry = dict(
             id=len(self._images) + 1, file_name=path.as_posix(), width=width, height=height
         )
         if frame is not None:
-            image |= dict(frame_index=frame.index, seconds=round(frame.seconds, 3))
-        self._images.append(image)
+            entry |= dict(frame_index=frame.index, seconds=round(frame.seconds, 3))
+        self._images.append(entry)
         for box, score, label in zip(found.bboxes, found.scores, found.labels, strict=True):
             x1, y1, x2, y2 = (round(float(side), 2) for side in box)
             w, h = round(x2 - x1, 2), round(y2 - y1, 2)
             self._annotations.append(
                 dict(
-                    id=len(self._annotations) + 1, image_id=image["id"],
+                    id=len(self._annotations) + 1, image_id=entry["id"],
                     category_id=self._ids[int(label)], bbox=[x1, y1, w, h], area=round(w * h, 2),
                     iscrowd=0, score=round(float(score), 5),
                 )

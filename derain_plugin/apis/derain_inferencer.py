@@ -12,7 +12,7 @@ from derain_plugin.mim import PREFIX, find_model
 
 
 class DerainInferencer(DetInferencer):
-    """Detect in pictures, arrays and folders with mmdet's :class:`mmdet.apis.DetInferencer`.
+    """Detect in images, arrays and folders with mmdet's :class:`mmdet.apis.DetInferencer`.
 
     That one knows neither our names nor test data of several conditions. Calls are as there:
     ``inferencer("street.jpg", out_dir="seen")``. ``tools/infer.py`` does more: videos, rain masks,
@@ -20,7 +20,7 @@ class DerainInferencer(DetInferencer):
 
     Args:
         model: Name of a model of ours, such as ``"rtdetr_r18_featderain_ms"``, or a config file,
-            ours as ``"derain_plugin::rtdetr/rtdetr_r18_coco.py"``. Pictures are prepared as those
+            ours as ``"derain_plugin::rtdetr/rtdetr_r18_coco.py"``. Images are prepared as those
             of its first test data set are, the clean one.
         weights: Whatever mmengine loads, ``hf://`` included; None for the published weights of a
             model that has some.

@@ -22,17 +22,17 @@ from torch import nn
 from derain_plugin.apis.base_predictor import BaseDetector
 from derain_plugin.config import load_config
 from derain_plugin.datasets.labels.coco_classes import COCO_NAMES, match_classes
-from derain_plugin.visualization import MaskedPicture, RainMaskRecorder, crop_to_file
+from derain_plugin.visualization import MaskedImage, RainMaskRecorder, crop_to_file
 
 
 class Detector(BaseDetector):
-    """Detect in pictures that were read already.
+    """Detect in images that were read already.
 
     mmdet's ``init_detector`` builds the test dataset for its palette, and a ``ConcatDataset``
-    reads its annotations then, which whoever only shows pictures need not have.
+    reads its annotations then, which whoever only shows images need not have.
 
     Args:
-        config: A config file of ours or of mmdet. Pictures are prepared by the pipeline of its
+        config: A config file of ours or of mmdet. Images are prepared by the pipeline of its
             test data, of the first data set where it has several: the clean one in our configs.
         checkpoint: Whatever mmengine loads, ``hf://`` included; None for fresh weights.
         device: As torch takes it.
@@ -45,7 +45,7 @@ class Detector(BaseDetector):
             as the detector's classes. The 80 of COCO have COCO's own spelling.
         palette: RGB colours by label, or a name that mmdet knows.
         cfg: The config, with its overrides.
-        dataset: The config of the test data that pictures are prepared like.
+        dataset: The config of the test data that images are prepared like.
         model: mmdet's module, in evaluation mode, with its config as ``cfg``.
 
     Raises:
@@ -82,7 +82,7 @@ class Detector(BaseDetector):
         self._recorder: RainMaskRecorder | None = None
 
     def record_masks(self) -> None:
-        """Keep the rain masks of each picture from now on.
+        """Keep the rain masks of each image from now on.
 
         Raises:
             ValueError: The detector has no ``DerainNeck``.
@@ -90,17 +90,17 @@ class Detector(BaseDetector):
         self._recorder = RainMaskRecorder(self.model)
         self._recorder.start()
 
-    def detect(self, picture: np.ndarray) -> InstanceData:
+    def detect(self, image: np.ndarray) -> InstanceData:
         """Return everything found, as :class:`BaseDetector` says."""
-        found = inference_detector(self.model, picture, self._pipeline).pred_instances.cpu()
+        found = inference_detector(self.model, image, self._pipeline).pred_instances.cpu()
         return InstanceData(bboxes=found.bboxes, scores=found.scores, labels=found.labels)
 
-    def prepare(self, picture: np.ndarray) -> torch.Tensor:
-        """Return what the pipeline makes of a picture: ``(3, H, W)``, before normalisation."""
-        return self._pipeline(dict(img=picture, img_id=0))["inputs"]
+    def prepare(self, image: np.ndarray) -> torch.Tensor:
+        """Return what the pipeline makes of an image: ``(3, H, W)``, before normalisation."""
+        return self._pipeline(dict(img=image, img_id=0))["inputs"]
 
-    def take_masks(self) -> MaskedPicture | None:
-        """Return the masks of the last picture, or None where none are recorded."""
+    def take_masks(self) -> MaskedImage | None:
+        """Return the masks of the last image, or None where none are recorded."""
         return crop_to_file(self._recorder.take()[0]) if self._recorder is not None else None
 
     @property
@@ -127,7 +127,7 @@ def first_dataset(cfg: Config, name: str) -> dict:
         if dataset is None:
             raise ValueError(
                 f"{name} has no pipeline in test_dataloader.dataset, so it does not say how "
-                "pictures are prepared for its detector"
+                "images are prepared for its detector"
             )
     return dataset
 

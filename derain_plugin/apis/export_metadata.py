@@ -20,7 +20,7 @@ class Metadata:
         classes: Names by label.
         palette: RGB colours by label, or a name that mmdet knows.
         input_size: Height and width of the network's input, px.
-        batch: Pictures at once; None for any number.
+        batch: Images at once; None for any number.
         precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
         derain: Class name of the de-rain neck, None without one.
         config: File name of the config.

@@ -15,7 +15,7 @@ from derain_plugin.apis.exported_model import load_exported, resized
 class ExportedDetector(BaseDetector):
     """Detect by a file of ``tools/export.py``, on the CPU.
 
-    Pictures are resized as mmcv's ``Resize`` does, so that it finds what the PyTorch model finds.
+    Images are resized as mmcv's ``Resize`` does, so that it finds what the PyTorch model finds.
 
     Args:
         path: ``.onnx`` or ``.xml``.
@@ -42,9 +42,9 @@ class ExportedDetector(BaseDetector):
         self.classes, self.palette = metadata.classes, metadata.palette
         self._size = metadata.input_size
 
-    def detect(self, picture: np.ndarray) -> InstanceData:
+    def detect(self, image: np.ndarray) -> InstanceData:
         """Return everything found, as :class:`BaseDetector` says."""
-        pixels = resized(picture, self._size).transpose(2, 0, 1)
-        found = self._model(pixels[None], np.array([picture.shape[:2]]))
+        pixels = resized(image, self._size).transpose(2, 0, 1)
+        found = self._model(pixels[None], np.array([image.shape[:2]]))
         boxes, scores, labels = (torch.from_numpy(array[0]) for array in found)
         return InstanceData(bboxes=boxes, scores=scores, labels=labels)

@@ -20,7 +20,7 @@ INSTALL = "pip install 'derain_plugin[export]'"
 
 
 class ExportedModel(ABC):
-    """Detect in batches of resized pictures, on the CPU.
+    """Detect in batches of resized images, on the CPU.
 
     Attributes:
         metadata: What the file says about itself.
@@ -32,7 +32,7 @@ class ExportedModel(ABC):
         self.library = library
 
     def __call__(self, images: np.ndarray, original_sizes: np.ndarray) -> Detections:
-        """Detect in any number of pictures; a file of a fixed batch takes them in portions.
+        """Detect in any number of images; a file of a fixed batch takes them in portions.
 
         Args:
             images: ``(N, 3, H, W)`` uint8 of the input size, see :class:`DetectorGraph`.
@@ -43,12 +43,12 @@ class ExportedModel(ABC):
             ``(N, K)``.
 
         Raises:
-            ValueError: The pictures do not have the input size.
+            ValueError: The images do not have the input size.
         """
         size = self.metadata.input_size
         if images.shape[1:] != (3, *size):
             raise ValueError(
-                f"this file was exported for pictures of {size[0]} x {size[1]} px (height x width),"
+                f"this file was exported for images of {size[0]} x {size[1]} px (height x width),"
                 f" got {' x '.join(map(str, images.shape[2:]))}"
             )
         sizes = np.asarray(original_sizes, dtype=np.int64)
@@ -105,6 +105,6 @@ def load_exported(path: str | Path, *, threads: int | None = None) -> ExportedMo
     return kind(path, threads=threads)
 
 
-def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize ``(H, W, 3)`` to ``size``, height and width, as mmcv's ``Resize`` does."""
-    return cv2.resize(picture, size[::-1], interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)

@@ -34,14 +34,14 @@ class ExportedTestModel(BaseModel):
     def forward(
         self, inputs: list[Tensor], data_samples: SampleList, mode: str = "predict"
     ) -> SampleList:
-        """Add ``pred_instances`` to the samples, boxes in px of the original pictures.
+        """Add ``pred_instances`` to the samples, boxes in px of the original images.
 
         Args:
             inputs: ``(3, H, W)`` uint8, resized by the pipeline.
             data_samples: With ``ori_shape``.
             mode: ``predict``; there is nothing to train.
         """
-        images = np.stack([picture.cpu().numpy() for picture in inputs])
+        images = np.stack([image.cpu().numpy() for image in inputs])
         found = self._exported(images, np.array([s.ori_shape[:2] for s in data_samples]))
         for sample, *arrays in zip(data_samples, *found, strict=True):
             boxes, scores, labels = map(torch.from_numpy, arrays)
@@ -71,7 +71,7 @@ def use_exported(cfg: Config, path: str | Path) -> None:
     if size is not None and (size, size) != metadata.input_size:
         height, width = metadata.input_size
         raise ValueError(
-            f"{path} takes pictures of {height} x {width} px (height x width), the config resizes "
+            f"{path} takes images of {height} x {width} px (height x width), the config resizes "
             f"to {size} x {size}: set image_size={width}, or export it anew"
         )
     cfg.model = dict(type=ExportedTestModel.__name__, path=str(path))

@@ -1,4 +1,4 @@
-"""Boxes, names and scores on a picture."""
+"""Boxes, names and scores on an image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmdet.structures import DetDataSample
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.structures import InstanceData
 
-READABLE = 320  # px, longer side: on smaller pictures labels would cover the objects
+READABLE = 320  # px, longer side: on smaller images labels would cover the objects
 LINE_SHARE = 200  # of the longer side: the width of a line
 
 
@@ -21,7 +21,7 @@ class Painter:
     Args:
         classes: Names by label.
         palette: RGB colours by label, or a name that mmdet knows.
-        max_side: Longer side of larger pictures, px; default as they are.
+        max_side: Longer side of larger images, px; default as they are.
     """
 
     def __init__(
@@ -32,25 +32,25 @@ class Painter:
         self._visualizer = _KeepingVisualizer(name="inference")
         self._visualizer.dataset_meta = dict(classes=classes, palette=palette)
 
-    def paint(self, picture: np.ndarray, found: InstanceData) -> np.ndarray:
+    def paint(self, image: np.ndarray, found: InstanceData) -> np.ndarray:
         """Return a painted copy; enlarged by a whole factor if it is under ``READABLE``.
 
         Args:
-            picture: ``(H, W, 3)`` uint8, BGR.
-            found: ``bboxes`` x1, y1, x2, y2 in pixels of ``picture``, ``scores`` and ``labels``,
+            image: ``(H, W, 3)`` uint8, BGR.
+            found: ``bboxes`` x1, y1, x2, y2 in pixels of ``image``, ``scores`` and ``labels``,
                 all of which are painted.
         """
-        side = max(picture.shape[:2])
+        side = max(image.shape[:2])
         factor: float = -(-READABLE // side)
         if self._max_side is not None and side > self._max_side:
             factor = self._max_side / side
         scaled = InstanceData(
             bboxes=found.bboxes * factor, scores=found.scores, labels=found.labels
         )
-        canvas = _resized(picture, factor)
+        canvas = _resized(image, factor)
         self._visualizer.line_width = max(1, round(max(canvas.shape[:2]) / LINE_SHARE))
         self._visualizer.add_datasample(
-            "picture",
+            "image",
             canvas[..., ::-1],
             DetDataSample(pred_instances=scaled),
             draw_gt=False,
@@ -67,6 +67,6 @@ class _KeepingVisualizer(DetLocalVisualizer):
         self.painted = image
 
 
-def _resized(picture: np.ndarray, factor: float) -> np.ndarray:
+def _resized(image: np.ndarray, factor: float) -> np.ndarray:
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    return cv2.resize(picture, None, fx=factor, fy=factor, interpolation=method)
+    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=method)

@@ -49,7 +49,7 @@ class Session:
         """
         readers = {source: _open(source, window) for source in sources}
         total = sum(len(r) if isinstance(r, VideoReader) else 1 for r in readers.values())
-        with tqdm(total=total, unit="picture", disable=None) as bar:
+        with tqdm(total=total, unit="image", disable=None) as bar:
             for source, reader in readers.items():
                 if isinstance(reader, UnreadableError):
                     self._skip_file(source, reader)
@@ -62,15 +62,15 @@ class Session:
 
     def _annotate_image(self, source: Source) -> None:
         try:
-            picture = read_image(source.path)
-            annotated, found = self._annotator.annotate(picture)
+            image = read_image(source.path)
+            annotated, found = self._annotator.annotate(image)
             content = _encoded(annotated, source.out.suffix.lower())
         except UnreadableError as error:
             self._skip_file(source, error)
             return
         source.out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(source.out, content)
-        self._detections.add(source.path, picture, found)
+        self._detections.add(source.path, image, found)
         self.num_images += 1
 
     def _annotate_video(self, source: Source, reader: VideoReader, bar: tqdm) -> None:
@@ -79,12 +79,12 @@ class Session:
         try:
             with VideoFile(source.out, fps=reader.fps) as video:
                 for frame in reader:
-                    if frame.picture is None:
+                    if frame.image is None:
                         broken.append(frame.index)
                     else:
-                        annotated, found = self._annotator.annotate(frame.picture)
+                        annotated, found = self._annotator.annotate(frame.image)
                         video.write(annotated)
-                        self._detections.add(source.path, frame.picture, found, frame=frame)
+                        self._detections.add(source.path, frame.image, found, frame=frame)
                         pace.num_frames += 1
                     bar.update()
         finally:
@@ -138,13 +138,13 @@ def _open(
         return error
 
 
-def _encoded(picture: np.ndarray, suffix: str) -> bytes:
+def _encoded(image: np.ndarray, suffix: str) -> bytes:
     try:
-        is_encoded, content = cv2.imencode(suffix, picture)
+        is_encoded, content = cv2.imencode(suffix, image)
     except cv2.error:
         is_encoded = False
     if not is_encoded:  # such as one that is too large for a JPEG
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         raise UnreadableError(f"{width}x{height} pixels cannot be written as {suffix}")
     return content.tobytes()
 

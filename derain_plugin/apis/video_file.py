@@ -34,8 +34,8 @@ class VideoFile:
         """Begin; nothing is written yet."""
         return self
 
-    def write(self, picture: np.ndarray) -> None:
-        """Append ``(H, W, 3)`` uint8, BGR, of the same size as the pictures before.
+    def write(self, image: np.ndarray) -> None:
+        """Append ``(H, W, 3)`` uint8, BGR, of the same size as the images before.
 
         Raises:
             OSError: OpenCV cannot write the file.
@@ -43,11 +43,11 @@ class VideoFile:
         if self._writer is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             codec = cv2.VideoWriter.fourcc(*"mp4v")
-            size = picture.shape[1::-1]
+            size = image.shape[1::-1]
             self._writer = cv2.VideoWriter(str(self._partial), codec, self._fps, size)
             if not self._writer.isOpened():
                 raise OSError(f"OpenCV cannot write {self._partial} ({size[0]}x{size[1]} px, mp4v)")
-        self._writer.write(picture)
+        self._writer.write(image)
 
     def __exit__(
         self,

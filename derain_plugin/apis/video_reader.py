@@ -18,12 +18,12 @@ class Frame:
     """One frame of a video.
 
     Attributes:
-        picture: ``(H, W, 3)`` uint8, BGR; None if it cannot be decoded.
+        image: ``(H, W, 3)`` uint8, BGR; None if it cannot be decoded.
         index: Its number in the whole video, from 0.
         seconds: Its time in the whole video: ``index`` over the frame rate.
     """
 
-    picture: np.ndarray | None
+    image: np.ndarray | None
     index: int
     seconds: float
 
@@ -76,8 +76,8 @@ class VideoReader:
             if self._range.start:
                 capture.set(cv2.CAP_PROP_POS_FRAMES, self._range.start)
             for index in self._range:
-                is_read, picture = capture.read()
-                yield Frame(picture if is_read else None, index, index / self.fps)
+                is_read, image = capture.read()
+                yield Frame(image if is_read else None, index, index / self.fps)
         finally:
             capture.release()
 

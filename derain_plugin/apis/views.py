@@ -1,4 +1,4 @@
-"""What one or several detectors found in a picture, in one picture."""
+"""What one or several detectors found in an image, in one image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from derain_plugin.visualization import MaskedPicture, draw_mask_panels
+from derain_plugin.visualization import MaskedImage, draw_mask_panels
 
 GAP = 4  # px
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -16,7 +16,7 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 @dataclass(frozen=True)
 class View:
-    """One detector's view of a picture.
+    """One detector's view of an image.
 
     Attributes:
         title: Of the detector.
@@ -26,7 +26,7 @@ class View:
 
     title: str
     painted: np.ndarray
-    masked: MaskedPicture | None = None
+    masked: MaskedImage | None = None
 
 
 def arrange(views: Sequence[View]) -> np.ndarray:
@@ -34,7 +34,7 @@ def arrange(views: Sequence[View]) -> np.ndarray:
 
     Returns:
         uint8, BGR. Several views have their titles above them; one alone has none, and is the
-        painted picture itself where it has no masks.
+        painted image itself where it has no masks.
     """
     panels = [_with_masks(view) for view in views]
     if len(views) == 1:
@@ -55,7 +55,7 @@ def _with_masks(view: View) -> np.ndarray:
 
 
 def _titled(panel: np.ndarray, title: str) -> np.ndarray:
-    scale = max(0.5, panel.shape[0] / 1000)  # grows with the picture, however many masks
+    scale = max(0.5, panel.shape[0] / 1000)  # grows with the image, however many masks
     (width, _), _ = cv2.getTextSize(title, FONT, scale, 1)
     header = round(50 * scale)
     framed = _bordered(panel, top=header)

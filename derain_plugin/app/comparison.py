@@ -1,4 +1,4 @@
-"""What two detectors find in one picture, in rain."""
+"""What two detectors find in one image, in rain."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from derain_plugin.apis.painter import Painter
 from derain_plugin.apis.views import View, arrange
 from derain_plugin.app.uploaded_image import shrink_to
 from derain_plugin.rain import render_rain
-from derain_plugin.visualization import MaskedPicture, RainMaskRecorder, crop_to_file
+from derain_plugin.visualization import MaskedImage, RainMaskRecorder, crop_to_file
 
-MAX_SIDE = 1280  # px; rain, painting and sending of larger pictures would not be live
-RAIN_SEED = 0  # one for all: the severities of a picture share their streaks
+MAX_SIDE = 1280  # px; rain, painting and sending of larger images would not be live
+RAIN_SEED = 0  # one for all: the severities of an image share their streaks
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One detector's view of a picture.
+    """One detector's view of an image.
 
     Attributes:
-        view: Title, painted picture and rain masks, if there are some.
-        found: What is painted, in pixels of the picture: ``bboxes`` ``(n, 4)`` x1, y1, x2, y2,
+        view: Title, painted image and rain masks, if there are some.
+        found: What is painted, in pixels of the image: ``bboxes`` ``(n, 4)`` x1, y1, x2, y2,
             ``scores`` ``(n,)`` and ``labels`` ``(n,)``.
         seconds: That detecting took, from pixels to boxes.
     """
@@ -61,11 +61,11 @@ class Comparison:
         """Whether there are rain masks to show."""
         return self._recorder is not None
 
-    def look(self, picture: np.ndarray, *, severity: int, score_thr: float) -> tuple[Seen, Seen]:
+    def look(self, image: np.ndarray, *, severity: int, score_thr: float) -> tuple[Seen, Seen]:
         """Return what the two see.
 
         Args:
-            picture: ``(H, W, 3)`` uint8, BGR, without rain. Larger ones than ``MAX_SIDE`` are
+            image: ``(H, W, 3)`` uint8, BGR, without rain. Larger ones than ``MAX_SIDE`` are
                 shrunk first.
             severity: Of the rain, 0 (none) to 5.
             score_thr: What scores less is left out, 0-1.
@@ -75,8 +75,8 @@ class Comparison:
         """
         if not 0 <= score_thr <= 1:
             raise ValueError(f"the score threshold must be in 0-1, got {score_thr}")
-        picture = shrink_to(picture, side=MAX_SIDE)
-        rainy = render_rain(picture, severity, seed=RAIN_SEED)
+        image = shrink_to(image, side=MAX_SIDE)
+        rainy = render_rain(image, severity, seed=RAIN_SEED)
         first, second = (self._look(n, rainy, score_thr=score_thr) for n in (0, 1))
         if self._recorder is None:
             return first, second
@@ -91,7 +91,7 @@ class Comparison:
         found = select(found, score_thr=score_thr, labels=detector.labels_of(None))
         return Seen(View(detector.name, self._painters[number].paint(rainy, found)), found, seconds)
 
-    def _masks(self, rainy: np.ndarray, recorder: RainMaskRecorder) -> MaskedPicture:
+    def _masks(self, rainy: np.ndarray, recorder: RainMaskRecorder) -> MaskedImage:
         """Detect once more: recording costs time, which is not the detector's latency."""
         recorder.start()
         try:
@@ -102,5 +102,5 @@ class Comparison:
 
 
 def sheet_of(seen: tuple[Seen, Seen]) -> np.ndarray:
-    """Return both views in one picture: uint8, BGR."""
+    """Return both views in one image: uint8, BGR."""
     return arrange([one.view for one in seen])

@@ -1,4 +1,4 @@
-"""Pictures to try that need no upload."""
+"""Images to try that need no upload."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from projects.study.toy import render_scene
 
 NUM_TOYS = 4
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
-EXAMPLES = (*(f"toy test picture {n}" for n in range(1, NUM_TOYS + 1)), *PHOTOS)
-"""Names: the demo's first test pictures, and photographs for detectors of COCO's classes."""
+EXAMPLES = (*(f"toy test image {n}" for n in range(1, NUM_TOYS + 1)), *PHOTOS)
+"""Names: the demo's first test images, and photographs for detectors of COCO's classes."""
 
 
 @cache
@@ -26,6 +26,6 @@ def load_example(name: str) -> np.ndarray:
     if name not in EXAMPLES:
         raise ValueError(f"there is no example {name!r}; there are {', '.join(EXAMPLES)}")
     index = EXAMPLES.index(name)
-    picture = render_scene("test", index).image if index < NUM_TOYS else load_photos(name)[0]
-    picture.setflags(write=False)
-    return picture
+    image = render_scene("test", index).image if index < NUM_TOYS else load_photos(name)[0]
+    image.setflags(write=False)
+    return image

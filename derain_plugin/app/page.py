@@ -17,19 +17,19 @@ import numpy as np
 from derain_plugin.apis.views import arrange
 from derain_plugin.app.comparison import Comparison, Seen, sheet_of
 from derain_plugin.app.examples import EXAMPLES, load_example
-from derain_plugin.app.uploaded_image import FORMATS, MEGA, read_uploaded_picture
+from derain_plugin.app.uploaded_image import FORMATS, MEGA, read_uploaded_image
 from derain_plugin.files import write_whole
 from derain_plugin.rain import SEVERITIES
 
 SCORE_THR = 0.4
-KEPT_SECONDS = 3600  # pictures that were sent or shown
+KEPT_SECONDS = 3600  # images that were sent or shown
 SWEEP_SECONDS = 600
 WAITING = 16  # requests; further ones are turned away
 TITLE = "Detection in rain"
 ABOUT = """\
 # Detection in rain
-Rain is rendered on the picture, and both detectors look at the same pixels. Pictures over 1280 px
-are shrunk. Nothing leaves this server; pictures are deleted after an hour, or when it stops.
+Rain is rendered on the image, and both detectors look at the same pixels. Images over 1280 px
+are shrunk. Nothing leaves this server; images are deleted after an hour, or when it stops.
 """
 
 
@@ -63,8 +63,8 @@ class Page:
         """Return what the outputs show: both paintings, the masks, the table and the download.
 
         Args:
-            upload: The file of an uploaded picture; None for the example.
-            example: Name of a shipped picture.
+            upload: The file of an uploaded image; None for the example.
+            example: Name of a shipped image.
             severity: Of the rain, 0-5.
             score_thr: 0-1.
 
@@ -72,8 +72,8 @@ class Page:
             gradio.Error: With a message for the user.
         """
         try:
-            picture = self._read(upload, example)
-            seen = self._comparison.look(picture, severity=int(severity), score_thr=score_thr)
+            image = self._read(upload, example)
+            seen = self._comparison.look(image, severity=int(severity), score_thr=score_thr)
         except (ValueError, ImportError) as error:
             raise self._gr.Error(str(error), print_exception=False) from error
         # One request at a time: gradio has its own copy before the next one writes.
@@ -85,14 +85,14 @@ class Page:
     def _read(self, upload: str | None, example: str) -> np.ndarray:
         if upload is None:
             return load_example(example)
-        return read_uploaded_picture(Path(upload), max_megapixels=self._max_megapixels)
+        return read_uploaded_image(Path(upload), max_megapixels=self._max_megapixels)
 
     def _lay_out(self) -> None:
         gr = self._gr
         gr.Markdown(ABOUT)
         with gr.Row():
             with gr.Column(scale=2):
-                example = gr.Radio(EXAMPLES, value=EXAMPLES[0], label="Shipped picture")
+                example = gr.Radio(EXAMPLES, value=EXAMPLES[0], label="Shipped image")
                 severity = gr.Slider(
                     0, max(SEVERITIES), value=0, step=1, label="Rain severity", elem_id="severity"
                 )
@@ -143,7 +143,7 @@ class Page:
 def describe(seen: tuple[Seen, Seen]) -> str:
     """Return a table of what the two took and found, as Markdown."""
     rows = [f"| {one.view.title} | {1000 * one.seconds:.0f} | {len(one.found)} |" for one in seen]
-    return "\n".join(["| detector | ms, this picture | boxes |", "| --- | ---: | ---: |", *rows])
+    return "\n".join(["| detector | ms, this image | boxes |", "| --- | ---: | ---: |", *rows])
 
 
 def serve(
@@ -202,5 +202,5 @@ def import_gradio() -> ModuleType:
     return gradio
 
 
-def _as_rgb(picture: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(picture[..., ::-1])
+def _as_rgb(image: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(image[..., ::-1])

@@ -16,7 +16,7 @@ PATIENCE = 60_000  # ms
 
 
 def take_screenshot(address: str, path: Path) -> None:
-    """Write a picture of the page, with rain, to ``path``.
+    """Write an image of the page, with rain, to ``path``.
 
     Raises:
         ImportError: Playwright is not installed.

@@ -1,4 +1,4 @@
-"""A picture that anyone may have sent."""
+"""An image that anyone may have sent."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ FORMATS = ("BMP", "JPEG", "PNG", "WEBP")
 MEGA = 1_000_000
 
 
-def read_uploaded_picture(path: Path, *, max_megapixels: float) -> np.ndarray:
-    """Read a picture whose size is known to be harmless before any pixel is decoded.
+def read_uploaded_image(path: Path, *, max_megapixels: float) -> np.ndarray:
+    """Read an image whose size is known to be harmless before any pixel is decoded.
 
     Pillow does both. What reads trusted files here, OpenCV, might see another size than whatever
     has checked it. The name says nothing: what the file is follows from its content.
@@ -23,17 +23,17 @@ def read_uploaded_picture(path: Path, *, max_megapixels: float) -> np.ndarray:
         frame.
 
     Raises:
-        ValueError: It is too large, damaged or no picture; the message is for who has sent it.
+        ValueError: It is too large, damaged or no image; the message is for who has sent it.
     """
     try:
-        with Image.open(path, formats=FORMATS) as picture:
-            width, height = picture.size
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
             if width * height > max_megapixels * MEGA:
                 raise _TooLargeError(
-                    f"the picture has {width} x {height} pixels, and at most {max_megapixels:g} "
+                    f"the image has {width} x {height} pixels, and at most {max_megapixels:g} "
                     "megapixels are taken: send a smaller one"
                 )
-            upright = ImageOps.exif_transpose(picture)
+            upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I"):  # 16 bits of grey, which convert() would cut at 255
                 upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
             upright = upright.convert("RGB")
@@ -41,7 +41,7 @@ def read_uploaded_picture(path: Path, *, max_megapixels: float) -> np.ndarray:
         raise
     except Exception as error:  # whatever a parser makes of hostile bytes
         raise ValueError(
-            f"this cannot be read as a picture: send a whole {', '.join(FORMATS)} file"
+            f"this cannot be read as an image: send a whole {', '.join(FORMATS)} file"
         ) from error
     return np.ascontiguousarray(np.asarray(upright)[..., ::-1])
 
@@ -50,11 +50,11 @@ class _TooLargeError(ValueError):
     """Tells our refusal from the parsers' own errors."""
 
 
-def shrink_to(picture: np.ndarray, *, side: int) -> np.ndarray:
-    """Return ``picture``, ``(H, W, 3)`` uint8, with a longer side of ``side`` px at most."""
-    height, width = picture.shape[:2]
+def shrink_to(image: np.ndarray, *, side: int) -> np.ndarray:
+    """Return ``image``, ``(H, W, 3)`` uint8, with a longer side of ``side`` px at most."""
+    height, width = image.shape[:2]
     if max(height, width) <= side:
-        return picture
+        return image
     scale = side / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)

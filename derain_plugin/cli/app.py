@@ -17,13 +17,13 @@ from derain_plugin.app.page import Page, import_gradio, own_folder, serve
 from projects.study.demo.plan import DERAINED, VANILLA, Plan
 
 DESCRIPTION = """\
-Serve a page, in the browser: choose or upload a picture, let it rain, and see what a vanilla and a
+Serve a page, in the browser: choose or upload an image, let it rain, and see what a vanilla and a
 derained detector find, and how long they take. Without --vanilla and --derained it shows what
 `make demo` has trained, from work_dirs/demo.
 """
 EPILOG = """\
 The page is served to this machine only, unless --host says otherwise: whoever reaches it can make
-this machine work. Uploads are pictures and nothing else, and are kept in a temporary folder for an
+this machine work. Uploads are images and nothing else, and are kept in a temporary folder for an
 hour at most. Nothing is loaded from, or sent to, anywhere else. Ctrl-C stops it.
 
 Examples:
@@ -48,7 +48,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--max-upload-mb", type=float, default=20, help="largest file; default %(default)s"
     )
     parser.add_argument(
-        "--max-megapixels", type=float, default=25, help="largest picture; default %(default)s"
+        "--max-megapixels", type=float, default=25, help="largest image; default %(default)s"
     )
     parser.add_argument(
         "--device", default=get_device(), help="such as cpu or cuda:1; default here %(default)s"
@@ -78,7 +78,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve the page until Ctrl-C, or take a picture of it."""
+    """Serve the page until Ctrl-C, or take an image of it."""
     args = parse_args(arguments)
     try:
         with own_folder() as folder:
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def comparison_of(args: argparse.Namespace) -> Comparison:
-    """Load the detectors that the command line names, and let each look at a picture once.
+    """Load the detectors that the command line names, and let each look at an image once.
 
     Raises:
         FileNotFoundError: None are named, and the demo has not been run.

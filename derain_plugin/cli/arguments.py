@@ -16,7 +16,7 @@ Settings of the shipped configs, given with --cfg-options:
   rainy_root=data/coco_rain/      the same file names, rainy
   synthetic_rain=3                no rainy_root: train and validate on rendered rain; or "(1,5)"
   classes=car,person              category names; default the 80 of COCO
-  percent=10                      of the training pictures
+  percent=10                      of the training images
 """
 
 

@@ -36,7 +36,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--out",
         default="rain.png",
-        help="picture to write, in place of an older one; default: %(default)s",
+        help="image to write, in place of an older one; default: %(default)s",
     )
     parser.add_argument("--height", type=int, default=240, help="of a tile, px; default 240")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other rain")

@@ -13,13 +13,13 @@ from torch import nn
 
 from derain_plugin.apis import Detector
 from derain_plugin.apis.exported_model import INSTALL
-from derain_plugin.export.calibration_images import read_pictures, spread
+from derain_plugin.export.calibration_images import read_images, spread
 from derain_plugin.files import partial_of
 
 DESCRIPTION = """\
 Write a detector to a file for ONNX Runtime, TensorRT (both --format onnx) or OpenVINO: from uint8
-pixels to boxes in pixels of the original pictures, scores and labels. BatchNorm and RepVGG branches
-are fused into convolutions. The file is then tried out on real pictures beside the PyTorch model,
+pixels to boxes in pixels of the original images, scores and labels. BatchNorm and RepVGG branches
+are fused into convolutions. The file is then tried out on real images beside the PyTorch model,
 and kept only if it finds the same.
 """
 EPILOG = """\
@@ -69,12 +69,12 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="default %(default)s; onnx has fp32 and fp16",
     )
     parser.add_argument(
-        "--batch", type=_batch, default=1, help="pictures at once: a number, or dynamic; default 1"
+        "--batch", type=_batch, default=1, help="images at once: a number, or dynamic; default 1"
     )
     parser.add_argument(
         "--images",
         type=Path,
-        help=f"folder of pictures, {NUM_COMPARED} to compare on and up to {NUM_CALIBRATION} for "
+        help=f"folder of images, {NUM_COMPARED} to compare on and up to {NUM_CALIBRATION} for "
         "int8, which should look like those to come; default the config's test images if they are "
         "there, else photographs of scikit-image",
     )
@@ -116,14 +116,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print("no checkpoint: random weights, for timing alone, not compared", file=sys.stderr)
             _shake(detector.model)
         count = NUM_CALIBRATION if args.precision == "int8" else NUM_COMPARED
-        pictures = read_pictures(args.images, detector.dataset, count=count)
+        images = read_images(args.images, detector.dataset, count=count)
         agreement = export_detector(
             detector,
             args.out,
             Export(args.format, args.precision, args.batch),
             checkpoint=args.checkpoint,
-            pictures=dict(spread(list(pictures.items()), NUM_COMPARED)),
-            calibration=list(pictures.values()),
+            images=dict(spread(list(images.items()), NUM_COMPARED)),
+            calibration=list(images.values()),
         )
     except (ValueError, OSError, ImportError, DisagreementError) as error:
         sys.exit(f"error: {error}")

@@ -17,7 +17,7 @@ DESCRIPTION = """\
 Turn an RT-DETR that was trained here into a folder for transformers' from_pretrained. With a
 de-rain neck it is one of derain_plugin.hf.FeatureDerainRTDetr, otherwise of
 RTDetrForObjectDetection, which needs no plugin. Weights are those that tools/test.py tests: with
-EMAHook, the averages. Both detectors are compared on a picture before anything is written.
+EMAHook, the averages. Both detectors are compared on an image before anything is written.
 """
 EPILOG = """\
 The folder is also a checkpoint for the same config: hf://FOLDER. Its image processor resizes with
@@ -68,5 +68,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"error: {error}")
     print(
         f"{args.out}: {type(model).__name__}, {model.num_parameters():,} parameters, "
-        f"{len(detector.classes)} classes, pictures of {size[1]} x {size[0]} px"
+        f"{len(detector.classes)} classes, images of {size[1]} x {size[0]} px"
     )

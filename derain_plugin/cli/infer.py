@@ -1,4 +1,4 @@
-"""Detections on pictures and videos: the command line of ``tools/infer.py``."""
+"""Detections on images and videos: the command line of ``tools/infer.py``."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from derain_plugin.apis.exported_model import is_exported
 from derain_plugin.cli.machine import describe_machine
 
 DESCRIPTION = """\
-Paint what a detector finds into copies of images and videos. The pictures are taken as they are:
+Paint what a detector finds into copies of images and videos. The images are taken as they are:
 no rain is rendered. Any mmdet detector will do, and hf:// checkpoints. A file of tools/export.py,
 .onnx or .xml, takes the place of config and checkpoint; it runs on the CPU.
 """
 EPILOG = """\
 Files that cannot be read, and frames that cannot be decoded, are reported and skipped. Ctrl-C
 leaves whole files: those that were finished, the video at hand up to there, and --json for them.
-Pictures under 320 px are enlarged by a whole factor, to leave room for the labels.
+Images under 320 px are enlarged by a whole factor, to leave room for the labels.
 
 Exit codes: 0 something was annotated; 1 nothing could be read, or an error; 2 wrong options;
 130 stopped.

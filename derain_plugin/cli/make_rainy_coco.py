@@ -20,8 +20,8 @@ Render a rainy copy of a COCO-format image folder. File names stay, so the same 
 serves. A run that was stopped, killed even, continues when it is started again. OUT/manifest.json
 holds the parameters and a checksum of each file.
 
-The rain is that of the transform SyntheticRain(severity, seed) on the same picture: it depends on
-the severity, the seed and the picture's id alone. The id is taken from --annotations; without it,
+The rain is that of the transform SyntheticRain(severity, seed) on the same image: it depends on
+the severity, the seed and the image's id alone. The id is taken from --annotations; without it,
 from the file's name (000000000139.jpg is 139, as in COCO).
 """
 EXAMPLES = """\
@@ -47,24 +47,24 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "images",
         nargs="?",
-        help="folder of pictures, in any sub-folders; only read (not needed with --verify)",
+        help="folder of images, in any sub-folders; only read (not needed with --verify)",
     )
     parser.add_argument("out", help="folder for the copy; one that holds other files is refused")
     parser.add_argument(
         "--severity",
         type=_severity_range,
         default=(3, 3),
-        help="0 (plain) to 5, or a range such as 1-5: each picture gets one of it; default 3",
+        help="0 (plain) to 5, or a range such as 1-5: each image gets one of it; default 3",
     )
     parser.add_argument(
         "--per-severity",
         action="store_true",
-        help="every picture at every severity of the range, in OUT/severity_1/ and so on",
+        help="every image at every severity of the range, in OUT/severity_1/ and so on",
     )
     parser.add_argument(
         "--annotations",
         metavar="FILE",
-        help="COCO file: copy the pictures that it lists, with its ids",
+        help="COCO file: copy the images that it lists, with its ids",
     )
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other rain")
     parser.add_argument(
@@ -81,7 +81,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     args = parser.parse_intermixed_args(arguments)
     if args.images is None and not args.verify:
-        parser.error("two folders are needed: the pictures, and where to put the copy")
+        parser.error("two folders are needed: the images, and where to put the copy")
     if args.workers < 1:
         parser.error(f"--workers must be at least 1, got {args.workers}")
     try:

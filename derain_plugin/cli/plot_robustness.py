@@ -35,7 +35,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--out",
         default="robustness.png",
-        help="picture to write, in place of an older one; default: %(default)s",
+        help="image to write, in place of an older one; default: %(default)s",
     )
     return parser.parse_args(arguments)
 

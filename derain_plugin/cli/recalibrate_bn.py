@@ -22,7 +22,7 @@ from derain_plugin.files import write_whole
 
 DESCRIPTION = """\
 Adapt a detector to rain without training: re-estimate the running mean and variance of every
-BatchNorm layer, frozen stages included, on the config's training pictures, rainy and clean as it
+BatchNorm layer, frozen stages included, on the config's training images, rainy and clean as it
 mixes them (AdaBN, Li et al. 2016, arXiv 1603.04779). Each statistic is the plain average over all
 batches. Nothing else changes, not a bit. The same command writes the same weights.
 """
@@ -46,7 +46,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--epochs",
         type=int,
         default=1,
-        help="passes over the pictures, each with others of them rainy",
+        help="passes over the images, each with others of them rainy",
     )
     args = parser.parse_args(arguments)
     if args.epochs < 1:

@@ -65,7 +65,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     if args.out is not None and not args.out.endswith((".pkl", ".pickle")):
         parser.error(f"--out must end in .pkl or .pickle, got {args.out}")
     if args.show_masks and args.show_dir is None:
-        parser.error("--show-masks needs --show-dir, the folder for its pictures")
+        parser.error("--show-masks needs --show-dir, the folder for its images")
     return args
 
 

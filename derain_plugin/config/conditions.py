@@ -54,13 +54,13 @@ def with_pipeline(section: Any, pipeline: Sequence[dict], *, written: Sequence[d
     """Copy a part of a config, with ``pipeline`` wherever ``written`` stands.
 
     Data sets of rendered rain have ``written`` with rain right behind its first step, the loading
-    of the picture; their copies have that rain behind the first step of ``pipeline``. So the data
+    of the image; their copies have that rain behind the first step of ``pipeline``. So the data
     sets of ``configs/_base_/datasets/coco_rain_mix.py`` serve a detector with a pipeline of its
     own; ``configs/mmdet/`` has examples.
 
     Args:
         section: The config of a data loader, or whatever holds data sets.
-        pipeline: Steps, the first of which loads the picture.
+        pipeline: Steps, the first of which loads the image.
         written: The steps that ``section`` was written with.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Build one side of a clean/rainy mix and list its pictures, with errors that name the side."""
+"""Build one side of a clean/rainy mix and list its images, with errors that name the side."""
 
 import copy
 import functools
@@ -37,7 +37,7 @@ def build_side(side: str, cfg: Mapping) -> BaseDataset:
     Raises:
         TypeError: ``cfg`` is no config of such a dataset.
         FileNotFoundError: Its annotation file or an image folder is missing.
-        ValueError: It is a test set, or no picture passes its filter.
+        ValueError: It is a test set, or no image passes its filter.
     """
     if not isinstance(cfg, Mapping):
         raise TypeError(f"{side} must be the config dict of a dataset, got {cfg!r}")
@@ -57,8 +57,8 @@ def build_side(side: str, cfg: Mapping) -> BaseDataset:
     return dataset
 
 
-def list_pictures(side: str, dataset: BaseDataset) -> dict[str, int]:
-    """Map each picture's file name, relative to the image folder, to its index.
+def list_images(side: str, dataset: BaseDataset) -> dict[str, int]:
+    """Map each image's file name, relative to the image folder, to its index.
 
     Listed images whose file is not there (a copy that is rendered in part) are
     left out with a warning; remote storage is not looked at.
@@ -67,7 +67,7 @@ def list_pictures(side: str, dataset: BaseDataset) -> dict[str, int]:
         FileNotFoundError: None of the listed images is there.
         ValueError: Two entries have the same file name.
     """
-    pictures: dict[str, int] = {}
+    images: dict[str, int] = {}
     missing: list[str] = []
     files_in = functools.cache(_list_folder)
     prefix = _image_prefix(dataset)
@@ -78,16 +78,16 @@ def list_pictures(side: str, dataset: BaseDataset) -> dict[str, int]:
             missing.append(path)
             continue
         name = path.removeprefix(prefix).lstrip("/\\")
-        if name in pictures:
+        if name in images:
             raise ValueError(f"{side}: {name!r} is listed twice in {dataset.ann_file!r}")
-        pictures[name] = index
+        images[name] = index
     if missing:
         message = f"{side}: {len(missing)} of {len(dataset)} listed images are missing, "
         message += f"for example {missing[0]!r}"
-        if not pictures:
+        if not images:
             raise FileNotFoundError(f"{message}; set {side}.data_root or {side}.data_prefix")
         print_log(f"{message}; they are left out", logger="current", level=logging.WARNING)
-    return pictures
+    return images
 
 
 def _options(cfg: Mapping) -> dict:

@@ -1,4 +1,4 @@
-"""Which pictures an epoch shows, and which of them are rainy."""
+"""Which images an epoch shows, and which of them are rainy."""
 
 import math
 import random
@@ -13,11 +13,11 @@ BOTH, ONLY_CLEAN, ONLY_RAINY = range(3)
 
 
 class RainDraw:
-    """Choose a fixed set of pictures and, for every epoch anew, its rainy part.
+    """Choose a fixed set of images and, for every epoch anew, its rainy part.
 
-    A picture that exists on one side only can be shown only so. The set is the
-    largest one of which exactly ``rain_ratio`` (to one picture) can be rainy:
-    every picture that exists on both sides, and as many one-sided pictures as
+    An image that exists on one side only can be shown only so. The set is the
+    largest one of which exactly ``rain_ratio`` (to one image) can be rainy:
+    every image that exists on both sides, and as many one-sided images as
     the ratio has room for. ``percent`` of that set is a random sample that also
     keeps the ratio; a smaller sample lies inside every larger one.
 
@@ -26,19 +26,19 @@ class RainDraw:
     is told the epoch computes the same.
 
     Args:
-        on_clean: (P,) bool, whether a picture exists on the clean side.
+        on_clean: (P,) bool, whether an image exists on the clean side.
         on_rainy: (P,) bool, whether it exists on the rainy side; at least one of the two.
         rain_ratio: Rainy share of an epoch, 0-1.
         percent: Share of the largest set that is used, in (0, 100].
         seed: Non-negative integer. ``None`` is refused: ranks have to agree.
 
     Attributes:
-        pictures: (N,) int, ascending positions in the masks of the pictures that are used.
+        images: (N,) int, ascending positions in the masks of the images that are used.
         largest: Size of the set before ``percent`` is applied.
 
     Raises:
         TypeError: An argument is not a number.
-        ValueError: An argument is out of its range, or ``percent`` leaves no picture.
+        ValueError: An argument is out of its range, or ``percent`` leaves no image.
 
     Example:
         >>> draw = RainDraw(np.ones(10, bool), np.ones(10, bool), rain_ratio=0.7)
@@ -63,28 +63,28 @@ class RainDraw:
         size = _round(percent / 100 * self.largest)
         if size == 0:
             raise ValueError(
-                f"percent={percent} of {self.largest} pictures leaves none; "
+                f"percent={percent} of {self.largest} images leaves none; "
                 f"use at least {math.ceil(5000 / max(self.largest, 1)) / 100:g}"
             )
-        self.pictures = np.sort(order[:size])
-        self._kind = kind[self.pictures]
+        self.images = np.sort(order[:size])
+        self._kind = kind[self.images]
         self._latest: tuple[int, np.ndarray] | None = None
 
     def rainy(self, epoch: int) -> np.ndarray:
-        """Return the (N,) bool mask of the pictures that are rainy in ``epoch``."""
+        """Return the (N,) bool mask of the images that are rainy in ``epoch``."""
         if self._latest is None or self._latest[0] != epoch:
             rainy = self._kind == ONLY_RAINY
             count = _round(self._ratio * len(rainy)) - np.count_nonzero(rainy)
-            # Entry 0 belongs to the choice of pictures.
+            # Entry 0 belongs to the choice of images.
             rng = np.random.default_rng([self._seed, epoch + 1])
             rainy[rng.permutation(np.flatnonzero(self._kind == BOTH))[:count]] = True
             self._latest = epoch, rainy
         return self._latest[1]
 
     def _order(self, kind: np.ndarray) -> np.ndarray:
-        """Order pictures so that the first n of them can keep the ratio, for every n.
+        """Order images so that the first n of them can keep the ratio, for every n.
 
-        Takes the next picture of a random order that the ratio has room for, and
+        Takes the next image of a random order that the ratio has room for, and
         stops when it has room for none; the stop is then the largest possible.
         """
         rank = np.random.default_rng([self._seed, 0]).permutation(len(kind))

@@ -1,4 +1,4 @@
-"""A training set that shows every picture once per epoch, clean or rainy."""
+"""A training set that shows every image once per epoch, clean or rainy."""
 
 import logging
 import random
@@ -12,7 +12,7 @@ from mmengine.dataset import BaseDataset, Compose
 from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
-from derain_plugin.datasets.mix_side import build_sides, list_pictures
+from derain_plugin.datasets.mix_side import build_sides, list_images
 from derain_plugin.datasets.rain_draw import RainDraw, check_options, seeded_draws
 
 UNKNOWN = -1
@@ -20,23 +20,23 @@ UNKNOWN = -1
 
 @DATASETS.register_module()
 class RainMixDataset(Dataset):
-    """Mix a clean and a rainy version of the same pictures at an exact ratio.
+    """Mix a clean and a rainy version of the same images at an exact ratio.
 
     Each side is the config of a whole dataset with its own pipeline and
     ``filter_cfg``. The rainy side is either a rendered copy on disk (another
     ``data_root``) or the clean dataset with ``SyntheticRain`` in its pipeline.
-    The file name below the image folder says which pictures are the same;
+    The file name below the image folder says which images are the same;
     images that are listed but not on disk count as not there.
 
-    :class:`RainDraw` defines which pictures are used when the sides differ, and
-    draws which are rainy. Index and picture belong together for the life of the
+    :class:`RainDraw` defines which images are used when the sides differ, and
+    draws which are rainy. Index and image belong together for the life of the
     dataset; an epoch only decides the side. ``EpochSeedHook`` tells the epoch;
     without it every epoch is epoch 0.
 
     The hook also tells the run's seed. From then on all that the pipelines draw
     from the global generators of Python, NumPy and torch (CPU) follows from (run's
-    seed, epoch, picture) alone: the same in any worker, persistent or not, in the
-    main process, whose generators stay as they are, and after a resume. A picture
+    seed, epoch, image) alone: the same in any worker, persistent or not, in the
+    main process, whose generators stay as they are, and after a resume. An image
     that comes twice in an epoch (``RepeatDataset``) looks the same twice. Not
     covered are wrappers that draw themselves (``MultiImageMixDataset``) and
     transforms with a generator or a memory of their own.
@@ -52,9 +52,9 @@ class RainMixDataset(Dataset):
     Args:
         clean: Config of the clean dataset (one derived from ``BaseDataset``).
         rainy: Config of the rainy dataset with the same classes.
-        rain_ratio: Rainy share of an epoch, 0-1, exact to one picture.
-        percent: Share of the pictures that is used, in (0, 100]; always the same ones.
-        seed: Seed of that choice and, with the epoch, of which pictures are rainy. Not
+        rain_ratio: Rainy share of an epoch, 0-1, exact to one image.
+        percent: Share of the images that is used, in (0, 100]; always the same ones.
+        seed: Seed of that choice and, with the epoch, of which images are rainy. Not
             the run's: runs with several seeds shall see the same rain.
 
     Raises:
@@ -80,7 +80,7 @@ class RainMixDataset(Dataset):
         places = _match(*self._sides)  # (2, P)
         on_clean, on_rainy = places >= 0
         self._draw = RainDraw(on_clean, on_rainy, rain_ratio=rain_ratio, percent=percent, seed=seed)
-        self._places = places[:, self._draw.pictures]  # (2, N)
+        self._places = places[:, self._draw.images]  # (2, N)
         if not (on_clean & on_rainy).all():
             _log_difference(on_clean, on_rainy, self._draw, rain_ratio)
         self._epoch = torch.zeros((), dtype=torch.int64)
@@ -103,28 +103,28 @@ class RainMixDataset(Dataset):
         self._epoch.share_memory_().fill_(epoch)
 
     def set_run_seed(self, seed: int) -> None:
-        """Let every sample follow from ``seed``, the epoch and the picture alone."""
+        """Let every sample follow from ``seed``, the epoch and the image alone."""
         if seed < 0:
             raise ValueError(f"the run's seed must not be negative, got {seed}")
         self._run_seed.share_memory_().fill_(seed)
 
     def __len__(self) -> int:
-        """Return the number of pictures, the same in every epoch."""
+        """Return the number of images, the same in every epoch."""
         return self._places.shape[1]
 
     def get_data_info(self, idx: int) -> dict:
-        """Return the annotations of the side that picture ``idx`` shows in this epoch."""
+        """Return the annotations of the side that image ``idx`` shows in this epoch."""
         dataset, place, rainy = self._locate(idx)
         info = dataset.get_data_info(place)
         return {**info, "sample_idx": int(idx) % len(self), "rainy": rainy}
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """Return the labels in picture ``idx``, for class-balanced sampling."""
+        """Return the labels in image ``idx``, for class-balanced sampling."""
         dataset, place, _ = self._locate(idx)
         return dataset.get_cat_ids(place)
 
     def __getitem__(self, idx: int) -> Any:
-        """Return what the pipeline of the picture's side makes of it."""
+        """Return what the pipeline of the image's side makes of it."""
         seed = int(self._run_seed)
         numbers = seed, int(self._epoch), int(idx) % len(self)
         with nullcontext() if seed == UNKNOWN else seeded_draws(*numbers):
@@ -188,8 +188,8 @@ def _check_classes(clean: BaseDataset, rainy: BaseDataset) -> None:
 
 
 def _match(clean: BaseDataset, rainy: BaseDataset) -> np.ndarray:
-    """Return (2, P) int: index on the clean and the rainy side of each picture, -1 for none."""
-    sides = list_pictures("clean", clean), list_pictures("rainy", rainy)
+    """Return (2, P) int: index on the clean and the rainy side of each image, -1 for none."""
+    sides = list_images("clean", clean), list_images("rainy", rainy)
     if sides[0].keys().isdisjoint(sides[1]):
         raise ValueError(
             "the sides have no file name in common: clean has for example "
@@ -204,8 +204,8 @@ def _log_difference(
 ) -> None:
     print_log(
         f"RainMixDataset: the sides differ: {on_clean.sum()} clean and {on_rainy.sum()} rainy "
-        f"pictures, {(on_clean & on_rainy).sum()} on both sides. The largest set that keeps "
-        f"rain_ratio={rain_ratio} has {draw.largest} of the {len(on_clean)} pictures; those on "
+        f"images, {(on_clean & on_rainy).sum()} on both sides. The largest set that keeps "
+        f"rain_ratio={rain_ratio} has {draw.largest} of the {len(on_clean)} images; those on "
         "one side only are shown only so.",
         logger="current",
         level=logging.WARNING,

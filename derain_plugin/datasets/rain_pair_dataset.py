@@ -1,4 +1,4 @@
-"""Clean pictures of a folder, to be paired with rain."""
+"""Clean images of a folder, to be paired with rain."""
 
 import logging
 from contextlib import nullcontext
@@ -13,14 +13,14 @@ from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
 from derain_plugin.datasets.rain_draw import RainDraw, seeded_draws
-from derain_plugin.rain.images import find_pictures
+from derain_plugin.rain.images import find_images
 
 UNKNOWN = -1
 
 
 @DATASETS.register_module()
 class RainPairDataset(Dataset):
-    """Give every picture below a folder to a pipeline that pairs it with rain.
+    """Give every image below a folder to a pipeline that pairs it with rain.
 
     For training restorers: needs no annotations. Samples enter the pipeline as ``img_path`` and
     ``img_id``, which is the file's stem, as a number where it is one. That is COCO's id, so
@@ -28,23 +28,23 @@ class RainPairDataset(Dataset):
 
     ``EpochSeedHook`` tells a training set the run's seed and the epoch. All that the pipeline
     draws from the global generators of Python, NumPy and torch (CPU) then follows from (run's
-    seed, epoch, picture) alone: another rain in every epoch, but the same in any worker and
+    seed, epoch, image) alone: another rain in every epoch, but the same in any worker and
     after a resume. See ``RainMixDataset``.
 
-    In training a picture that cannot be read is replaced by another one, with a warning that
-    names it. In a test it is an error: all models shall be scored on the same pictures.
+    In training an image that cannot be read is replaced by another one, with a warning that
+    names it. In a test it is an error: all models shall be scored on the same images.
 
     Args:
-        images: Folder of the clean pictures; those in folders below it count, too.
-        pipeline: Transforms; the first one loads the picture.
-        percent: Share of the pictures that is used, in (0, 100]: a random sample, always the same.
-        test_mode: Whether a picture that cannot be read is an error.
-        max_refetch: How many other pictures are tried at most.
+        images: Folder of the clean images; those in folders below it count, too.
+        pipeline: Transforms; the first one loads the image.
+        percent: Share of the images that is used, in (0, 100]: a random sample, always the same.
+        test_mode: Whether an image that cannot be read is an error.
+        max_refetch: How many other images are tried at most.
 
     Raises:
         TypeError: ``percent`` is not a number.
         FileNotFoundError: ``images`` is not a folder.
-        ValueError: There is no picture in it, or ``percent`` is out of range or leaves none.
+        ValueError: There is no image in it, or ``percent`` is out of range or leaves none.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class RainPairDataset(Dataset):
         self.images = Path(images)
         if not self.images.is_dir():
             raise FileNotFoundError(f"image folder {images} does not exist; set data_root")
-        found = find_pictures(self.images)
+        found = find_images(self.images)
         everywhere = np.ones(len(found), dtype=bool)
-        used = RainDraw(everywhere, everywhere, rain_ratio=1, percent=percent).pictures
-        self._pictures = [found[index] for index in used]
+        used = RainDraw(everywhere, everywhere, rain_ratio=1, percent=percent).images
+        self._images = [found[index] for index in used]
         self._load, *others = Compose(pipeline).transforms
         self._make_pair = Compose(others)
         self.test_mode = test_mode
@@ -82,20 +82,20 @@ class RainPairDataset(Dataset):
         self._tell(1, "epoch", epoch)
 
     def set_run_seed(self, seed: int) -> None:
-        """Let every sample follow from ``seed``, the epoch and the picture alone."""
+        """Let every sample follow from ``seed``, the epoch and the image alone."""
         self._tell(0, "the run's seed", seed)
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
-        return len(self._pictures)
+        """Return the number of images."""
+        return len(self._images)
 
     def get_data_info(self, idx: int) -> dict:
-        """Return what enters the pipeline for picture ``idx``."""
-        picture = self._pictures[idx]
-        return dict(img_path=str(self.images / picture.path), img_id=picture.image_id)
+        """Return what enters the pipeline for image ``idx``."""
+        image = self._images[idx]
+        return dict(img_path=str(self.images / image.path), img_id=image.image_id)
 
     def __getitem__(self, idx: int) -> Any:
-        """Return what the pipeline makes of picture ``idx``.
+        """Return what the pipeline makes of image ``idx``.
 
         Raises:
             ValueError: It cannot be read, in a test.
@@ -112,14 +112,14 @@ class RainPairDataset(Dataset):
             try:
                 return self._load(info)
             except Exception as error:  # whatever the image library raises
-                message = f"cannot read picture {info['img_path']} ({error!r})"
+                message = f"cannot read image {info['img_path']} ({error!r})"
             if self.test_mode:
                 raise ValueError(f"{message}: replace or delete it")
             message += "; another one takes its place"
             print_log(message, logger="current", level=logging.WARNING)
             idx = np.random.randint(len(self))  # noqa: NPY002
         raise RuntimeError(
-            f"no readable picture in {self.max_refetch + 1} tries; check those below {self.images} "
+            f"no readable image in {self.max_refetch + 1} tries; check those below {self.images} "
             "and the first transform"
         )
 

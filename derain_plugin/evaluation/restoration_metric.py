@@ -1,4 +1,4 @@
-"""How much nearer to the clean pictures a restorer brings rainy ones."""
+"""How much nearer to the clean images a restorer brings rainy ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from torch import Tensor
 
-from derain_plugin.evaluation.image_quality import picture_quality
+from derain_plugin.evaluation.image_quality import image_quality
 
 COLUMNS = ("PSNR", "SSIM", "PSNR_Y", "SSIM_Y")
 ALL = "all"
@@ -19,11 +19,11 @@ ALL = "all"
 
 @METRICS.register_module()
 class RestorationMetric(BaseMetric):
-    """PSNR and SSIM of restored and of rainy pictures, and the gain, also by severity.
+    """PSNR and SSIM of restored and of rainy images, and the gain, also by severity.
 
-    Restored pictures are rounded to whole grey levels first, as if saved. Values are means over
-    pictures; see :func:`picture_quality` for what they are. Returned are ``PSNR``, ``SSIM``,
-    ``PSNR_Y`` and ``SSIM_Y``; the same with ``rainy_`` of the pictures that were restored; and
+    Restored images are rounded to whole grey levels first, as if saved. Values are means over
+    images; see :func:`image_quality` for what they are. Returned are ``PSNR``, ``SSIM``,
+    ``PSNR_Y`` and ``SSIM_Y``; the same with ``rainy_`` of the images that were restored; and
     the difference with ``gain_``, all in ``restoration/``; then the gains of each severity, in
     ``restoration/severity_3/``. A table says them all.
 
@@ -40,7 +40,7 @@ class RestorationMetric(BaseMetric):
     default_prefix = "restoration"
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Compare the pictures of one batch.
+        """Compare the images of one batch.
 
         Args:
             data_batch: ``inputs`` and ``clean``, each ``N`` times ``(3, H, W)``, uint8, RGB, and
@@ -49,13 +49,13 @@ class RestorationMetric(BaseMetric):
         """
         batch = (data_batch[name] for name in ("inputs", "clean", "rain_severity"))
         for rainy, clean, severity, sample in zip(*batch, data_samples, strict=True):
-            reference = _as_picture(clean)
-            before = picture_quality(_as_picture(rainy), reference)
-            after = picture_quality(_as_picture(sample["restored"]), reference)
+            reference = _as_image(clean)
+            before = image_quality(_as_image(rainy), reference)
+            after = image_quality(_as_image(sample["restored"]), reference)
             self.results.append((int(severity), before, after))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Average over the pictures, all and those of each severity, and print a table."""
+        """Average over the images, all and those of each severity, and print a table."""
         severities = sorted({severity for severity, *_ in results})
         groups = {ALL: results}
         groups |= {f"severity_{k}": [row for row in results if row[0] == k] for k in severities}
@@ -71,7 +71,7 @@ class RestorationMetric(BaseMetric):
         return whole | gains
 
 
-def _as_picture(image: Tensor) -> np.ndarray:
+def _as_image(image: Tensor) -> np.ndarray:
     return image.detach().float().round().byte().permute(1, 2, 0).cpu().numpy()
 
 
@@ -85,7 +85,7 @@ def _means(rows: Sequence[tuple[int, dict, dict]]) -> dict[str, float]:
 
 
 def _table(means: dict[str, dict[str, float]], groups: dict[str, list]) -> str:
-    lines = ["", f"{'':<10}  pictures" + "".join(f"  {name:>24}" for name in COLUMNS)]
+    lines = ["", f"{'':<10}  images" + "".join(f"  {name:>24}" for name in COLUMNS)]
     for group, row in means.items():
         cells = (_cell(row, name) for name in COLUMNS)
         lines.append(f"{group:<10}  {len(groups[group]):>8}" + "".join(cells))

@@ -1,4 +1,4 @@
-"""Real pictures to try an exported detector out on."""
+"""Real images to try an exported detector out on."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any, TypeVar
 import numpy as np
 
 from derain_plugin.rain.copies.render_image import UnreadableError, read_image
-from derain_plugin.rain.images import find_pictures
+from derain_plugin.rain.images import find_images
 from derain_plugin.rain.photos import load_photos
 
 SHIPPED = ("astronaut", "chelsea", "coffee", "rocket", "stereo_motorcycle")
 Item = TypeVar("Item")
 
 
-def read_pictures(
+def read_images(
     folder: Path | None, dataset: Mapping[str, Any], *, count: int
 ) -> dict[str, np.ndarray]:
-    """Read up to ``count`` pictures, evenly spread over a folder.
+    """Read up to ``count`` images, evenly spread over a folder.
 
     Args:
         folder: Where they are, sub-folders included; None for the images of ``dataset`` if they
@@ -33,12 +33,12 @@ def read_pictures(
     Raises:
         FileNotFoundError: ``folder`` is none.
         ImportError: scikit-image is needed, and not installed.
-        ValueError: There is no picture in the folder, or one cannot be read.
+        ValueError: There is no image in the folder, or one cannot be read.
     """
     folder = folder or _images_of(dataset)
     if folder is None:
         return dict(zip(SHIPPED, load_photos(*SHIPPED), strict=True))
-    names = [picture.path for picture in spread(find_pictures(folder), count)]
+    names = [image.path for image in spread(find_images(folder), count)]
     return {name: _read(folder / name) for name in names}
 
 

@@ -50,7 +50,7 @@ class DetectorGraph(nn.Module):
 
     def forward(self, images: Tensor, original_sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Detect; shapes as in the class docstring."""
-        # The part of mmdet's that has no loop over pictures. TensorRT takes uint8 for a cast alone.
+        # The part of mmdet's that has no loop over images. TensorRT takes uint8 for a cast alone.
         batch = ImgDataPreprocessor.forward(self.preprocessor, dict(inputs=images.float()))
         normalized = batch["inputs"].to(self.dtype)
         feats = self.neck(self.backbone(normalized))
@@ -73,7 +73,7 @@ def check_exportable(detector: nn.Module) -> None:
     preprocessor: Any = detector.data_preprocessor
     if hasattr(preprocessor, "restorer"):
         raise ValueError(
-            f"{type(preprocessor).__name__} restores pictures with "
+            f"{type(preprocessor).__name__} restores images with "
             f"{type(preprocessor.restorer).__name__} before they are detected in, which is not "
             "exported: take a config with a de-rain neck, or with data_preprocessor="
             "dict(type='DetDataPreprocessor', ...) to export the detector behind it"

@@ -41,7 +41,7 @@ class Export:
         precision: One of ``PRECISIONS`` of that format. ``fp16``: backbone and neck in fp16
             (ONNX), or weights stored in fp16 (OpenVINO). ``bf16``: computed in bf16. ``int8``:
             convolutions quantised after training.
-        batch: Pictures at once; None for any number.
+        batch: Images at once; None for any number.
 
     Raises:
         ValueError: A format, precision or batch that cannot be.
@@ -70,7 +70,7 @@ def export_detector(
     export: Export,
     *,
     checkpoint: str | None,
-    pictures: Mapping[str, np.ndarray],
+    images: Mapping[str, np.ndarray],
     calibration: Sequence[np.ndarray] = (),
     tell: Callable[[str], object] = print,
 ) -> Agreement | None:
@@ -85,7 +85,7 @@ def export_detector(
         export: Format, precision and batch.
         checkpoint: Where the weights are from, for the metadata; None for random ones, which are
             not compared: among so many equal scores it is chance which queries are chosen.
-        pictures: To try it out on, by name: ``(H, W, 3)`` uint8, BGR.
+        images: To try it out on, by name: ``(H, W, 3)`` uint8, BGR.
         calibration: Likewise, for int8.
         tell: Gets a line of progress at a time.
 
@@ -95,12 +95,12 @@ def export_detector(
     Raises:
         DisagreementError: It finds something else, within ``TOLERANCES`` of its precision.
         OSError: There is no room for the file, say.
-        ValueError: The detector or its pipeline cannot be exported, or there are no pictures.
+        ValueError: The detector or its pipeline cannot be exported, or there are no images.
     """
     check_exportable(detector.model)
-    if not pictures:
-        raise ValueError("an export is tried out on pictures, and there are none")
-    metadata = _describe(detector, export, checkpoint, next(iter(pictures.values())))
+    if not images:
+        raise ValueError("an export is tried out on images, and there are none")
+    metadata = _describe(detector, export, checkpoint, next(iter(images.values())))
     folder = partial_of(out)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -110,9 +110,9 @@ def export_detector(
         exported = ExportedDetector(folder / out.name)
         agreement = None
         if checkpoint is not None:
-            tell(f"compare on {len(pictures)} pictures")
+            tell(f"compare on {len(images)} images")
             agreement = compare(
-                detector.detect, exported.detect, pictures, TOLERANCES[export.precision]
+                detector.detect, exported.detect, images, TOLERANCES[export.precision]
             )
             _refuse_disagreement(agreement, export.precision)
         out.unlink(missing_ok=True)  # never an old .xml beside a new .bin
@@ -126,13 +126,13 @@ def export_detector(
 
 
 def _describe(
-    detector: Detector, export: Export, checkpoint: str | None, picture: np.ndarray
+    detector: Detector, export: Export, checkpoint: str | None, image: np.ndarray
 ) -> Metadata:
     derain = getattr(detector.model.neck, "derain", None)
     return Metadata(
         classes=detector.classes,
         palette=detector.palette,
-        input_size=_input_size(detector, picture),
+        input_size=_input_size(detector, image),
         batch=export.batch,
         precision=export.precision,
         derain=type(derain).__name__ if derain is not None else None,
@@ -143,14 +143,14 @@ def _describe(
     )
 
 
-def _input_size(detector: Detector, picture: np.ndarray) -> tuple[int, int]:
+def _input_size(detector: Detector, image: np.ndarray) -> tuple[int, int]:
     """Find out what the pipeline resizes to, and that it does nothing else."""
-    height, width = detector.prepare(picture).shape[1:]
-    for given in (picture, picture.transpose(1, 0, 2)):
+    height, width = detector.prepare(image).shape[1:]
+    for given in (image, image.transpose(1, 0, 2)):
         expected = resized(np.ascontiguousarray(given), (height, width)).transpose(2, 0, 1)
         if not np.array_equal(detector.prepare(np.ascontiguousarray(given)).numpy(), expected):
             raise ValueError(
-                "only test pipelines that do nothing but resize every picture to one size can be "
+                "only test pipelines that do nothing but resize every image to one size can be "
                 "exported: Resize(scale=(width, height), keep_ratio=False), bilinear"
             )
     multiple = math.lcm(STRIDE, detector.model.data_preprocessor.pad_size_divisor)

@@ -26,7 +26,7 @@ def to_onnx(graph: DetectorGraph, metadata: Metadata) -> onnx.ModelProto:
         metadata: Says for which input size and batch.
     """
     is_dynamic = metadata.batch is None
-    # One picture alone would be traced as if there were always one.
+    # One image alone would be traced as if there were always one.
     count = 2 if metadata.batch is None else metadata.batch
     images = torch.zeros(count, 3, *metadata.input_size, dtype=torch.uint8)
     example = images, torch.tensor([metadata.input_size] * count)

@@ -26,36 +26,36 @@ def to_openvino(model: onnx.ModelProto, metadata: Metadata) -> openvino.Model:
 
 
 def quantized(
-    model: openvino.Model, pictures: Sequence[np.ndarray], metadata: Metadata
+    model: openvino.Model, images: Sequence[np.ndarray], metadata: Metadata
 ) -> openvino.Model:
-    """Quantise the convolutions to eight bits, with the ranges that pictures give (NNCF).
+    """Quantise the convolutions to eight bits, with the ranges that images give (NNCF).
 
     Nearly all of the work is in them. Whatever else NNCF would quantise stays in fp32: sums and
     products of the decoder, where boxes are refined step by step, cost several points of AP.
 
     Args:
         model: Of any batch.
-        pictures: ``(H, W, 3)`` uint8, BGR, like those to come, rain included.
+        images: ``(H, W, 3)`` uint8, BGR, like those to come, rain included.
         metadata: Of the model.
 
     Raises:
-        ValueError: There are no pictures.
+        ValueError: There are no images.
     """
-    if not pictures:
-        raise ValueError("int8 needs pictures to calibrate with")
+    if not images:
+        raise ValueError("int8 needs images to calibrate with")
     count = metadata.batch or 1
 
-    def as_input(picture: np.ndarray) -> list[np.ndarray]:
-        pixels = resized(picture, metadata.input_size).transpose(2, 0, 1)
-        return [pixels[None].repeat(count, 0), np.array([picture.shape[:2]] * count)]
+    def as_input(image: np.ndarray) -> list[np.ndarray]:
+        pixels = resized(image, metadata.input_size).transpose(2, 0, 1)
+        return [pixels[None].repeat(count, 0), np.array([image.shape[:2]] * count)]
 
     kinds = {operation.get_type_name() for operation in model.get_ops()}
     with quiet("nncf"):  # it tells of every layer
         return nncf.quantize(
             model,
-            nncf.Dataset(pictures, as_input),
+            nncf.Dataset(images, as_input),
             preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(pictures),
+            subset_size=len(images),
             ignored_scope=nncf.IgnoredScope(types=sorted(kinds - QUANTISED), validate=False),
         )
 

@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 Detect = Callable[[np.ndarray], InstanceData]
 SCORE_THR = 0.05
-LEAST_COMPARED = 5  # best detections of each picture, where fewer score above the threshold
+LEAST_COMPARED = 5  # best detections of each image, where fewer score above the threshold
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Tolerance:
 
     Attributes:
         pixels: Of each side of a box.
-        share: Further of each side of a box, as a share of the picture's longer side.
+        share: Further of each side of a box, as a share of the image's longer side.
         score: Of scores, which are 0-1.
         matched: Least share of the detections that must be found within these limits.
     """
@@ -30,9 +30,9 @@ class Tolerance:
     score: float
     matched: float = 1.0
 
-    def box_limit(self, picture: np.ndarray) -> float:
-        """Return the limit of a box's sides on this picture, px."""
-        return self.pixels + self.share * max(picture.shape[:2])
+    def box_limit(self, image: np.ndarray) -> float:
+        """Return the limit of a box's sides on this image, px."""
+        return self.pixels + self.share * max(image.shape[:2])
 
 
 TOLERANCES = {
@@ -45,7 +45,7 @@ TOLERANCES = {
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well two detectors agree on pictures.
+    """How well two detectors agree on images.
 
     Attributes:
         compared: Number of detections that were looked for in the other's.
@@ -70,25 +70,25 @@ class Agreement:
 
 
 def compare(
-    reference: Detect, exported: Detect, pictures: Mapping[str, np.ndarray], tolerance: Tolerance
+    reference: Detect, exported: Detect, images: Mapping[str, np.ndarray], tolerance: Tolerance
 ) -> Agreement:
     """Look for every detection of each detector among those of the other.
 
     What scores at least ``SCORE_THR``, and in any case the ``LEAST_COMPARED`` best of each
-    picture, must have a partner of its own with the same label, whatever the order: among equal
+    image, must have a partner of its own with the same label, whatever the order: among equal
     scores that is a matter of chance.
 
     Args:
-        reference: The PyTorch detector, from a picture ``(H, W, 3)`` uint8, BGR.
+        reference: The PyTorch detector, from an image ``(H, W, 3)`` uint8, BGR.
         exported: The other one.
-        pictures: By name.
+        images: By name.
         tolerance: Limits.
     """
     rows: list[tuple[float, float]] = []
     differences: list[str] = []
-    for name, picture in pictures.items():
-        ours, theirs = reference(picture), exported(picture)
-        limits = tolerance.box_limit(picture), tolerance.score
+    for name, image in images.items():
+        ours, theirs = reference(image), exported(image)
+        limits = tolerance.box_limit(image), tolerance.score
         for wanted, others, who in ((ours, theirs, "PyTorch"), (theirs, ours, "the exported file")):
             matched, missed = _match(_compared(wanted), others, limits)
             rows += matched

@@ -1,4 +1,4 @@
-"""Folders that ``from_pretrained`` loads: a model, and how its pictures are prepared."""
+"""Folders that ``from_pretrained`` loads: a model, and how its images are prepared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def write_hf_folder(model: PreTrainedModel, image_size: tuple[int, int], out: Pa
 
     Args:
         model: A detector.
-        image_size: Height and width to which pictures are resized, px.
+        image_size: Height and width to which images are resized, px.
         out: Folder that appears whole or not at all. A process that is killed meanwhile leaves
             ``partial_of(out)`` behind, which the next attempt replaces.
 
@@ -41,7 +41,7 @@ def write_hf_folder(model: PreTrainedModel, image_size: tuple[int, int], out: Pa
 
 
 def image_size_of(pipeline: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
-    """Return the height and width, px, to which an mmdet pipeline resizes its pictures.
+    """Return the height and width, px, to which an mmdet pipeline resizes its images.
 
     Raises:
         ValueError: It does not resize them all to the same size, which is what

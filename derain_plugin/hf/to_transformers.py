@@ -45,7 +45,7 @@ def to_transformers(
     Args:
         detector: On the CPU, in eval mode, with its config as ``cfg``; :class:`Detector` has it so.
         classes: Names by label.
-        image_size: Height and width of the picture they are compared on, px.
+        image_size: Height and width of the image they are compared on, px.
 
     Returns:
         A :class:`FeatureDerainRTDetr` for a detector with a de-rain neck, otherwise
@@ -79,7 +79,7 @@ def _check_parts(detector: RTDETR, neck: nn.Module) -> None:
     preprocessor = detector.data_preprocessor
     if isinstance(preprocessor, PixelDerainDataPreprocessor):
         raise ValueError(
-            f"pictures of this detector go through {type(preprocessor.restorer).__name__} first, "
+            f"images of this detector go through {type(preprocessor.restorer).__name__} first, "
             "and a model of transformers has no place for it"
         )
     pixels = detector.cfg.model.get("data_preprocessor") or {}
@@ -138,10 +138,10 @@ def _load(
 def _compare(detector: RTDETR, model: Any, image_size: tuple[int, int]) -> None:
     """Find settings that one part has and another should not have got."""
     generator = torch.Generator().manual_seed(0)
-    picture = torch.rand(1, 3, *image_size, generator=generator)
-    outputs = model(picture)
+    image = torch.rand(1, 3, *image_size, generator=generator)
+    outputs = model(image)
     for ours, theirs in zip(
-        detector(picture, mode="tensor"), (outputs.logits, outputs.pred_boxes), strict=True
+        detector(image, mode="tensor"), (outputs.logits, outputs.pred_boxes), strict=True
     ):
         error = (ours - theirs).abs().max().item()
         if not error <= TOLERANCE:

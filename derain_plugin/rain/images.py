@@ -1,4 +1,4 @@
-"""Which pictures to copy, and the ids that their rain is seeded with."""
+"""Which images to copy, and the ids that their rain is seeded with."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ EXTENSIONS = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp
 """What is an image, and what format a copy is written in."""
 
 
-class Picture(NamedTuple):
-    """One picture; ``path`` is relative to its folder and has forward slashes."""
+class SourceImage(NamedTuple):
+    """One image; ``path`` is relative to its folder and has forward slashes."""
 
     path: str
     image_id: int | str
 
 
-def find_pictures(images: Path) -> list[Picture]:
+def find_images(images: Path) -> list[SourceImage]:
     """Find every image file below ``images``, in the order of their paths.
 
     The id is the file's stem, as a number where it is one: COCO's ``000000000139.jpg`` is 139.
@@ -37,29 +37,29 @@ def find_pictures(images: Path) -> list[Picture]:
     )
     if not paths:
         raise ValueError(f"{images} holds no image ({', '.join(sorted(EXTENSIONS))})")
-    return [Picture(path, _id_of(path)) for path in paths]
+    return [SourceImage(path, _id_of(path)) for path in paths]
 
 
-def listed_pictures(images: Path, annotations: Path) -> list[Picture]:
-    """Return the pictures that a COCO file lists, with its ids; single ones may be missing.
+def listed_images(images: Path, annotations: Path) -> list[SourceImage]:
+    """Return the images that a COCO file lists, with its ids; single ones may be missing.
 
     Raises:
         FileNotFoundError: ``annotations`` is not a file, ``images`` not a folder, or none of the
-            pictures is in it.
+            images is in it.
         ValueError: ``annotations`` is not in COCO format, or lists a file twice or one outside
             ``images``.
     """
     _check_folder(images)
-    pictures = _read_images(annotations)
-    if not any((images / picture.path).is_file() for picture in pictures):
+    sources = _read_images(annotations)
+    if not any((images / source.path).is_file() for source in sources):
         raise FileNotFoundError(
-            f"{images} holds none of the {len(pictures)} images that {annotations} lists, such as "
-            f"{pictures[0].path}: give the folder that its file names start from"
+            f"{images} holds none of the {len(sources)} images that {annotations} lists, such as "
+            f"{sources[0].path}: give the folder that its file names start from"
         )
-    return sorted(pictures)
+    return sorted(sources)
 
 
-def _read_images(annotations: Path) -> list[Picture]:
+def _read_images(annotations: Path) -> list[SourceImage]:
     if not annotations.is_file():
         raise FileNotFoundError(f"annotation file {annotations} does not exist")
     try:
@@ -72,7 +72,7 @@ def _read_images(annotations: Path) -> list[Picture]:
             f"{annotations} lists {len(images)} images under {len(found)} file names; every image "
             "needs a name of its own"
         )
-    return [Picture(path, image_id) for path, image_id in found.items()]
+    return [SourceImage(path, image_id) for path, image_id in found.items()]
 
 
 def _inside(file_name: str) -> str:
@@ -82,9 +82,9 @@ def _inside(file_name: str) -> str:
     return path.as_posix()
 
 
-def refuse_overlap(images: Path, pictures: Iterable[Picture], out: Path) -> None:
-    """Raise a ValueError if ``out`` is, holds or is in a folder that pictures are read from."""
-    folders = {os.path.dirname(picture.path) for picture in pictures} | {""}
+def refuse_overlap(images: Path, sources: Iterable[SourceImage], out: Path) -> None:
+    """Raise a ValueError if ``out`` is, holds or is in a folder that images are read from."""
+    folders = {os.path.dirname(source.path) for source in sources} | {""}
     for folder in sorted((images / name).resolve() for name in folders):
         if out.is_relative_to(folder) or folder.is_relative_to(out):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Photographs that scikit-image ships; no picture is in two splits."""
+"""Photographs that scikit-image ships; no image is in two splits."""
 
 from functools import cache
 
@@ -57,7 +57,7 @@ def random_crop(
 
 
 def _as_bgr(photo: np.ndarray | tuple) -> np.ndarray:
-    picture = photo[0] if isinstance(photo, tuple) else photo  # a stereo pair
-    if picture.ndim == 2:
-        return cv2.merge([picture] * 3)
-    return np.ascontiguousarray(picture[..., 2::-1])
+    image = photo[0] if isinstance(photo, tuple) else photo  # a stereo pair
+    if image.ndim == 2:
+        return cv2.merge([image] * 3)
+    return np.ascontiguousarray(image[..., 2::-1])

@@ -14,7 +14,7 @@ Seed = int | Sequence[int]
 
 
 def image_seed(seed: int, image_id: int | str) -> Seed:
-    """Combine a run's seed with the id of one picture; ``7`` and ``"7"`` are the same id."""
+    """Combine a run's seed with the id of one image; ``7`` and ``"7"`` are the same id."""
     return seed, int.from_bytes(str(image_id).encode())
 
 

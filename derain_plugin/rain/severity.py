@@ -17,8 +17,8 @@ class Severity:
 
     Attributes:
         words: The level for people, nominal.
-        density: Streaks of the middle distance per megapixel of a picture 1000 px high; smaller
-            pictures hold the same ones, smaller. Other distances have a fixed multiple of it.
+        density: Streaks of the middle distance per megapixel of an image 1000 px high; smaller
+            images hold the same ones, smaller. Other distances have a fixed multiple of it.
         length: Mean streak length in the middle distance; grows with the drops' speed.
         opacity: Opacity of the brightest streaks in the middle distance, 0-1.
         num_layers: How many distances hold visible streaks, 1-4.
@@ -28,12 +28,12 @@ class Severity:
         brightness: Factor on the scene's light, 0-1: the sky is overcast.
         noise: Standard deviation of the sensor noise in grey levels of 0-255: cameras raise
             their gain under a dark sky.
-        lens_drops: Drops on the lens per megapixel of a picture 1000 px high, where they are
+        lens_drops: Drops on the lens per megapixel of an image 1000 px high, where they are
             asked for.
         width: Streak width in the middle distance.
         blur: Standard deviation of the defocus in the middle distance.
-        angle: Mean fall angle over pictures, in degrees off the vertical, positive to the right.
-        angle_spread: How far the wind turns all streaks of a picture from ``angle`` at most,
+        angle: Mean fall angle over images, in degrees off the vertical, positive to the right.
+        angle_spread: How far the wind turns all streaks of an image from ``angle`` at most,
             degrees.
     """
 
@@ -93,7 +93,7 @@ SEVERITIES: Mapping[int, Severity] = MappingProxyType(
 
 
 def check_severity(severity: int) -> None:
-    """Raise unless ``severity`` is 0, the clean picture, or one of the table."""
+    """Raise unless ``severity`` is 0, the clean image, or one of the table."""
     if not isinstance(severity, Integral):
         raise TypeError(f"severity must be an integer, got {severity!r}")
     if severity != 0 and severity not in SEVERITIES:

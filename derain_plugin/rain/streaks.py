@@ -15,9 +15,9 @@ from derain_plugin.rain.severity import Severity
 # strip one pixel high would otherwise hold millions of streaks.
 MAX_ASPECT = 4
 # Pixels of one unit on the canvas at most. Streaks are soft, so enlarging them shows nothing,
-# and large pictures get the rain of small ones at the price of small ones.
+# and large images get the rain of small ones at the price of small ones.
 _MAX_UNIT = 480
-_MAX_WOBBLE = 2.5  # degrees by which one drop differs from its picture's lean
+_MAX_WOBBLE = 2.5  # degrees by which one drop differs from its image's lean
 _MARGIN = 0.1  # streaks also enter from outside the frame
 _SHADES = np.linspace(0.25, 1.0, 6)  # brightness of streaks, dimmest first
 _SUBPIXEL_BITS = 4

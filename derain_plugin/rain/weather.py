@@ -1,4 +1,4 @@
-"""Weather: whether it rains on a picture, and how hard."""
+"""Weather: whether it rains on an image, and how hard."""
 
 from derain_plugin.rain.seeding import Seed, random_stream
 from derain_plugin.rain.severity import check_severity
@@ -10,7 +10,7 @@ def draw_severity(mildest: int, worst: int, *, seed: Seed, prob: float = 1.0) ->
     Args:
         mildest: 0 to 5.
         worst: ``mildest`` to 5, included.
-        seed: What also seeds :func:`render_rain` for this picture.
+        seed: What also seeds :func:`render_rain` for this image.
         prob: How probable rain is, 0-1. The seeds on which it rains at a smaller ``prob`` are
             among those of a larger one.
 

@@ -18,7 +18,7 @@ _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
 
 WAITING_JOBS = 64
-"""Jobs handed to a pool beforehand: 118,000 pictures must not all wait in memory."""
+"""Jobs handed to a pool beforehand: 118,000 images must not all wait in memory."""
 
 
 @contextmanager

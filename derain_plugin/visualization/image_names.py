@@ -1,4 +1,4 @@
-"""Names that tell the pictures of a test apart, whose conditions share their files."""
+"""Names that tell the images of a test apart, whose conditions share their files."""
 
 from bisect import bisect_right
 from pathlib import Path
@@ -7,8 +7,8 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.runner import Runner
 
 
-class PictureNames:
-    """Name the pictures that this process tests, in their order.
+class ImageNames:
+    """Name the images that this process tests, in their order.
 
     ``a/street.png`` under ``severity_3`` (``CleanRainEvaluator.dataset_prefixes``) is
     ``street_severity_3``, and ``b/street.png``, too, ``street_severity_3_2``. Without several
@@ -25,7 +25,7 @@ class PictureNames:
         self._taken: set[str] = set()
 
     def name_next(self, img_path: str) -> str | None:
-        """Return the name of the next picture; None for one that only pads the last round."""
+        """Return the name of the next image; None for one that only pads the last round."""
         index = self._num_seen * get_world_size() + get_rank()
         self._num_seen += 1
         if index >= len(self._dataset):

@@ -1,44 +1,44 @@
-"""A rain mask as a heat map over its picture."""
+"""A rain mask as a heat map over its image."""
 
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-OPACITY = 0.5  # of the colours over the picture
+OPACITY = 0.5  # of the colours over the image
 
 
-def overlay_mask(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Lay the colours of a mask, half transparent, over a picture.
+def overlay_mask(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Lay the colours of a mask, half transparent, over an image.
 
-    The scale is absolute: 0 has the same colour in every picture, and so has 1. mmengine's
+    The scale is absolute: 0 has the same colour in every image, and so has 1. mmengine's
     ``Visualizer.draw_featmap`` stretches each map to its own range, so that a mask of 0.01 to
     0.02 would look like one of 0 to 1.
 
     Args:
-        picture: ``(H, W, 3)`` uint8, RGB.
+        image: ``(H, W, 3)`` uint8, RGB.
         mask: ``(h, w)`` float, 0-1, of any size; every cell of it stays a visible rectangle.
 
     Returns:
         ``(H, W, 3)`` uint8, RGB.
 
     Raises:
-        ValueError: ``picture`` or ``mask`` is of another shape, type or range.
+        ValueError: ``image`` or ``mask`` is of another shape, type or range.
     """
-    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(
-            f"picture must be (H, W, 3) uint8, got {picture.shape} {picture.dtype}: convert it"
+            f"image must be (H, W, 3) uint8, got {image.shape} {image.dtype}: convert it"
         )
     if mask.ndim != 2 or not mask.size:
-        raise ValueError(f"mask must be (h, w), got {mask.shape}: pass one picture of one level")
+        raise ValueError(f"mask must be (h, w), got {mask.shape}: pass one image of one level")
     if not (mask.min() >= 0 and mask.max() <= 1):  # so that a NaN does not pass
         raise ValueError(
             f"a rain mask must be in 0-1, got {mask.min()} to {mask.max()}: "
             "pass what a de-rain neck's rain_masks returns"
         )
-    size = picture.shape[1::-1]
+    size = image.shape[1::-1]
     colours = cv2.resize(mask_colours(mask), size, interpolation=cv2.INTER_NEAREST_EXACT)
-    return cv2.addWeighted(picture, 1 - OPACITY, colours, OPACITY, 0)
+    return cv2.addWeighted(image, 1 - OPACITY, colours, OPACITY, 0)
 
 
 def mask_colours(mask: np.ndarray) -> np.ndarray:
@@ -56,28 +56,28 @@ FONT_SCALE = 0.4
 
 
 def draw_mask_panels(
-    picture: np.ndarray, masks: Sequence[np.ndarray], *, strides: Sequence[int]
+    image: np.ndarray, masks: Sequence[np.ndarray], *, strides: Sequence[int]
 ) -> np.ndarray:
-    """Set a picture, each level's mask over it, and a legend of 0 to 1 side by side.
+    """Set an image, each level's mask over it, and a legend of 0 to 1 side by side.
 
     Args:
-        picture: ``(H, W, 3)`` uint8, RGB.
-        masks: ``(h_i, w_i)`` float per level, 0-1, each of the whole picture.
+        image: ``(H, W, 3)`` uint8, RGB.
+        masks: ``(h_i, w_i)`` float per level, 0-1, each of the whole image.
         strides: Of the levels, px; in the titles, with the mean of the mask.
 
     Returns:
-        uint8, RGB: ``1 + len(masks)`` panels as large as ``picture``, titles above them.
+        uint8, RGB: ``1 + len(masks)`` panels as large as ``image``, titles above them.
 
     Raises:
         ValueError: As :func:`overlay_mask`, or ``strides`` and ``masks`` differ in number.
     """
     if len(masks) != len(strides):
         raise ValueError(f"{len(masks)} masks need as many strides, got {tuple(strides)}")
-    panels = [_titled(picture, "picture")]
+    panels = [_titled(image, "image")]
     for mask, stride in zip(masks, strides, strict=True):
         title = f"stride {stride}: mean {mask.mean():.2f}"
-        panels.append(_titled(overlay_mask(picture, mask), title))
-    return np.hstack([*panels, _legend(len(picture))])
+        panels.append(_titled(overlay_mask(image, mask), title))
+    return np.hstack([*panels, _legend(len(image))])
 
 
 def _titled(panel: np.ndarray, title: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The rain masks of pictures that pass through a detector."""
+"""The rain masks of images that pass through a detector."""
 
 import copy
 import math
@@ -16,25 +16,25 @@ from derain_plugin.models.necks import DerainNeck
 
 
 @dataclass(frozen=True)
-class MaskedPicture:
-    """A picture and where the de-rain neck saw rain in it.
+class MaskedImage:
+    """An image and where the de-rain neck saw rain in it.
 
     Attributes:
-        picture: ``(H, W, 3)`` uint8, RGB, as the data pipeline gave it: with its rain, before
+        image: ``(H, W, 3)`` uint8, RGB, as the data pipeline gave it: with its rain, before
             the data preprocessor.
-        masks: Float per level, 0-1, of the whole picture without the batch's padding.
+        masks: Float per level, 0-1, of the whole image without the batch's padding.
         strides: Of the levels, px.
         sample: The data sample as the data preprocessor gave it.
     """
 
-    picture: np.ndarray
+    image: np.ndarray
     masks: tuple[np.ndarray, ...]
     strides: tuple[int, ...]
     sample: DetDataSample
 
 
 class RainMaskRecorder:
-    """Listen to a detector's forward passes for pictures and rain masks.
+    """Listen to a detector's forward passes for images and rain masks.
 
     No second pass through the detector: a copy of the de-rain neck, in eval mode, is shown the
     features that the neck itself is given. So neither weights, buffers, train and eval modes,
@@ -42,7 +42,7 @@ class RainMaskRecorder:
 
     Args:
         model: A detector with a ``DerainNeck``, or a wrapper (DDP) of one.
-        num_images: How many pictures of a batch to record, from its start; None for all.
+        num_images: How many images of a batch to record, from its start; None for all.
 
     Raises:
         ValueError: The detector has no ``DerainNeck``.
@@ -53,7 +53,7 @@ class RainMaskRecorder:
         self._derain = _find_derain(self._detector)
         self._num_images = num_images
         self._handles: list[Any] = []
-        self._pictures: list[Tensor] = []
+        self._images: list[Tensor] = []
         self._samples: list[DetDataSample] = []
         self._masks: list[Tensor] = []
 
@@ -67,7 +67,7 @@ class RainMaskRecorder:
             self._masks = [mask.float().cpu() for mask in twin.rain_masks(feats)]
 
         self._handles = [
-            self._detector.data_preprocessor.register_forward_hook(self._keep_pictures),
+            self._detector.data_preprocessor.register_forward_hook(self._keep_images),
             self._derain.register_forward_pre_hook(keep_masks),
         ]
 
@@ -77,20 +77,18 @@ class RainMaskRecorder:
             handle.remove()
         self._handles = []
 
-    def take(self) -> list[MaskedPicture]:
-        """Return the pictures of the last forward pass, and forget them."""
-        per_picture = zip(*(mask[:, 0].numpy() for mask in self._masks), strict=True)
+    def take(self) -> list[MaskedImage]:
+        """Return the images of the last forward pass, and forget them."""
+        per_image = zip(*(mask[:, 0].numpy() for mask in self._masks), strict=True)
         seen = [
-            _masked_picture(picture, masks, sample)
-            for picture, sample, masks in zip(
-                self._pictures, self._samples, per_picture, strict=False
-            )
+            _masked_image(image, masks, sample)
+            for image, sample, masks in zip(self._images, self._samples, per_image, strict=False)
         ]
-        self._pictures, self._samples, self._masks = [], [], []
+        self._images, self._samples, self._masks = [], [], []
         return seen
 
-    def _keep_pictures(self, _: nn.Module, args: tuple[dict, bool], output: dict) -> None:
-        self._pictures = list(args[0]["inputs"][: self._num_images])
+    def _keep_images(self, _: nn.Module, args: tuple[dict, bool], output: dict) -> None:
+        self._images = list(args[0]["inputs"][: self._num_images])
         self._samples = output["data_samples"][: self._num_images]
 
 
@@ -104,16 +102,14 @@ def _find_derain(detector: Any) -> Any:
     )
 
 
-def _masked_picture(
-    picture: Tensor, masks: Sequence[np.ndarray], sample: DetDataSample
-) -> MaskedPicture:
-    # Pipelines may leave float pictures: colour jitter does.
-    bgr = picture.detach().cpu().clamp(0, 255).round().byte().permute(1, 2, 0).numpy()
+def _masked_image(image: Tensor, masks: Sequence[np.ndarray], sample: DetDataSample) -> MaskedImage:
+    # Pipelines may leave float images: colour jitter does.
+    bgr = image.detach().cpu().clamp(0, 255).round().byte().permute(1, 2, 0).numpy()
     padded = sample.batch_input_shape
-    # Batch augmentations scale both shapes; without them the picture's own is that of its input.
+    # Batch augmentations scale both shapes; without them the image's own is that of its input.
     shape = sample.metainfo.get("img_shape", bgr.shape)[:2]
-    return MaskedPicture(
-        picture=np.ascontiguousarray(bgr[..., ::-1]),
+    return MaskedImage(
+        image=np.ascontiguousarray(bgr[..., ::-1]),
         masks=tuple(without_padding(mask, shape, padded) for mask in masks),
         strides=tuple(2 ** round(math.log2(padded[0] / len(mask))) for mask in masks),
         sample=sample,
@@ -140,8 +136,8 @@ def file_area(sample: DetDataSample) -> tuple[int, int]:
     return round(height * scale_y), round(width * scale_x)
 
 
-def crop_to_file(seen: MaskedPicture) -> MaskedPicture:
-    """Take the pipeline's padding off a picture of a test, and off its masks."""
-    area, padded = file_area(seen.sample), seen.picture.shape[:2]
+def crop_to_file(seen: MaskedImage) -> MaskedImage:
+    """Take the pipeline's padding off an image of a test, and off its masks."""
+    area, padded = file_area(seen.sample), seen.image.shape[:2]
     masks = tuple(without_padding(mask, area, padded) for mask in seen.masks)
-    return replace(seen, picture=seen.picture[: area[0], : area[1]], masks=masks)
+    return replace(seen, image=seen.image[: area[0], : area[1]], masks=masks)

@@ -33,7 +33,7 @@ def build_detector(config: str | Path, setting: Setting) -> nn.Module:
 class Arm:
     """One detector in a benchmark.
 
-    It runs as in a test: from uint8 pictures to boxes in pixels, data preprocessor included.
+    It runs as in a test: from uint8 images to boxes in pixels, data preprocessor included.
     Without its de-rain part it is the same detector in the same memory: the part is taken out
     and put back.
 
@@ -70,7 +70,7 @@ class Arm:
         return [self.run_without, self.run_without, self.run, self.run_without, self.run_alone]
 
     def count(self) -> dict[str, float]:
-        """Return parameters and GFLOPs per picture, of all and of the de-rain part."""
+        """Return parameters and GFLOPs per image, of all and of the de-rain part."""
         found = dict(parameters=count_parameters(self._model), gflops=self._gflops(self.run))
         if self._part:
             found["derain_parameters"] = count_parameters(self._part.module)

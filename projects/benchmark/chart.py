@@ -14,7 +14,7 @@ from derain_plugin.files import write_whole
 
 
 def draw_bars(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw time per picture and memory of the de-rain part, both on logarithmic axes.
+    """Draw time per image and memory of the de-rain part, both on logarithmic axes.
 
     Args:
         rows: Of :func:`projects.benchmark.inference.measure_inference`.
@@ -25,8 +25,8 @@ def draw_bars(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     names = [row["derain"] or "no de-raining" for row in rows]
     if len(set(names)) < len(names):
         names = [row["config"] for row in rows]
-    _bars(time, names, [row["total_ms"] for row in rows], "detector in all, ms / picture")
-    _bars(derain, names, [row.get("derain_alone_ms") for row in rows], "de-raining, ms / picture")
+    _bars(time, names, [row["total_ms"] for row in rows], "detector in all, ms / image")
+    _bars(derain, names, [row.get("derain_alone_ms") for row in rows], "de-raining, ms / image")
     _bars(memory, names, [row.get("derain_memory_mb") for row in rows], "de-raining, peak MB")
     time.invert_yaxis()
     image = io.BytesIO()

@@ -91,18 +91,18 @@ class EarlyPart(DerainPart):
 
 
 class RestorerPart(DerainPart):
-    """The restorer of a ``PixelDerainDataPreprocessor``; without it pictures pass as they are."""
+    """The restorer of a ``PixelDerainDataPreprocessor``; without it images pass as they are."""
 
     def __init__(self, preprocessor: PixelDerainDataPreprocessor) -> None:
         restorer = preprocessor.restorer
         super().__init__(preprocessor, "restorer", module=restorer, substitute=_Unrestored())
 
     def alone(self, model: Any, batch: dict) -> Any:
-        """Return a function that restores the pictures of ``batch``, one at a time."""
+        """Return a function that restores the images of ``batch``, one at a time."""
         listener = _Listener()
         with self._replaced_by(listener):
             model.test_step(batch)
-        return lambda: [self.module.restore(picture) for picture in listener.given]
+        return lambda: [self.module.restore(image) for image in listener.given]
 
 
 class _Unrestored(nn.Module):
@@ -124,7 +124,7 @@ class SeveralParts:
     """Parts of different kinds that de-rain together: early blocks and a neck.
 
     Args:
-        parts: In the order in which a picture meets them.
+        parts: In the order in which an image meets them.
     """
 
     def __init__(self, parts: Sequence[Any]) -> None:

@@ -13,7 +13,7 @@ from projects.benchmark.timing import Run
 
 
 class ExportedArm:
-    """One exported file in a benchmark, from uint8 pictures to boxes in pixels as an ``Arm``.
+    """One exported file in a benchmark, from uint8 images to boxes in pixels as an ``Arm``.
 
     It has as many threads as torch. Parameters, FLOPs and memory are not known of it.
 

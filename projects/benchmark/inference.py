@@ -95,10 +95,10 @@ def summarise(times: Sequence[Sequence[float]], *, batch_size: int) -> dict[str,
         times: Milliseconds of batches, as ``Arm.runs`` has them: after a first call, which does
             not count, the whole; or, where there is a de-rain part, the whole without it, with
             it, without it, and the part alone.
-        batch_size: Pictures in a batch.
+        batch_size: Images in a batch.
 
     Returns:
-        Per picture: ``total_ms``, ``p95_ms``, ``fps``; with a de-rain part also ``derain_ms``, the
+        Per image: ``total_ms``, ``p95_ms``, ``fps``; with a de-rain part also ``derain_ms``, the
         median of the paired differences of with and without, its 95 % ``derain_ms_interval``
         (bootstrap), ``derain_alone_ms``, and ``overhead`` and ``overhead_alone``, both as shares
         of the time without.

@@ -54,10 +54,10 @@ def loader_rates(folder: Path, *, rounds: int = 5) -> dict[str, float]:
     init_default_scope("mmdet")  # where the pipeline's steps are registered
     load, *rest = load_config(CONFIGS / "_base_/datasets/coco_rain_mix.py").train_pipeline
     rain = dict(type="SyntheticRain", severity=3, prob=RAINY_SHARE)
-    pictures = _write_photos(folder)
+    images = _write_photos(folder)
     loaders = [
         DataLoader(
-            _Pictures(pictures, steps),
+            _Images(images, steps),
             batch_size=BATCH_SIZE,
             num_workers=WORKERS,
             persistent_workers=True,
@@ -83,28 +83,28 @@ def _epoch_seconds(loader: DataLoader) -> float:
     return time.perf_counter() - start
 
 
-class _Pictures(Dataset):
-    def __init__(self, pictures: list[dict], steps: list[dict]) -> None:
-        self._pictures, self._pipeline = pictures, Compose(steps)
+class _Images(Dataset):
+    def __init__(self, images: list[dict], steps: list[dict]) -> None:
+        self._images, self._pipeline = images, Compose(steps)
 
     def __len__(self) -> int:
         return EPOCH
 
     def __getitem__(self, index: int) -> dict:
-        picture = self._pictures[index % len(self._pictures)]
-        return self._pipeline(dict(picture, instances=[dict(b) for b in picture["instances"]]))
+        image = self._images[index % len(self._images)]
+        return self._pipeline(dict(image, instances=[dict(b) for b in image["instances"]]))
 
 
 def _write_photos(folder: Path) -> list[dict]:
     box = dict(bbox=[150, 90, 480, 400], bbox_label=0, ignore_flag=0)
-    pictures = []
+    images = []
     for number, photo in enumerate(load_photos(*PHOTOS["train"], *PHOTOS["test"])):
         path = folder / f"{number}.jpg"
         cv2.imwrite(str(path), cv2.resize(photo, SIZE))
-        pictures.append(
+        images.append(
             dict(img_path=str(path), img_id=number, height=480, width=640, instances=[box])
         )
-    return pictures
+    return images
 
 
 def _random_rain(photo: np.ndarray) -> Callable[[], object]:

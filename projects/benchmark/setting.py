@@ -18,8 +18,8 @@ class Setting:
     """One circumstance for all arms.
 
     Attributes:
-        batch_size: Pictures at once.
-        size: Height and width of the pictures, px; a multiple of 32.
+        batch_size: Images at once.
+        size: Height and width of the images, px; a multiple of 32.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``fp32``, or ``bf16`` or ``fp16`` for autocast with weights in fp32.
         channels_last: Whether the weights, and with them the feature maps, lie channels last.
@@ -79,15 +79,15 @@ class Setting:
             torch.cuda.synchronize(self.device)
 
     def draw_batch(self) -> dict:
-        """Return noise as a test data loader gives it: uint8 pictures and their samples."""
+        """Return noise as a test data loader gives it: uint8 images and their samples."""
         generator = torch.Generator().manual_seed(0)
         shape = self.size, self.size
         meta = dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0))
-        pictures = torch.randint(
+        images = torch.randint(
             256, (self.batch_size, 3, *shape), dtype=torch.uint8, generator=generator
         )
         samples = [DetDataSample(metainfo=dict(meta, img_id=i)) for i in range(self.batch_size)]
-        return dict(inputs=list(pictures), data_samples=samples)
+        return dict(inputs=list(images), data_samples=samples)
 
 
 def _check_device(name: str) -> None:

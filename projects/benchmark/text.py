@@ -10,7 +10,7 @@ from projects.benchmark.rain_cost import WORKERS
 Column = tuple[str, Callable[[Mapping[str, Any]], str]]
 MISSING = "-"
 INFERENCE_NOTE = """\
-Per picture, medians; all in turns in one process, random weights and pictures, from uint8 pixels
+Per image, medians; all in turns in one process, random weights and images, from uint8 pixels
 to boxes. In round brackets the de-rain part's share. *In the model*: median of the paired
 differences of with and without the part, with its 95 % interval; *alone*: the part by itself, on
 what the detector gives it. Overhead: relative to the same detector without the part. Peak memory:
@@ -25,7 +25,7 @@ EXPORTED_NOTE = """\
 Exported files run in the precision beside their names, with as many threads as torch.
 """
 TRAINING_NOTE = """\
-Forward, losses, backward, AdamW; everything trains, at one size; the same pictures and boxes for
+Forward, losses, backward, AdamW; everything trains, at one size; the same images and boxes for
 all. Images/s are medians, the ratio to transformers' model is the median of paired ones.
 """
 

@@ -23,7 +23,7 @@ from projects.benchmark.setting import Setting
 from projects.benchmark.timing import Run, times_in_turns
 from projects.benchmark.transformers_arm import transformers_twin
 
-BOXES = 7  # per picture; COCO's mean
+BOXES = 7  # per image; COCO's mean
 
 
 def measure_training(
@@ -35,8 +35,8 @@ def measure_training(
 ) -> list[dict[str, Any]]:
     """Measure images per second of whole training steps: forward, losses, backward, AdamW.
 
-    All get the same pictures and boxes, at one size; everything trains. Transformers' model has
-    the architecture and the weights of the first config's, and gets pictures that are normalised
+    All get the same images and boxes, at one size; everything trains. Transformers' model has
+    the architecture and the weights of the first config's, and gets images that are normalised
     already.
 
     Args:
@@ -108,12 +108,12 @@ def _step(model: Any, setting: Setting) -> Run:
 def _transformers_step(model: Any, setting: Setting) -> Run:
     twin = transformers_twin(model).train()
     optimizer = _wrap_optimizer(twin)
-    pictures = torch.stack(setting.draw_batch()["inputs"]).to(setting.device).flip(1) / 255
+    images = torch.stack(setting.draw_batch()["inputs"]).to(setting.device).flip(1) / 255
     labels = [_to_label(sample, setting) for sample in _draw_samples(setting)]
 
     def step() -> None:
         with setting.autocast():
-            loss = twin(pixel_values=pictures, labels=labels).loss
+            loss = twin(pixel_values=images, labels=labels).loss
         optimizer.update_params(loss)
 
     return step

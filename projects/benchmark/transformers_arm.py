@@ -25,7 +25,7 @@ from projects.benchmark.timing import Run
 class TransformersArm:
     """The vanilla detector of transformers in eager mode, with its own post-processing.
 
-    From uint8 pictures to boxes in pixels as an ``Arm``; 0-1 is all the preprocessing it gets.
+    From uint8 images to boxes in pixels as an ``Arm``; 0-1 is all the preprocessing it gets.
 
     Args:
         config: Of an RT-DETR, whose architecture it has; without a de-rain neck.
@@ -48,7 +48,7 @@ class TransformersArm:
         self.name, self.derain = f"transformers {type(self._model).__name__}", None
         self._processor = RTDetrImageProcessorPil()
         batch = setting.draw_batch()
-        self._pictures = torch.stack(batch["inputs"])
+        self._images = torch.stack(batch["inputs"])
         self._sizes = [sample.ori_shape for sample in batch["data_samples"]]
 
     @property
@@ -57,7 +57,7 @@ class TransformersArm:
         return [self.run, self.run]
 
     def count(self) -> dict[str, float]:
-        """Return parameters and GFLOPs per picture."""
+        """Return parameters and GFLOPs per image."""
         gflops = count_flops(self.run) / self._setting.batch_size / 1e9
         return dict(parameters=count_parameters(self._model), gflops=gflops)
 
@@ -73,7 +73,7 @@ class TransformersArm:
     def run(self) -> object:
         """Detect."""
         with self._setting.autocast():
-            pixels = self._pictures.to(self._setting.device).flip(1) / 255
+            pixels = self._images.to(self._setting.device).flip(1) / 255
             found = self._model(pixel_values=pixels)
         return self._processor.post_process_object_detection(
             found, threshold=0, target_sizes=self._sizes

@@ -34,12 +34,12 @@ Measured = dict[str, list[float]]  # a number per batch
 
 @torch.inference_mode()
 def diagnose(cfg: Config, checkpoint: str, *, num_images: int = IMAGES) -> dict[str, Any]:
-    """Show a detector pictures and their twins in rain.
+    """Show a detector images and their twins in rain.
 
     Args:
         cfg: Its config, whose first test condition is clean.
         checkpoint: Its weights.
-        num_images: How many pictures, the first of the test.
+        num_images: How many images, the first of the test.
 
     Returns:
         For each severity: ``distance``, how far rain moves the features that reach the detector's
@@ -71,8 +71,8 @@ def _batches(cfg: Config, severity: int, num_images: int) -> Iterator[Mapping[st
     preprocessor = MODELS.build(options)
     indices = range(min(num_images, len(dataset)))
     for start in indices[::BATCH]:
-        pictures = [dataset[index] for index in indices[start : start + BATCH]]
-        yield preprocessor(pseudo_collate(pictures), training=True)
+        images = [dataset[index] for index in indices[start : start + BATCH]]
+        yield preprocessor(pseudo_collate(images), training=True)
 
 
 def _measure(detector: Any, batch: Mapping[str, Tensor]) -> Iterator[tuple[str, float]]:
@@ -107,7 +107,7 @@ def _early_masks(backbone: Any, images: Tensor) -> dict[str, Tensor]:
 
 
 def _correlation(mask: Tensor, streaks: Tensor) -> float:
-    if mask.ndim < 4:  # a gate judges whole pictures, which all rain alike here
+    if mask.ndim < 4:  # a gate judges whole images, which all rain alike here
         return float("nan")
     if float(mask.std()) == 0:
         return float("nan")

@@ -1,6 +1,6 @@
-"""What makes the study's pictures hard: every number to turn, in one place.
+"""What makes the study's images hard: every number to turn, in one place.
 
-A detector trained on clean pictures must lose much in rain, and fine-tuning on rain must not win
+A detector trained on clean images must lose much in rain, and fine-tuning on rain must not win
 all of it back. The latter needs objects whose evidence rain truly destroys: faint ones, small
 ones, and ones told apart by fine structure. Raise ``DATA_VERSION`` with every change here.
 """
@@ -9,24 +9,24 @@ DATA_VERSION = 3
 """Raise it with every change that moves a pixel or a box."""
 
 SIZES = ((216, 168), (192, 192), (168, 216))
-"""Width and height of the pictures, px. All have about the area of the 192 x 192 px that the
+"""Width and height of the images, px. All have about the area of the 192 x 192 px that the
 detector works at, so COCO's limits of 32^2 and 96^2 px mean there what they mean here."""
 
 OBJECTS = (3, 7)
-"""How many objects are tried per picture, inclusive; some find no place."""
+"""How many objects are tried per image, inclusive; some find no place."""
 
 SIDES = (((14.0, 32.0), 0.38), ((32.0, 80.0), 0.47), ((80.0, 130.0), 0.15))
 """Ranges of the square root of the full box's area, px, and how probable each is. Smaller is
-harder on clean pictures and in rain alike. Occlusion and the frame shrink what is left. As many
-are small as in COCO, but few large: by COCO's limit that is a quarter of the picture."""
+harder on clean images and in rain alike. Occlusion and the frame shrink what is left. As many
+are small as in COCO, but few large: by COCO's limit that is a quarter of the image."""
 
 CONTRAST = (24.0, 110.0)
 """Mean distance in grey levels between an object and what it covers; drawn log-uniformly."""
 
 LIGHT = (0.25, 0.5)
-"""What is left of a picture's contrast, objects and all: dusk, or a cheap lens. The lever on what
+"""What is left of an image's contrast, objects and all: dusk, or a cheap lens. The lever on what
 rain destroys: severity 4 leaves about a third of the contrast, under noise of 4 grey levels and
-streaks that stay as bright as ever. Fainter objects in pictures of full contrast did not do: a
+streaks that stay as bright as ever. Fainter objects in images of full contrast did not do: a
 vanilla detector that had learned to find them lost only 24 % of its AP at severity 4."""
 
 INNER_CONTRAST = (50.0, 140.0)
@@ -41,7 +41,7 @@ classes' hues are 0.52 apart. A cue that a small detector finds within minutes o
 objects show little of it."""
 
 TEXTURE = (2.0, 8.0)
-"""Amplitude of the pattern on an object, grey levels: camouflage, on clean pictures too."""
+"""Amplitude of the pattern on an object, grey levels: camouflage, on clean images too."""
 
 OPACITY = (0.85, 1.0)
 """Of an object: what is behind shines through."""
@@ -62,7 +62,7 @@ OUTSIDE = 0.2
 PATCHES, DISTRACTORS, OCCLUDERS = (1, 3), (0, 3), (0, 1)
 """How many pieces of other photographs lie behind, how many objects of no class lie among the
 objects, and how many pieces of photographs lie in front, inclusive. More of them make clean
-pictures harder, and in rain faint objects easier to take for them."""
+images harder, and in rain faint objects easier to take for them."""
 
 BLUR = (0.4, 0.8)
 """Standard deviation of the camera's blur, px: takes away fine structure."""

@@ -1,4 +1,4 @@
-"""Pictures where the neck helps and where it fails: ``python -m projects.study.failures``."""
+"""Images where the neck helps and where it fails: ``python -m projects.study.failures``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from derain_plugin.evaluation.coco_truth import CocoTruth
 from derain_plugin.evaluation.image_matches import match_images
 from derain_plugin.evaluation.saved_predictions import load_predictions
 from derain_plugin.files import write_whole
-from projects.study.demo.picture_grid import SCORE_THRESHOLD, draw_grid
+from projects.study.demo.image_grid import SCORE_THRESHOLD, draw_grid
 from projects.study.options import portable
 
 CONDITION = "severity_5"
@@ -71,14 +71,14 @@ class TestedDetector:
         return dict(zip(saved.image_ids.tolist(), counts.tolist(), strict=True))
 
 
-def write_failures(control: Path, neck: Path, out: Path, *, pictures: int = 3) -> list[dict]:
+def write_failures(control: Path, neck: Path, out: Path, *, images: int = 3) -> list[dict]:
     """Draw where the neck finds most objects more than the control, and most objects fewer.
 
     Args:
         control: Work dir of the test of the detector without a neck.
         neck: The same of one with a ``DerainNeck``, on the same images.
-        out: The JPEG to write; beside it a json says which pictures these are.
-        pictures: How many of each kind.
+        out: The JPEG to write; beside it a json says which images these are.
+        images: How many of each kind.
 
     Returns:
         What the json holds: ``image_id`` and objects found by ``control`` and ``neck``, those
@@ -90,7 +90,7 @@ def write_failures(control: Path, neck: Path, out: Path, *, pictures: int = 3) -
     """
     tests = dict(control=TestedDetector.in_folder(control), neck=TestedDetector.in_folder(neck))
     counts = {name: test.found_objects() for name, test in tests.items()}
-    chosen = choose_pictures(counts["control"], counts["neck"], pictures=pictures)
+    chosen = choose_images(counts["control"], counts["neck"], images=images)
     cfg = tests["neck"].cfg
     prefixes = cfg.test_evaluator.dataset_prefixes
     models = {
@@ -103,21 +103,21 @@ def write_failures(control: Path, neck: Path, out: Path, *, pictures: int = 3) -
     index = {dataset.get_data_info(i)["img_id"]: i for i in range(len(dataset))}
     draw_grid(models, dataset, [index[row["image_id"]] for row in chosen], out)
     checkpoints = [portable(test.cfg.load_from) for test in tests.values()]
-    content: dict[str, Any] = dict(condition=CONDITION, pictures=chosen, checkpoints=checkpoints)
+    content: dict[str, Any] = dict(condition=CONDITION, images=chosen, checkpoints=checkpoints)
     text = json.dumps(dict(content, **describe_machine()), indent=1) + "\n"
     write_whole(out.with_suffix(".json"), text)
     return chosen
 
 
-def choose_pictures(
-    control: dict[int, int], neck: dict[int, int], *, pictures: int
+def choose_images(
+    control: dict[int, int], neck: dict[int, int], *, images: int
 ) -> list[dict[str, int]]:
     """Return the images where the counts differ most: first the control ahead, then the neck.
 
     Args:
         control: Objects found, by image id.
         neck: The same of the other detector.
-        pictures: How many at most of each kind; images of equal counts are of neither.
+        images: How many at most of each kind; images of equal counts are of neither.
 
     Raises:
         ValueError: The images are not the same.
@@ -126,8 +126,8 @@ def choose_pictures(
         raise ValueError("the tests are of different images: test both on the same")
     # Ties in the order of the images.
     ranked = sorted(control, key=lambda image: (neck[image] - control[image], image))
-    worse = [image for image in ranked if neck[image] < control[image]][:pictures]
-    better = [image for image in reversed(ranked) if neck[image] > control[image]][:pictures]
+    worse = [image for image in ranked if neck[image] < control[image]][:images]
+    better = [image for image in reversed(ranked) if neck[image] > control[image]][:images]
     return [
         dict(image_id=image, control=control[image], neck=neck[image])
         for image in (*worse, *better)
@@ -137,12 +137,12 @@ def choose_pictures(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw as the command line says."""
     parser = argparse.ArgumentParser(
-        description="Draw test pictures at severity 5 where a detector with a neck finds more, or "
+        description="Draw test images at severity 5 where a detector with a neck finds more, or "
         "fewer, objects than the control, with the neck's rain masks.",
     )
     parser.add_argument("control", type=Path, help="work dir of the control's test")
     parser.add_argument("neck", type=Path, help="the same of the detector with a neck")
-    parser.add_argument("--out", type=Path, required=True, help="picture to write: failures.jpg")
+    parser.add_argument("--out", type=Path, required=True, help="image to write: failures.jpg")
     args = parser.parse_args(arguments)
     try:
         chosen = write_failures(args.control, args.neck, args.out)

@@ -1,4 +1,4 @@
-"""Time of the study's detectors on one picture: ``python -m projects.study.latency``."""
+"""Time of the study's detectors on one image: ``python -m projects.study.latency``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def measure_latency(configs: Mapping[str, Path], *, rounds: int = ROUNDS) -> dic
         rounds: How often each network is timed.
 
     Returns:
-        ``size`` of the picture (px), and ``arms``: for each, by name, median ``ms`` per picture
+        ``size`` of the image (px), and ``arms``: for each, by name, median ``ms`` per image
         and ``relative`` to the first.
     """
     loaded = {name: load_config(path) for name, path in configs.items()}
@@ -75,7 +75,7 @@ def _network(detector: Any) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Time the arms that have a config, and write what was found."""
     parser = argparse.ArgumentParser(
-        description="Time every arm's detector with random weights, in turns, on one picture at a "
+        description="Time every arm's detector with random weights, in turns, on one image at a "
         "time; the report reads the result."
     )
     parser.add_argument("--family", default="study", help="prefix of the configs; default study")

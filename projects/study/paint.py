@@ -1,4 +1,4 @@
-"""Paint one object, or one piece of a photograph, into a picture."""
+"""Paint one object, or one piece of a photograph, into an image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DARK, _LIGHT = 8.0, 247.0  # tones keep off both ends of the grey scale
 
 
 class Stamp(NamedTuple):
-    """What is to be painted, at its size in the picture, soft at its edges.
+    """What is to be painted, at its size in the image, soft at its edges.
 
     Attributes:
         cover: ``(H, W)`` uint8; 255 hides what is behind.

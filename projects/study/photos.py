@@ -1,4 +1,4 @@
-"""The study's photographs; no picture is in two splits."""
+"""The study's photographs; no image is in two splits."""
 
 from functools import cache
 from importlib.util import find_spec

@@ -40,7 +40,7 @@ both arms, and training seeds. Bold: the interval excludes zero. Three seeds cat
 training only roughly, a single seed not at all. Intervals are not corrected for their number."""
 CURVES_NOTE = "AP on validation images, mean over training seeds; dotted: where all start."
 FAILURES_NOTE = """\
-Pictures at severity 5 where the control finds most objects that the neck misses, and the other way
+Images at severity 5 where the control finds most objects that the neck misses, and the other way
 round: chosen for that, not typical. White in the mask: where the neck sees rain."""
 
 
@@ -91,7 +91,7 @@ def write_report(
         sections += _tables(found, part, split=split, data=data)
     if inside := diagnosis_table(results, arms, split=split):
         sections += ["## Inside the detectors", *inside]
-    sections += _pictures(results, docs, suffix)
+    sections += _images(results, docs, suffix)
     sections += _origin(found, missing, results, docs)
     docs.mkdir(parents=True, exist_ok=True)
     text = "\n\n".join(sections) + "\n"
@@ -146,7 +146,7 @@ def _tables(
         yield DIFFERENCES_NOTE
 
 
-def _pictures(results: Path, docs: Path, suffix: str) -> Iterator[str]:
+def _images(results: Path, docs: Path, suffix: str) -> Iterator[str]:
     folder = os.path.relpath(results, docs)
     for name, heading, note in (
         (f"robustness{suffix}.png", "AP against rain severity", ""),
@@ -194,7 +194,7 @@ def _origin(
     if latency.is_file():
         timed = json.loads(latency.read_text())
         yield (
-            f"Latency: median time of a {timed['size']} x {timed['size']} px picture, random "
+            f"Latency: median time of a {timed['size']} x {timed['size']} px image, random "
             f"weights, in turns; {timed['date']}, commit {timed['commit']}, {timed['hardware']}."
         )
     records = os.path.relpath(results / "arms", docs)

@@ -16,7 +16,7 @@ HEADINGS = (
     "mask", "correlation", "mean rainy", "mean clean", "blend",
 )  # fmt: skip
 DIAGNOSIS_NOTE = """\
-{images} pictures at severity 5 and their clean twins, first seed. Distance: how far rain moves the
+{images} images at severity 5 and their clean twins, first seed. Distance: how far rain moves the
 features that reach the detector's own neck, finest level first, mean squared, in units of the clean
 features' variance; before: in front of the de-rain neck. Correlation: of a rain mask with the
 opacity of the streaks, over the cells of its map. Blend: the share of the features that a mask of 1
@@ -29,7 +29,7 @@ def diagnosis_table(results: Path, arms: Sequence[PlannedArm], *, split: str) ->
     Args:
         results: Folder of the study's results.
         arms: What is listed, in this order, where there is a diagnosis.
-        split: Of the pictures.
+        split: Of the images.
     """
     lines, images = [], 0
     for arm in arms:

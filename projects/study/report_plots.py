@@ -89,7 +89,7 @@ def draw_latency(rows: Sequence[Row], path: Path) -> None:
         )
     if any(row["relative_latency"] > FAR for row in timed):
         axes.set_xscale("log")
-    axes.set(xlabel="time per picture, vanilla = 1", ylabel="AP, mean of rain severities 3-5")
+    axes.set(xlabel="time per image, vanilla = 1", ylabel="AP, mean of rain severities 3-5")
     axes.grid(alpha=0.3)
     if timed:
         figure.legend(loc="outside right upper", fontsize="small")

@@ -1,4 +1,4 @@
-"""Compose one picture of the study: pieces of photographs, clutter, overlapping objects."""
+"""Compose one image of the study: pieces of photographs, clutter, overlapping objects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NOBODY = -1
 
 
 def render_study_scene(split: str, index: int, *, seed: int = 0) -> Scene:
-    """Return picture ``index`` of a split; the same arguments give the same picture.
+    """Return image ``index`` of a split; the same arguments give the same image.
 
     Boxes are tight around an object's visible pixels. An object's area, by which COCO tells
     small from large, is that of its box: a pictograph fills little of it. The notes say what
@@ -27,12 +27,12 @@ def render_study_scene(split: str, index: int, *, seed: int = 0) -> Scene:
     """
     rng = np.random.default_rng((hard.DATA_VERSION, seed, _SPLITS.index(split), index))
     width, height = hard.SIZES[rng.integers(len(hard.SIZES))]
-    picture = _Picture(load_split(split), width, height, rng)
+    image = _Image(load_split(split), width, height, rng)
     for _ in range(_between(hard.PATCHES, rng)):
-        picture.add(photo_stamp(_side(rng), rng))
+        image.add(photo_stamp(_side(rng), rng))
     for kind in _order(rng):
-        picture.add_some(kind)
-    return picture.scene()
+        image.add_some(kind)
+    return image.scene()
 
 
 def _order(rng: np.random.Generator) -> list[str]:
@@ -42,8 +42,8 @@ def _order(rng: np.random.Generator) -> list[str]:
     return rng.permutation(kinds).tolist()
 
 
-class _Picture:
-    """A picture in the making."""
+class _Image:
+    """An image in the making."""
 
     def __init__(
         self, photos: tuple[np.ndarray, ...], width: int, height: int, rng: np.random.Generator
@@ -100,7 +100,7 @@ class _Picture:
         return True
 
     def _place(self, stamp: Stamp) -> tuple[tuple, tuple] | None:
-        """Return the window of the picture, and the part of the stamp that lies in it."""
+        """Return the window of the image, and the part of the stamp that lies in it."""
         places = []
         for length, size in zip(self.owner.shape, stamp.cover.shape, strict=True):
             low = -int(hard.OUTSIDE * size)
@@ -114,7 +114,7 @@ class _Picture:
         return window, cut
 
     def scene(self) -> Scene:
-        """Take the picture."""
+        """Take the image."""
         image = cv2.GaussianBlur(self.image, (0, 0), self.rng.uniform(*hard.BLUR))
         light = self.rng.uniform(*hard.LIGHT)
         image = cv2.convertScaleAbs(image, alpha=light, beta=(1 - light) * image.mean())

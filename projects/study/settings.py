@@ -18,7 +18,7 @@ TESTING = ("model", "test_dataloader", "test_evaluator")
 """The sections of a config that decide what it learns, and what its test finds."""
 
 IDLE = ("num_workers", "persistent_workers", "pin_memory", "prefetch_factor")
-"""Options of data loaders that change no picture."""
+"""Options of data loaders that change no image."""
 
 
 def settings_of(*parts: Any) -> str:

@@ -70,7 +70,7 @@ def write_statistics(root: Path, out: Path) -> None:
 
 
 def contact_sheet(root: Path) -> np.ndarray:
-    """Return pictures of the validation split, each above itself in rain: ``(H, W, 3)`` BGR."""
+    """Return images of the validation split, each above itself in rain: ``(H, W, 3)`` BGR."""
     images = _annotations(root, "val")["images"][:_SHOWN]
     tiles = [_tile(root, image) for image in images]
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % _COLUMNS)

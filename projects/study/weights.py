@@ -24,7 +24,7 @@ from projects.study.steps import Step
 RESTORER = Arm("restorer", "restorer", "spdnet_rain", start=None)
 """Trained once, for all detectors behind it."""
 
-DATA_SECONDS, EPOCH_SECONDS = 120.0, 75.0  # of one thread, and with all of the pictures
+DATA_SECONDS, EPOCH_SECONDS = 120.0, 75.0  # of one thread, and with all of the images
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def frame_numbers(path: Path) -> list[int]:
     """Which frames of :func:`write_video` a video shows, by their grey."""
     capture, numbers = cv2.VideoCapture(str(path)), []
     while True:
-        is_read, picture = capture.read()
+        is_read, image = capture.read()
         if not is_read:
             return numbers
-        numbers.append(round(picture.mean() / STEP))
+        numbers.append(round(image.mean() / STEP))

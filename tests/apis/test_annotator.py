@@ -5,7 +5,7 @@ from mmengine.structures import InstanceData
 
 from derain_plugin.apis import Annotator
 
-PICTURE = np.full((330, 400, 3), 128, np.uint8)
+IMAGE = np.full((330, 400, 3), 128, np.uint8)
 
 
 class FixedDetector:
@@ -13,7 +13,7 @@ class FixedDetector:
 
     name, classes, palette, records_masks = "fixed", ("square", "disc"), "random", False
 
-    def detect(self, picture):
+    def detect(self, image):
         boxes = torch.tensor([[10.0, 10, 90, 90], [110, 10, 190, 90], [210, 10, 290, 90]])
         scores, labels = torch.tensor([0.9, 0.8, 0.1]), torch.tensor([0, 1, 1])
         return InstanceData(bboxes=boxes, scores=scores, labels=labels)
@@ -25,9 +25,9 @@ class FixedDetector:
         return None
 
 
-def painted_thirds(picture):
+def painted_thirds(image):
     """Whether something is painted where each of the three lies."""
-    return [bool((picture[:100, x : x + 100] != 128).any()) for x in (0, 100, 200)]
+    return [bool((image[:100, x : x + 100] != 128).any()) for x in (0, 100, 200)]
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,13 @@ def painted_thirds(picture):
     ],
 )
 def test_shows_and_returns_what_was_chosen(options, expected):
-    picture, found = Annotator([FixedDetector()], **options).annotate(PICTURE)
-    assert painted_thirds(picture) == expected
+    image, found = Annotator([FixedDetector()], **options).annotate(IMAGE)
+    assert painted_thirds(image) == expected
     assert len(found) == sum(expected)
 
 
 def test_times_each_detector():
     annotator = Annotator([FixedDetector(), FixedDetector()], score_thr=0.4)
-    picture, _ = annotator.annotate(PICTURE)
-    assert picture.shape[1] == 804
+    image, _ = annotator.annotate(IMAGE)
+    assert image.shape[1] == 804
     assert all(seconds > 0 for seconds in annotator.seconds)

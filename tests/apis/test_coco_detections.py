@@ -11,7 +11,7 @@ from derain_plugin.apis import CocoDetections
 from derain_plugin.apis.video_reader import Frame
 from derain_plugin.datasets.labels.coco_classes import COCO_NAMES
 
-PICTURE = np.zeros((60, 80, 3), np.uint8)
+IMAGE = np.zeros((60, 80, 3), np.uint8)
 
 
 def found(*labels):
@@ -29,8 +29,8 @@ def written(tmp_path, detections):
 
 def test_pycocotools_reads_it(tmp_path):
     detections = CocoDetections(("square", "disc"), info=dict(config="a.py"))
-    detections.add(Path("in/a.jpg"), PICTURE, found(1, 0))
-    detections.add(Path("in/empty.jpg"), PICTURE, found())
+    detections.add(Path("in/a.jpg"), IMAGE, found(1, 0))
+    detections.add(Path("in/empty.jpg"), IMAGE, found())
     content = written(tmp_path, detections)
     truth = COCO(str(tmp_path / "deep/found.json"))
     assert [image["file_name"] for image in truth.loadImgs([1, 2])] == ["in/a.jpg", "in/empty.jpg"]
@@ -48,7 +48,7 @@ def test_pycocotools_reads_it(tmp_path):
 def test_frames_say_when_they_are(tmp_path):
     detections = CocoDetections(("square",), info={})
     for index in (7, 8):
-        detections.add(Path("a.avi"), PICTURE, found(), frame=Frame(PICTURE, index, index / 30))
+        detections.add(Path("a.avi"), IMAGE, found(), frame=Frame(IMAGE, index, index / 30))
     images = written(tmp_path, detections)["images"]
     assert [image["frame_index"] for image in images] == [7, 8]
     assert [image["seconds"] for image in images] == [0.233, 0.267]

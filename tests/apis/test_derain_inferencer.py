@@ -34,28 +34,28 @@ def weights(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="module")
-def picture():
+def image():
     return np.random.default_rng(0).integers(0, 256, (40, 70, 3), dtype=np.uint8)
 
 
-def assert_finds_the_same(inferencer, config, weights, picture):
-    (found,) = inferencer(picture)["predictions"]
-    expected = Detector(config, weights, device="cpu").detect(picture)
+def assert_finds_the_same(inferencer, config, weights, image):
+    (found,) = inferencer(image)["predictions"]
+    expected = Detector(config, weights, device="cpu").detect(image)
     assert len(found["scores"]) == 7
     for name in ("bboxes", "scores", "labels"):
         assert torch.equal(torch.tensor(found[name]), expected[name])
 
 
-def test_detects_with_a_config_of_several_test_conditions(config, weights, picture):
+def test_detects_with_a_config_of_several_test_conditions(config, weights, image):
     inferencer = DerainInferencer(config, weights, device="cpu", show_progress=False)
-    assert_finds_the_same(inferencer, config, weights, picture)
+    assert_finds_the_same(inferencer, config, weights, image)
 
 
-def test_finds_models_and_their_weights_by_name(config, weights, picture, monkeypatch):
+def test_finds_models_and_their_weights_by_name(config, weights, image, monkeypatch):
     known = {"tiny": (config, weights)}
     monkeypatch.setattr(derain_inferencer, "find_model", known.__getitem__)
     inferencer = DerainInferencer("tiny", device="cpu", show_progress=False)
-    assert_finds_the_same(inferencer, config, weights, picture)
+    assert_finds_the_same(inferencer, config, weights, image)
 
 
 def test_weights_are_needed_where_none_are_published(config):

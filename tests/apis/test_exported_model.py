@@ -28,7 +28,7 @@ class Recorder(ExportedModel):
 
 
 @pytest.mark.parametrize(("batch", "batches"), [(2, [2, 2, 2]), (1, [1] * 5), (None, [5])])
-def test_a_fixed_batch_takes_pictures_in_portions(batch, batches):
+def test_a_fixed_batch_takes_images_in_portions(batch, batches):
     model = Recorder(batch)
     images = np.arange(5, dtype=np.uint8)[:, None, None, None].repeat(3, 1)
     images = np.broadcast_to(images, (5, 3, 8, 16))
@@ -41,7 +41,7 @@ def test_a_fixed_batch_takes_pictures_in_portions(batch, batches):
     assert given.dtype == np.int64
 
 
-def test_pictures_of_another_size():
+def test_images_of_another_size():
     with pytest.raises(ValueError, match=r"8 x 16 px .height x width., got 16 x 8"):
         Recorder(None)(np.zeros((1, 3, 16, 8), np.uint8), np.ones((1, 2)))
 

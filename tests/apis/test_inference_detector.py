@@ -55,17 +55,17 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def picture():
+def image():
     return np.random.default_rng(0).integers(0, 256, (40, 70, 3), dtype=np.uint8)
 
 
-def test_detects_as_mmdet_does_without_the_data(tmp_path, model, picture):
+def test_detects_as_mmdet_does_without_the_data(tmp_path, model, image):
     several = dict(type="ConcatDataset", datasets=[NEVER_READ, NEVER_READ])
     weights = write_weights(tmp_path, ("square", "disc"))
     detector = Detector(write_config(tmp_path, model, several), weights, device="cpu")
-    found = detector.detect(picture)
+    found = detector.detect(image)
     alone = init_detector(write_config(tmp_path, model, NEVER_READ), weights, device="cpu")
-    expected = inference_detector(alone, picture).pred_instances
+    expected = inference_detector(alone, image).pred_instances
     assert len(found) == 7
     for name in ("bboxes", "scores", "labels"):
         assert torch.equal(found[name], expected[name])
@@ -73,7 +73,7 @@ def test_detects_as_mmdet_does_without_the_data(tmp_path, model, picture):
     assert detector.classes == ("square", "disc")
 
 
-def test_any_detector_of_mmdet(tmp_path, picture):
+def test_any_detector_of_mmdet(tmp_path, image):
     (tmp_path / "rtmdet.py").write_text(RTMDET)
     cfg = Config.fromfile(tmp_path / "rtmdet.py")
     torch.manual_seed(0)
@@ -81,7 +81,7 @@ def test_any_detector_of_mmdet(tmp_path, picture):
     meta = dict(dataset_meta=dict(CLASSES=("a", "b"), palette=[(1, 2, 3)]))
     torch.save(dict(state_dict=network.state_dict(), meta=meta), tmp_path / "a.pth")
     detector = Detector(str(tmp_path / "rtmdet.py"), str(tmp_path / "a.pth"), device="cpu")
-    assert len(detector.detect(picture)) == 5
+    assert len(detector.detect(image)) == 5
     assert detector.classes == ("a", "b")
     with pytest.raises(ValueError, match="RTMDet has no DerainNeck"):
         detector.record_masks()
@@ -130,21 +130,21 @@ def test_coco_is_spelled_as_coco_spells_it(tmp_path, names):
     assert Detector(config, weights, device="cpu").classes == COCO_NAMES
 
 
-def test_masks_are_those_of_the_last_picture(tmp_path, model, picture):
+def test_masks_are_those_of_the_last_image(tmp_path, model, image):
     model["neck"] = dict(type="DerainNeck", derain=DERAIN, neck=model["neck"])
     config = write_config(tmp_path, model, NEVER_READ)
     detector = Detector(config, write_weights(tmp_path, ("a", "b")), device="cpu")
-    expected = detector.detect(picture)
+    expected = detector.detect(image)
     assert detector.take_masks() is None
     detector.record_masks()
-    found = detector.detect(picture)
+    found = detector.detect(image)
     assert torch.equal(found.scores, expected.scores)
     masked = detector.take_masks()
     assert [mask.shape for mask in masked.masks] == [(8, 8), (4, 4), (2, 2)]
     assert masked.strides == (8, 16, 32)
 
 
-def test_a_config_that_cannot_prepare_pictures(tmp_path, model):
+def test_a_config_that_cannot_prepare_images(tmp_path, model):
     Config(dict(model=model)).dump(tmp_path / "tiny.py")
     with pytest.raises(ValueError, match=r"tiny.py has no pipeline in test_dataloader.dataset"):
         Detector(str(tmp_path / "tiny.py"), "missing.pth", device="cpu")

@@ -18,18 +18,18 @@ NOTHING = InstanceData(
 
 
 class Copier:
-    """Copies pictures, and gets Ctrl-C after so many."""
+    """Copies images, and gets Ctrl-C after so many."""
 
     def __init__(self, stop_after=None):
         self.detectors, self.seconds = [SimpleNamespace(name="copier")], [0.0]
         self.left = stop_after
 
-    def annotate(self, picture):
+    def annotate(self, image):
         if self.left == 0:
             raise KeyboardInterrupt
         self.left = self.left and self.left - 1
         self.seconds[0] += 0.001
-        return picture.copy(), NOTHING
+        return image.copy(), NOTHING
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_window_is_for_videos_only(files):
     assert (session.num_images, session.num_frames) == (1, 2)
 
 
-def test_a_picture_too_large_for_its_format_is_skipped(files, capsys):
+def test_a_image_too_large_for_its_format_is_skipped(files, capsys):
     cv2.imwrite(str(files / "wide.png"), np.zeros((1, 70000, 3), np.uint8))
     session, _ = run([Source(files / "wide.png", files / "out/wide.jpg")])
     assert session.num_broken_files == 1

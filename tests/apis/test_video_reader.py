@@ -28,8 +28,8 @@ def test_reads_the_frames_of_a_window(video, window, first, last):
     assert len(reader) == len(frames)
     assert reader.fps == 10
     for frame in frames:
-        assert frame.picture.shape == (64, 96, 3)
-        assert frame.picture.mean() / STEP == pytest.approx(frame.index, abs=0.5)
+        assert frame.image.shape == (64, 96, 3)
+        assert frame.image.mean() / STEP == pytest.approx(frame.index, abs=0.5)
         assert frame.seconds == pytest.approx(frame.index / 10)
 
 
@@ -41,14 +41,14 @@ def test_a_rounding_error_skips_no_frame(tmp_path):
 
 def test_seeks_exactly_between_key_frames(tmp_path):
     frames = VideoReader(write_video(tmp_path / "drive.mp4", 30), start=1.7)
-    assert next(iter(frames)).picture.mean() / STEP == pytest.approx(17, abs=0.9)
+    assert next(iter(frames)).image.mean() / STEP == pytest.approx(17, abs=0.9)
 
 
 def test_broken_frames_keep_their_place(tmp_path):
     path = write_video(tmp_path / "drive.avi", 12, broken=(3, 4))
     frames = list(VideoReader(path))
-    assert [frame.index for frame in frames if frame.picture is None] == [3, 4]
-    assert frames[5].picture.mean() / STEP == pytest.approx(5, abs=0.5)
+    assert [frame.index for frame in frames if frame.image is None] == [3, 4]
+    assert frames[5].image.mean() / STEP == pytest.approx(5, abs=0.5)
     assert len(frames) == 12
 
 

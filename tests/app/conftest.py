@@ -10,7 +10,7 @@ from derain_plugin.app.comparison import Comparison
 
 
 class FixedDetector:
-    """Find one object, which scores 0.5, and a second one in pictures of even grey."""
+    """Find one object, which scores 0.5, and a second one in images of even grey."""
 
     classes = ("thing",)
     palette = "random"
@@ -18,11 +18,11 @@ class FixedDetector:
 
     def __init__(self, name):
         self.name = name
-        self.pictures = []
+        self.images = []
 
-    def detect(self, picture):
-        self.pictures.append(picture)
-        count = 1 if np.ptp(picture) else 2
+    def detect(self, image):
+        self.images.append(image)
+        count = 1 if np.ptp(image) else 2
         return InstanceData(
             bboxes=torch.tensor([[2.0, 2, 20, 20], [30, 30, 50, 50]])[:count],
             scores=torch.tensor([0.5, 0.9])[:count],

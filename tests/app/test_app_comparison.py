@@ -13,7 +13,7 @@ def test_both_see_the_same_rain(comparison, grey, severity):
     comparison.look(grey, severity=severity, score_thr=0)
     for detector in comparison.detectors:
         np.testing.assert_array_equal(
-            detector.pictures[0], render_rain(grey, severity, seed=RAIN_SEED)
+            detector.images[0], render_rain(grey, severity, seed=RAIN_SEED)
         )
 
 
@@ -23,7 +23,7 @@ def test_rain_and_threshold_decide_what_is_found(comparison, grey):
     assert [len(s.found) for s in comparison.look(grey, severity=0, score_thr=0.6)] == [1, 1]
 
 
-def test_large_pictures_are_shrunk_first(comparison):
+def test_large_images_are_shrunk_first(comparison):
     seen = comparison.look(np.zeros((10, 2 * MAX_SIDE, 3), np.uint8), severity=0, score_thr=0.4)
     assert seen[0].view.painted.shape == (5, MAX_SIDE, 3)
 
@@ -42,11 +42,11 @@ def test_out_of_range(comparison, grey, severity, score_thr):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_examples_are_pictures_that_nobody_writes_into(name):
-    picture = load_example(name)
-    assert picture.ndim == 3
-    assert picture.dtype == np.uint8
-    assert not picture.flags.writeable
+def test_examples_are_images_that_nobody_writes_into(name):
+    image = load_example(name)
+    assert image.ndim == 3
+    assert image.dtype == np.uint8
+    assert not image.flags.writeable
 
 
 def test_no_other_file_is_an_example():

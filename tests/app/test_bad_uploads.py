@@ -13,7 +13,7 @@ import httpx
 from derain_plugin.app.examples import EXAMPLES
 from derain_plugin.app.page import Page, own_folder, serve
 
-CONTENTS = (b"", b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(500), b"\xff\xd8\xff" + bytes(500))
+CONTENTS = (b"", b"no image", b"\x89PNG\r\n\x1a\n" + bytes(500), b"\xff\xd8\xff" + bytes(500))
 TOO_LARGE = bytes(200_000)
 COUNT = 200
 
@@ -50,7 +50,7 @@ def refuse_all(page, paths):
     assert len(paths) >= COUNT * 4 // 5  # all of them within the server's own folder
 
     def refused(path):
-        with pytest.raises(gradio.Error, match="cannot be read as a picture"):
+        with pytest.raises(gradio.Error, match="cannot be read as an image"):
             page.show(str(path), EXAMPLES[0], 0, 0.4)
         return True
 

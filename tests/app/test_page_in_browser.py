@@ -39,9 +39,9 @@ def boxes(page, expected):
 
 def test_a_visit(served, grey, tmp_path):
     address, folder = served
-    for name, picture in (("grey", grey), ("large", np.zeros((101, 100, 3), np.uint8))):
-        cv2.imwrite(str(tmp_path / f"{name}.png"), picture)
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+    for name, image in (("grey", grey), ("large", np.zeros((101, 100, 3), np.uint8))):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), image)
+    (tmp_path / "bad.png").write_bytes(b"no image")
     with open_page(address) as page:
         asked = []
         page.on("request", lambda request: asked.append(request.url))
@@ -49,7 +49,7 @@ def test_a_visit(served, grey, tmp_path):
         boxes(page, 1)
         page.set_input_files("#upload input[type=file]", tmp_path / "grey.png")
         boxes(page, 2)
-        set_slider(page, "severity", 3)  # waits until both pictures are others
+        set_slider(page, "severity", 3)  # waits until both images are others
         boxes(page, 1)
         set_slider(page, "severity", 0)
         boxes(page, 2)
@@ -61,7 +61,7 @@ def test_a_visit(served, grey, tmp_path):
         page.get_by_label("coffee").check()
         boxes(page, 0)
 
-        for name, message in (("bad", "cannot be read as a picture"), ("large", "megapixels")):
+        for name, message in (("bad", "cannot be read as an image"), ("large", "megapixels")):
             page.get_by_label("coffee").check()
             page.set_input_files("#upload input[type=file]", tmp_path / f"{name}.png")
             page.get_by_text(message).last.wait_for()

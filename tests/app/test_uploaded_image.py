@@ -1,4 +1,4 @@
-"""Uploads: pictures come out as they are, anything else is a message."""
+"""Uploads: images come out as they are, anything else is a message."""
 
 import struct
 import zlib
@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from derain_plugin.app.uploaded_image import read_uploaded_picture, shrink_to
+from derain_plugin.app.uploaded_image import read_uploaded_image, shrink_to
 
 
-def write(path, picture):
-    Image.fromarray(picture).save(path, format="PNG")
+def write(path, image):
+    Image.fromarray(image).save(path, format="PNG")
     return path
 
 
@@ -23,44 +23,44 @@ def chunk(kind, data):
 
 @pytest.mark.parametrize("name", ["a.png", "a.txt", "a"])
 def test_content_counts_and_not_the_name(tmp_path, name):
-    picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
-    read = read_uploaded_picture(write(tmp_path / name, picture), max_megapixels=1)
-    np.testing.assert_array_equal(read, picture[..., ::-1])
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    read = read_uploaded_image(write(tmp_path / name, image), max_megapixels=1)
+    np.testing.assert_array_equal(read, image[..., ::-1])
 
 
 def test_a_photo_that_lies_on_its_side_is_turned_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (8, 4)).save(tmp_path / "a.jpg", exif=exif)
-    assert read_uploaded_picture(tmp_path / "a.jpg", max_megapixels=1).shape == (8, 4, 3)
+    assert read_uploaded_image(tmp_path / "a.jpg", max_megapixels=1).shape == (8, 4, 3)
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA"])
 def test_any_mode_has_three_channels(tmp_path, mode):
     Image.new(mode, (8, 4)).save(tmp_path / "a.png")
-    assert read_uploaded_picture(tmp_path / "a.png", max_megapixels=1).shape == (4, 8, 3)
+    assert read_uploaded_image(tmp_path / "a.png", max_megapixels=1).shape == (4, 8, 3)
 
 
 def test_16_bits_of_grey_become_8(tmp_path):
     grey = np.arange(0, 65536, 2048, dtype=np.uint16).reshape(4, 8)
     cv2.imwrite(str(tmp_path / "a.png"), grey)
-    read = read_uploaded_picture(tmp_path / "a.png", max_megapixels=1)
+    read = read_uploaded_image(tmp_path / "a.png", max_megapixels=1)
     np.testing.assert_array_equal(read, cv2.imread(str(tmp_path / "a.png")))
 
 
-def test_a_large_picture_is_refused_before_it_is_decoded(tmp_path):
+def test_a_large_image_is_refused_before_it_is_decoded(tmp_path):
     header = struct.pack(">IIBBBBB", 9000, 9000, 8, 2, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"never decoded")
     (tmp_path / "bomb.png").write_bytes(bomb)
     with pytest.raises(ValueError, match="9000 x 9000 pixels"):
-        read_uploaded_picture(tmp_path / "bomb.png", max_megapixels=80.9)
+        read_uploaded_image(tmp_path / "bomb.png", max_megapixels=80.9)
 
 
 def test_the_limit_itself_is_taken(tmp_path):
     path = write(tmp_path / "a.png", np.zeros((10, 10, 3), np.uint8))
-    assert read_uploaded_picture(path, max_megapixels=1e-4).shape == (10, 10, 3)
+    assert read_uploaded_image(path, max_megapixels=1e-4).shape == (10, 10, 3)
     with pytest.raises(ValueError, match="send a smaller one"):
-        read_uploaded_picture(path, max_megapixels=0.99e-4)
+        read_uploaded_image(path, max_megapixels=0.99e-4)
 
 
 def bad_files():
@@ -76,10 +76,10 @@ def bad_files():
 @pytest.mark.parametrize(
     "content", [content for _, content in bad_files()], ids=[name for name, _ in bad_files()]
 )
-def test_what_is_no_whole_picture_is_a_message(tmp_path, content):
+def test_what_is_no_whole_image_is_a_message(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(ValueError, match="cannot be read as a picture"):
-        read_uploaded_picture(tmp_path / "a.png", max_megapixels=1)
+    with pytest.raises(ValueError, match="cannot be read as an image"):
+        read_uploaded_image(tmp_path / "a.png", max_megapixels=1)
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,10 @@ if __name__ == "__main__":  # coverage of what is imported below guides the fuzz
 
     atheris.instrument_imports(include=["derain_plugin", "PIL"]).__enter__()
 
-from derain_plugin.app.uploaded_image import read_uploaded_picture
+from derain_plugin.app.uploaded_image import read_uploaded_image
 from derain_plugin.datasets.checks.coco_check import read_coco
 from derain_plugin.datasets.checks.coco_entries import check_entries
-from derain_plugin.datasets.checks.image_check import damaged_pictures
+from derain_plugin.datasets.checks.image_check import damaged_images
 from derain_plugin.datasets.labels.voc import read_voc
 from derain_plugin.datasets.labels.yolo import read_yolo
 from derain_plugin.engine.hooks.phase import parse_phases
@@ -42,25 +42,25 @@ def written(content: bytes, name: str) -> Path:
     return path
 
 
-def is_picture(picture: np.ndarray) -> None:
-    assert picture.dtype == np.uint8
-    assert picture.ndim == 3
-    assert picture.shape[2] == 3
-    assert picture.size
+def is_image(image: np.ndarray) -> None:
+    assert image.dtype == np.uint8
+    assert image.ndim == 3
+    assert image.shape[2] == 3
+    assert image.size
 
 
 def uploads(content: bytes) -> None:
-    is_picture(read_uploaded_picture(written(content, "a.png"), max_megapixels=1))
+    is_image(read_uploaded_image(written(content, "a.png"), max_megapixels=1))
 
 
 def rainy_copies(content: bytes) -> None:
-    is_picture(read_image(written(content, "a.jpg")))
+    is_image(read_image(written(content, "a.jpg")))
 
 
-def picture_check(content: bytes) -> None:
+def image_check(content: bytes) -> None:
     path = written(content, "b.jpg")
     image = dict(file_name=path.name, width=8, height=8)
-    assert len(damaged_pictures(str(path.parent), [image])) <= 1
+    assert len(damaged_images(str(path.parent), [image])) <= 1
 
 
 def annotations(content: bytes) -> None:
@@ -100,7 +100,7 @@ TARGETS = {
     for function in (
         uploads,
         rainy_copies,
-        picture_check,
+        image_check,
         annotations,
         yolo,
         voc,

@@ -1,4 +1,4 @@
-"""Pictures of all kinds and damages: refused by name, or read as they look."""
+"""Images of all kinds and damages: refused by name, or read as they look."""
 
 import io
 import json
@@ -10,7 +10,7 @@ from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 from skimage import data
 
-from derain_plugin.app.uploaded_image import read_uploaded_picture
+from derain_plugin.app.uploaded_image import read_uploaded_image
 from derain_plugin.datasets.checks.coco_check import check_datasets
 from derain_plugin.datasets.labels.convert import _read
 from derain_plugin.rain.copies.render_image import UnreadableError, read_image
@@ -20,9 +20,9 @@ WHOLE = Image.fromarray(RGB)
 GREY16 = RGB[..., 0].astype(np.uint16) * 257
 
 
-def encoded(picture, kind="PNG", **options):
+def encoded(image, kind="PNG", **options):
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
@@ -66,7 +66,7 @@ SOUND = {
 READERS = {
     "training and testing": lambda path: LoadImageFromFile()(dict(img_path=str(path)))["img"],
     "rainy copies": read_image,
-    "uploads": lambda path: read_uploaded_picture(path, max_megapixels=1),
+    "uploads": lambda path: read_uploaded_image(path, max_megapixels=1),
 }
 
 
@@ -88,7 +88,7 @@ def check(folder, name, size=(160, 120)):
 @pytest.mark.parametrize(("name", "content"), DAMAGED.values(), ids=DAMAGED)
 def test_training_does_not_start_with_a_damaged_one(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match="1 of the 1 pictures") as error:
+    with pytest.raises(ValueError, match="1 of the 1 images") as error:
         check(tmp_path, name)
     assert str(tmp_path / name) in str(error.value)
     assert "drop them" in str(error.value)
@@ -114,15 +114,15 @@ def test_labels_of_a_damaged_one_are_not_converted(tmp_path, name, content):
 @pytest.mark.parametrize(("name", "content", "look", "miss"), SOUND.values(), ids=SOUND)
 def test_a_sound_one_is_read_as_it_looks(tmp_path, reader, name, content, look, miss):
     (tmp_path / name).write_bytes(content)
-    picture = reader(tmp_path / name)
-    assert picture.dtype == np.uint8
-    assert picture.shape[2] == 3
+    image = reader(tmp_path / name)
+    assert image.dtype == np.uint8
+    assert image.shape[2] == 3
     look = np.asarray(look)
     look = look[..., None] if look.ndim == 2 else look
     if look.ndim == 3:
-        assert picture.shape[:2] == look.shape[:2]
-    assert np.abs(picture[..., ::-1].astype(int) - look).mean() <= miss
-    check(tmp_path, name, size=picture.shape[1::-1])
+        assert image.shape[:2] == look.shape[:2]
+    assert np.abs(image[..., ::-1].astype(int) - look).mean() <= miss
+    check(tmp_path, name, size=image.shape[1::-1])
 
 
 def test_boxes_of_another_size_are_refused(tmp_path):
@@ -131,7 +131,7 @@ def test_boxes_of_another_size_are_refused(tmp_path):
         check(tmp_path, "a.png", size=(80, 60))
 
 
-def test_boxes_from_before_a_picture_was_turned_are_refused(tmp_path):
+def test_boxes_from_before_a_image_was_turned_are_refused(tmp_path):
     (tmp_path / "a.jpg").write_bytes(turned())
     with pytest.raises(ValueError, match="120x160 px, turned by its EXIF orientation, but"):
         check(tmp_path, "a.jpg", size=(160, 120))

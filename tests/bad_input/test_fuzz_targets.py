@@ -18,7 +18,7 @@ quick = settings(
 )
 
 
-def picture(kind):
+def image(kind):
     file = io.BytesIO()
     Image.effect_noise((24, 16), 80).convert("RGB").save(file, kind)
     return file.getvalue()
@@ -36,9 +36,9 @@ VOC = (
 )
 PHASES = [dict(name="a", epochs=[1, 2], lr={"*": 0.1}), dict(name="b", epochs=[3, 4], lr={"c": 1})]
 SOUND = dict(
-    uploads=picture("PNG"),
-    rainy_copies=picture("JPEG"),
-    picture_check=picture("JPEG"),
+    uploads=image("PNG"),
+    rainy_copies=image("JPEG"),
+    image_check=image("JPEG"),
     annotations=json.dumps(COCO).encode(),
     yolo=b"0 0.5 0.5 0.2 0.2\n1 0.1 0.1 0.2 0.1 0.2 0.2\n",
     voc=VOC,

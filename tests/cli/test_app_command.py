@@ -59,9 +59,9 @@ def test_masks_are_of_the_derained_detector_and_not_in_its_time(config, weights,
     hooks = []
     detect = Detector.detect
 
-    def watched(self, picture):
+    def watched(self, image):
         hooks.append(len(self.model.neck.derain._forward_pre_hooks))
-        return detect(self, picture)
+        return detect(self, image)
 
     monkeypatch.setattr(Detector, "detect", watched)
     seen = Comparison(*pair).look(grey, severity=3, score_thr=0)

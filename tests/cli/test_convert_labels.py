@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from labels.label_folders import BOXES, CLASSES, darknet_yolo, rid_voc, write_text
+from label_folders import BOXES, CLASSES, darknet_yolo, rid_voc, write_text
 
 from derain_plugin.cli.convert_labels import main
 from derain_plugin.datasets.labels import supervision_parser

@@ -106,7 +106,7 @@ def training(config, settings, weights, tmp_path_factory):
     options = [
         f"load_from={weights}",
         *[f"val_evaluator.metrics.{i}.type=CocoMetricAndScore" for i in range(2)],
-        # Small pictures, to be quick.
+        # Small images, to be quick.
         *[f"val_dataloader.dataset.datasets.{i}.pipeline.1.scale=96,96" for i in range(2)],
         *[f"train_dataloader.dataset.{side}.pipeline.6.scale=96,96" for side in sides],
     ]

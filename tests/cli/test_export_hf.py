@@ -65,7 +65,7 @@ def plain_folder(config, overrides, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def picture():
+def image():
     pixels = np.random.default_rng(0).integers(0, 256, (40, 70, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
 
@@ -83,13 +83,13 @@ def test_the_folder_detects_as_the_checkpoint_does(folder, config, checkpoint, o
     assert model.config.id2label == {0: "square", 1: "disc"}
 
 
-def test_pictures_are_prepared_as_the_config_says(folder, picture):
+def test_images_are_prepared_as_the_config_says(folder, image):
     written = json.loads((folder / "preprocessor_config.json").read_text())
     assert written["image_processor_type"] == "RTDetrImageProcessor"
-    pixels = AutoImageProcessor.from_pretrained(folder)(picture, return_tensors="pt").pixel_values
+    pixels = AutoImageProcessor.from_pretrained(folder)(image, return_tensors="pt").pixel_values
     assert pixels.shape == (1, 3, 64, 64)
     assert 0 <= pixels.min() < 0.3 < 0.7 < pixels.max() <= 1
-    assert pixels.mean().item() == pytest.approx(np.asarray(picture).mean() / 255, abs=0.01)
+    assert pixels.mean().item() == pytest.approx(np.asarray(image).mean() / 255, abs=0.01)
 
 
 def test_it_is_a_checkpoint_of_the_same_config(folder, config, checkpoint, overrides):
@@ -108,9 +108,9 @@ def test_a_plain_folder_needs_no_plugin(plain_folder):
 
 
 @pytest.mark.parametrize("which", ["plain_folder", "folder"])
-def test_the_pipeline_of_transformers_runs(which, picture, request):
+def test_the_pipeline_of_transformers_runs(which, image, request):
     detect = pipeline("object-detection", model=str(request.getfixturevalue(which)), device="cpu")
-    found = detect(picture, threshold=0.0)
+    found = detect(image, threshold=0.0)
     assert len(found) == 30
     assert {detection["label"] for detection in found} <= {"square", "disc"}
     assert all(set(detection["box"]) == {"xmin", "ymin", "xmax", "ymax"} for detection in found)

@@ -27,8 +27,8 @@ class MakesFolder:
 class Commands:
     """Each way to load a checkpoint, by name."""
 
-    def __init__(self, config, settings, picture, out):
-        self.config, self.out, self.picture = config, out, str(picture)
+    def __init__(self, config, settings, image, out):
+        self.config, self.out, self.image = config, out, str(image)
         self.options = ["--cfg-options", *settings]
 
     def train(self, path):
@@ -44,7 +44,7 @@ class Commands:
 
     def infer(self, path):
         where = ["--out-dir", str(self.out), "--device", "cpu"]
-        infer.main([self.config, path, self.picture, *where, *self.options])
+        infer.main([self.config, path, self.image, *where, *self.options])
 
     def export(self, path):
         target = ["--format", "onnx", "--out", str(self.out / "a.onnx")]
@@ -80,8 +80,8 @@ REFUSED = (ValueError, OSError, SystemExit)
 @pytest.fixture
 def commands(config, settings, coco_root, tmp_path):
     (tmp_path / "out").mkdir()
-    picture = next((coco_root / "val2017").iterdir())
-    return Commands(config, settings, picture, tmp_path / "out")
+    image = next((coco_root / "val2017").iterdir())
+    return Commands(config, settings, image, tmp_path / "out")
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ def inputs(coco_root, tmp_path_factory):
 
 @pytest.fixture
 def infer(config, weights, tmp_path):
-    """Run the tool; every detection counts, three of each picture."""
+    """Run the tool; every detection counts, three of each image."""
 
     def run(*arguments, config=config):
         arguments = [str(argument) for argument in arguments]
@@ -100,11 +100,11 @@ def test_masks_and_another_detector_below(infer, inputs, plain_config, weights, 
 
 def test_two_detectors_beside_each_other(infer, inputs, plain_config, config, weights, tmp_path):
     shutil.copy(inputs / "a/x.jpg", tmp_path / "x.jpg")
-    picture = Image.open(tmp_path / "x.jpg")
-    picture.save(tmp_path / "x.png")
+    image = Image.open(tmp_path / "x.jpg")
+    image.save(tmp_path / "x.png")
     infer(tmp_path / "x.png", "--compare", config, weights, config=plain_config)
     both = cv2.imread(str(tmp_path / "out/x.png"))
-    height, width = 2 * picture.height, 2 * picture.width
+    height, width = 2 * image.height, 2 * image.width
     assert both.shape[1] == 2 * width + 4
     left, right = both[-height:, :width], both[-height:, width + 4 :]
     np.testing.assert_array_equal(left, right)  # a fresh neck is the identity
@@ -133,15 +133,15 @@ def test_two_checkpoints_of_a_config_are_told_apart(config, weights):
 
 
 def test_turned_photos_are_upright_everywhere(infer, inputs, tmp_path):
-    picture = Image.open(inputs / "b/x.jpg")
-    exif = picture.getexif()
+    photo = Image.open(inputs / "b/x.jpg")
+    exif = photo.getexif()
     exif[0x0112] = 6  # a quarter turn
-    picture.save(tmp_path / "turned.jpg", exif=exif)
+    photo.save(tmp_path / "turned.jpg", exif=exif)
     infer(tmp_path / "turned.jpg", "--json", tmp_path / "found.json")
     image = json.loads((tmp_path / "found.json").read_text())["images"][0]
-    assert (image["width"], image["height"]) == (picture.height, picture.width)
+    assert (image["width"], image["height"]) == (photo.height, photo.width)
     painted = cv2.imread(str(tmp_path / "out/turned.jpg"))
-    assert painted.shape[:2] == (2 * picture.width, 2 * picture.height)
+    assert painted.shape[:2] == (2 * photo.width, 2 * photo.height)
 
 
 def test_nothing_is_overwritten_unasked(infer, inputs, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from tqdm import tqdm
 
 from derain_plugin.cli.make_rainy_coco import main
-from derain_plugin.rain.copies import render_picture as module
+from derain_plugin.rain.copies import render_image as module
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from coco_folder import write_coco_folder
-from labels.label_folders import rid_voc
+from label_folders import rid_voc
 
 from derain_plugin.cli import convert_labels
 from derain_plugin.cli import test as test_cli

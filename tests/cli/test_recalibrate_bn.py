@@ -43,7 +43,7 @@ def batches(count: int = 3) -> list[dict[str, Tensor]]:
 
 def test_statistics_are_the_average_over_the_batches():
     detector = Detector()
-    detector.frozen(torch.randn(4, 3, 5, 5) + 9)  # statistics of other pictures
+    detector.frozen(torch.randn(4, 3, 5, 5) + 9)  # statistics of other images
     assert recalibrate(detector, iter(batches())) == 3
     inputs = [batch["inputs"] for batch in batches()]
     mean = torch.stack([x.mean((0, 2, 3)) for x in inputs]).mean(0)

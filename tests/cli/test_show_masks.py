@@ -1,4 +1,4 @@
-"""``tools/test.py --show-masks``: a picture of the rain masks per image and condition."""
+"""``tools/test.py --show-masks``: an image of the rain masks per image and condition."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def shown(config, weights, settings, tmp_path_factory):
     return folder / "painted"
 
 
-def test_each_picture_and_condition_has_its_masks(shown, coco_root):
+def test_each_image_and_condition_has_its_masks(shown, coco_root):
     conditions = ["clean", *(f"severity_{k}" for k in (1, 2, 3, 4, 5))]
     stems = [path.stem for path in (coco_root / "val2017").iterdir()]
     names = [f"{stem}_{condition}" for stem in stems for condition in conditions]
@@ -44,7 +44,7 @@ def test_detections_are_painted_on_what_the_detector_saw(shown, coco_root):
     assert abs(clean[:, :width] - dry).mean() < 15 < abs(rainy[:, :width] - dry).mean()
 
 
-def test_shows_the_rain_in_the_pictures_proportions(shown, coco_root):
+def test_shows_the_rain_in_the_images_proportions(shown, coco_root):
     photo = next((coco_root / "val2017").iterdir())
     height, width = cv2.imread(str(photo)).shape[:2]
     clean, rainy = (

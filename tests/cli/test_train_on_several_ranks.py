@@ -20,7 +20,7 @@ from torch import distributed, nn
 from derain_plugin.cli import train as train_cli
 from derain_plugin.models import RTDETRHead
 
-PICTURES, BATCH = 16, 8  # of all ranks together: two iterations an epoch
+IMAGES, BATCH = 16, 8  # of all ranks together: two iterations an epoch
 NUM_RAINY = 11  # 70 %
 RANKED = """
 _base_ = {base!r}
@@ -61,7 +61,7 @@ torch.distributed.destroy_process_group()
 
 @HOOKS.register_module()
 class SaveEachRank(Hook):
-    """Save the model of every rank, and which pictures it saw rainy, after each epoch."""
+    """Save the model of every rank, and which images it saw rainy, after each epoch."""
 
     priority = "LOW"
 
@@ -92,7 +92,7 @@ class FreezeNorms(Hook):
 def job(config, weights, tmp_path_factory):
     """Write the config, and return what follows it on the command line."""
     folder = tmp_path_factory.mktemp("ranks")
-    root = write_coco_folder(folder / "coco", num_images=PICTURES)
+    root = write_coco_folder(folder / "coco", num_images=IMAGES)
     vanilla = transformers_twin(num_classes=80, **dict(TINY, num_denoising=0))
     vanilla.save_pretrained(folder / "no_denoising")
 
@@ -148,20 +148,20 @@ def assert_equal_across_ranks(folder, world_size):
                 assert torch.equal(value, other["model"][name]), (epoch, name)
 
 
-def assert_pictures_are_shared(folder, world_size):
+def assert_images_are_shared(folder, world_size):
     ranks = saved(folder, 2, world_size)
     for epoch in (0, 1):
         seen = [(name, rainy) for rank in ranks for e, name, rainy in rank["seen"] if e == epoch]
-        assert len(seen) == len({name for name, _ in seen}) == PICTURES
+        assert len(seen) == len({name for name, _ in seen}) == IMAGES
         assert sum(rainy for _, rainy in seen) == NUM_RAINY
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("world_size", [2, 4])
-def test_ranks_agree_and_share_the_pictures(job, world_size, tmp_path):
+def test_ranks_agree_and_share_the_images(job, world_size, tmp_path):
     run_ranks(world_size, train_one_rank, world_size, str(tmp_path), job(world_size))
     assert_equal_across_ranks(tmp_path, world_size)
-    assert_pictures_are_shared(tmp_path, world_size)
+    assert_images_are_shared(tmp_path, world_size)
 
 
 @pytest.mark.slow

@@ -95,7 +95,7 @@ def test_resumed_it_ends_as_the_whole_run(trained, train, twin_config, tmp_path)
 
 
 def test_without_losses_it_is_the_plain_detectors_training(train, twin_config, config, tmp_path):
-    """The same pictures, rain, sizes and draws: what differs between arms are the losses."""
+    """The same images, rain, sizes and draws: what differs between arms are the losses."""
     plain = tmp_path / "plain.py"
     plain.write_text(PLAIN.format(base=config))
     one = train(str(plain), tmp_path / "plain", *UNVALIDATED)

@@ -88,7 +88,7 @@ def test_a_config_without_the_settings_is_refused():
 
 
 @pytest.mark.parametrize("path", CONDITIONS, ids=lambda path: path.stem)
-def test_pictures_are_prepared_as_the_models_config_does(path):
+def test_images_are_prepared_as_the_models_config_does(path):
     cfg = load_config(CONFIGS / "mmdet/rtmdet_s_featderain_ms.py")
     load, *rest = cfg.test_dataloader.dataset.datasets[0].pipeline
     assert "Pad" in [step.type for step in rest]

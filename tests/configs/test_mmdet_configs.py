@@ -27,7 +27,7 @@ VANILLA = {
     "rtmdet_s_featderain_ms": "rtmdet/rtmdet_s_8xb32-300e_coco.py",
     "dino_r50_featderain_ms": "dino/dino-4scale_r50_8xb2-12e_coco.py",
 }
-# Boxes of any score, and fewer queries than a picture of 96 px has positions.
+# Boxes of any score, and fewer queries than an image of 96 px has positions.
 EVERY_BOX = {
     "faster_rcnn_r50_fpn_featderain_ms": {"model.test_cfg.rcnn.score_thr": 0.0},
     "rtmdet_s_featderain_ms": {"model.test_cfg.score_thr": 0.0},
@@ -101,7 +101,7 @@ def checkpoint(name, tmp_path_factory) -> str:
 
 
 def shrink(node):
-    """Let pipelines give small pictures."""
+    """Let pipelines give small images."""
     if isinstance(node, dict):
         node.update(SIZES.get(node.get("type"), {}))
         node = node.values()
@@ -111,7 +111,7 @@ def shrink(node):
         shrink(child)
 
 
-def with_small_pictures(name: str, coco_root: Path, options: dict) -> Config:
+def with_small_images(name: str, coco_root: Path, options: dict) -> Config:
     data = dict(data_root=str(coco_root), classes=("square", "disc"), synthetic_rain=3)
     cfg = load_config(CONFIGS / f"{name}.py", {**data, **EVERY_BOX[name], **options})
     for section in ("train_dataloader", "val_dataloader", "test_dataloader"):
@@ -120,11 +120,11 @@ def with_small_pictures(name: str, coco_root: Path, options: dict) -> Config:
 
 
 def small_config(name: str, coco_root: Path, checkpoint: str) -> Config:
-    """Of a small detector on small pictures that trains for two epochs."""
+    """Of a small detector on small images that trains for two epochs."""
     channels = CHANNELS[name]
     necks = {f"model.neck.{part}.in_channels": channels for part in ("derain", "neck")}
     options = {**SMALLER[name], **necks, **TWO_EPOCHS, "load_from": checkpoint}
-    return with_small_pictures(name, coco_root, options)
+    return with_small_images(name, coco_root, options)
 
 
 def test_only_the_neck_is_added_to_mmdets_model(name):
@@ -140,7 +140,7 @@ def test_only_the_neck_is_added_to_mmdets_model(name):
     assert VANILLA[name].split("/")[0] in ours.load_from
 
 
-def pictures(cfg: Config, coco_root: Path) -> dict:
+def images(cfg: Config, coco_root: Path) -> dict:
     load, *rest = cfg.test_dataloader.dataset.datasets[0].pipeline
     steps = [step for step in rest if step.type != "LoadAnnotations"]
     pipeline = Compose([load, *steps])
@@ -156,8 +156,8 @@ def predict(model: nn.Module, batch: dict) -> list[torch.Tensor]:
 
 def test_detects_what_the_plain_detector_does(name, coco_root, tmp_path):
     plain = save_plain(name, tmp_path / "plain.pth", {})
-    cfg = with_small_pictures(name, coco_root, dict(classes=None))
-    batch = pictures(cfg, coco_root)
+    cfg = with_small_images(name, coco_root, dict(classes=None))
+    batch = images(cfg, coco_root)
     expected = predict(plain, batch)
     assert all(tensor.isfinite().all() and len(tensor) >= 10 for tensor in expected)
     derained = build(cfg, seed=1)
@@ -207,7 +207,7 @@ def test_the_first_phase_trains_the_neck_and_the_second_all_that_mmdet_trains(
     parameters = dict(fresh.named_parameters())
     trainable = {key for key, item in parameters.items() if item.requires_grad}
     assert moved & parameters.keys() <= trainable
-    # Not all: ten pictures have no box for some level, and untrained residuals begin at zero.
+    # Not all: ten images have no box for some level, and untrained residuals begin at zero.
     assert len(moved & trainable) > 0.9 * len(trainable)
     statistics = {key for key in moved if key.endswith("running_mean")}
     assert bool(statistics) == (not cfg.model.backbone.get("norm_eval", False))
@@ -228,7 +228,7 @@ def rtmdet(coco_root, tmp_path_factory):
 
 
 def assert_shows(path: Path, photo: Path, *, left: int = 0, top: int = 0) -> None:
-    """The picture at ``path`` has the photo there, not a padded or squeezed one."""
+    """The image at ``path`` has the photo there, not a padded or squeezed one."""
     shown, expected = cv2.imread(str(path)), cv2.imread(str(photo))
     height, width = expected.shape[:2]
     part = shown[top : top + height, left : left + width]
@@ -251,7 +251,7 @@ def test_is_shown_with_masks_by_infer(rtmdet, coco_root, tmp_path):
     photo = coco_root / "val2017/000000000003.jpg"
     infer_cli.main([*rtmdet, str(photo), "--out-dir", str(tmp_path), "--masks", "--device", "cpu"])
     panels = cv2.imread(str(tmp_path / photo.name))
-    assert panels.shape[1] > 4 * 208  # the picture and a mask per level
+    assert panels.shape[1] > 4 * 208  # the image and a mask per level
 
 
 def test_channels_of_another_backbone_are_an_error_at_construction(name):

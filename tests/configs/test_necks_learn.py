@@ -21,7 +21,7 @@ from projects.study.toy import make_toy_coco
 from projects.study.toy.coco_folder import TOY_VERSION
 
 TOY = Path(__file__).parents[2] / "projects/study/configs/toy"
-PICTURES = dict(train=800, val=200, test=1)
+IMAGES = dict(train=800, val=200, test=1)
 QUICK = {
     "train_cfg.max_epochs": 4,
     "train_cfg.val_interval": 4,
@@ -57,7 +57,7 @@ def final_scores(work_dir):
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
     root = tmp_path_factory.mktemp("toy") / "coco"
-    make_toy_coco(root, num_images=PICTURES)
+    make_toy_coco(root, num_images=IMAGES)
     return root
 
 
@@ -65,7 +65,7 @@ def toy(tmp_path_factory):
 def detector(toy, request, tmp_path_factory):
     """Weights of the vanilla toy detector, and its scores; trained once per state of its config."""
     cfg = load_config(TOY / "toy_rtdetr_coco.py", QUICK).to_dict()
-    state = repr([cfg, PICTURES, TOY_VERSION, RENDERER_VERSION, torch.__version__])
+    state = repr([cfg, IMAGES, TOY_VERSION, RENDERER_VERSION, torch.__version__])
     name = hashlib.sha256(state.encode()).hexdigest()[:16]
     kept = request.config.cache.mkdir("toy_detector") / name
     if not kept.is_dir():
@@ -81,15 +81,15 @@ def detector(toy, request, tmp_path_factory):
 
 @torch.inference_mode()
 def rainy_loss(config, weights, toy):
-    """Mean loss on the rainy side of the first training pictures, without denoising noise."""
+    """Mean loss on the rainy side of the first training images, without denoising noise."""
     cfg = load_config(TOY / f"{config}.py", dict(data_root=str(toy)))
     model = MODELS.build(cfg.model).eval()
     load_checkpoint(model, str(weights), map_location="cpu")
-    pictures = DATASETS.build(cfg.train_dataloader.dataset.rainy)
+    images = DATASETS.build(cfg.train_dataloader.dataset.rainy)
     losses = []
     for first in range(0, 128, 16):
         with seeded_draws(0, first):  # the same flips for every model
-            samples = [pictures[index] for index in range(first, first + 16)]
+            samples = [images[index] for index in range(first, first + 16)]
         batch = model.data_preprocessor(pseudo_collate(samples))
         loss, _ = model.parse_losses(model.loss(batch["inputs"], batch["data_samples"]))
         losses.append(loss.item())

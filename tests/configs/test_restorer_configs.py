@@ -34,7 +34,7 @@ def test_trains_on_ever_new_rain_and_tests_every_severity(path):
     for dataset in (train, val, *tests):
         names = [step.type for step in dataset.pipeline]
         crop = next(name for name in names if name.endswith("Crop"))
-        assert names.index("RainPair") < names.index(crop)  # on the whole picture
+        assert names.index("RainPair") < names.index(crop)  # on the whole image
 
 
 @pytest.mark.parametrize("path", [SPDNET, TOY], ids=lambda path: path.stem)

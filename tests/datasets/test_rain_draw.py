@@ -43,15 +43,15 @@ def test_exact_ratio_of_the_largest_possible_set(
     ]
     counts = (both, only_clean, only_rainy)
     draw = make_draw(*counts, rain_ratio=ratio, seed=seed)
-    assert draw.largest == len(draw.pictures) == max(possible)
+    assert draw.largest == len(draw.images) == max(possible)
 
-    # ten percent of fewer than five pictures is none
+    # ten percent of fewer than five images is none
     draw = make_draw(*counts, rain_ratio=ratio, seed=seed, percent=max(percent, 60 / draw.largest))
-    pictures, rainy = draw.pictures, draw.rainy(epoch)
-    assert len(rainy) == len(pictures) == len(set(pictures))
-    assert is_rainy_count(rainy.sum(), ratio, len(pictures))
-    assert not rainy[(pictures >= both) & (pictures < both + only_clean)].any()
-    assert rainy[pictures >= both + only_clean].all()
+    images, rainy = draw.images, draw.rainy(epoch)
+    assert len(rainy) == len(images) == len(set(images))
+    assert is_rainy_count(rainy.sum(), ratio, len(images))
+    assert not rainy[(images >= both) & (images < both + only_clean)].any()
+    assert rainy[images >= both + only_clean].all()
 
 
 @pytest.mark.parametrize("counts", [(500, 0, 0), (300, 200, 0), (100, 0, 300), (50, 300, 200)])
@@ -59,25 +59,25 @@ def test_percent_is_nested_and_independent_of_the_epoch(counts):
     sets = []
     for percent in (1, 10, 20, 55.5, 100):
         draw = make_draw(*counts, percent=percent, seed=3)
-        before = draw.pictures.copy()
+        before = draw.images.copy()
         assert len(before) == int(np.floor(percent / 100 * draw.largest + 0.5))
         for epoch in range(3):
             draw.rainy(epoch)
-        assert np.array_equal(before, draw.pictures)
+        assert np.array_equal(before, draw.images)
         sets.append(set(before.tolist()))
     assert all(small < large for small, large in itertools.pairwise(sets))
 
 
-def test_percent_is_a_sample_of_every_kind_of_picture():
-    pictures = make_draw(300, 100, 100, percent=20, seed=3).pictures
-    kinds = np.histogram(pictures, bins=[0, 300, 400, 500])[0]
+def test_percent_is_a_sample_of_every_kind_of_image():
+    images = make_draw(300, 100, 100, percent=20, seed=3).images
+    kinds = np.histogram(images, bins=[0, 300, 400, 500])[0]
     assert np.abs(kinds - [60, 20, 20]).max() < 15
 
 
 def test_percent_depends_on_the_seed_and_not_on_the_ratio():
-    tenth = make_draw(200, percent=10, seed=1).pictures
-    assert np.array_equal(tenth, make_draw(200, percent=10, seed=1, rain_ratio=0.2).pictures)
-    assert not np.array_equal(tenth, make_draw(200, percent=10, seed=2).pictures)
+    tenth = make_draw(200, percent=10, seed=1).images
+    assert np.array_equal(tenth, make_draw(200, percent=10, seed=1, rain_ratio=0.2).images)
+    assert not np.array_equal(tenth, make_draw(200, percent=10, seed=2).images)
     assert not np.array_equal(tenth, np.arange(20))  # a sample, not the start
 
 
@@ -87,7 +87,7 @@ def test_rain_is_drawn_anew_for_every_epoch_and_reproducibly():
     assert len(np.unique(epochs, axis=0)) == 100
     for epoch in (99, 0, 40, 40):  # out of order, repeated
         assert np.array_equal(again.rainy(epoch), epochs[epoch])
-    # Independent draws: each picture is rainy in 70 of 100 epochs, sd 4.6.
+    # Independent draws: each image is rainy in 70 of 100 epochs, sd 4.6.
     share = epochs.mean(axis=0)
     assert 0.4 < share.min() < share.max() < 0.95
     assert not np.array_equal(make_draw(1000, seed=6).rainy(0), epochs[0])
@@ -119,7 +119,7 @@ def test_negative_seed():
         make_draw(10, seed=-1)
 
 
-def test_percent_that_leaves_no_picture_names_the_smallest_that_does():
-    with pytest.raises(ValueError, match=r"percent=0\.4 of 100 pictures leaves none.*least 0\.5"):
+def test_percent_that_leaves_no_image_names_the_smallest_that_does():
+    with pytest.raises(ValueError, match=r"percent=0\.4 of 100 images leaves none.*least 0\.5"):
         make_draw(100, percent=0.4)
-    assert len(make_draw(100, percent=0.5).pictures) == 1
+    assert len(make_draw(100, percent=0.5).images) == 1

@@ -18,7 +18,7 @@ def test_registered_in_mmdet(roots):
 
 
 @pytest.mark.parametrize("ratio", [0, 0.25, 0.7, 1])
-def test_every_picture_once_per_epoch_at_the_ratio(roots, ratio):
+def test_every_image_once_per_epoch_at_the_ratio(roots, ratio):
     dataset = mix(roots, rain_ratio=ratio)
     for epoch in range(3):
         dataset.set_epoch(epoch)
@@ -70,15 +70,15 @@ def test_rain_in_the_pipeline_needs_no_second_copy(roots):
         assert np.array_equal(photo, dataset[idx]["inputs"].permute(1, 2, 0).numpy()) is not rainy
 
 
-def test_index_and_picture_belong_together(roots):
+def test_index_and_image_belong_together(roots):
     dataset = mix(roots, percent=50)
-    pictures, labels = names(dataset), [dataset.get_cat_ids(i) for i in range(5)]
+    images, labels = names(dataset), [dataset.get_cat_ids(i) for i in range(5)]
     shapes = [
         (dataset.get_data_info(i)["height"], dataset.get_data_info(i)["width"]) for i in range(5)
     ]
     for epoch in range(5):
         dataset.set_epoch(epoch)
-        assert names(dataset) == pictures == sorted(pictures)
+        assert names(dataset) == images == sorted(images)
         assert [dataset.get_cat_ids(i) for i in range(5)] == labels
         for idx, shape in enumerate(shapes):
             info = dataset.get_data_info(idx)
@@ -126,8 +126,8 @@ def test_sides_of_different_length_give_the_largest_set_and_say_so(private_roots
     clean, rainy = private_roots
     keep_images(rainy, range(1, 5))
     dataset = mix(private_roots, rain_ratio=0.5)
-    assert "10 clean and 4 rainy pictures, 4 on both sides" in log.text
-    assert "8 of the 10 pictures" in log.text
+    assert "10 clean and 4 rainy images, 4 on both sides" in log.text
+    assert "8 of the 10 images" in log.text
     assert sum(rain_flags(dataset)) == 4
     assert len(dataset) == len(set(names(dataset))) == 8
     keep_images(clean, range(3, 11))  # two in common, six clean, two rainy

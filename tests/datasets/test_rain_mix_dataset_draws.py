@@ -1,4 +1,4 @@
-"""What a sample looks like follows from the run's seed, the epoch and the picture."""
+"""What a sample looks like follows from the run's seed, the epoch and the image."""
 
 import copy
 import random
@@ -75,7 +75,7 @@ def test_follows_from_the_numbers_and_not_from_the_past(photos):
     assert look(one[np.int64(9)]) == expected[9]
 
 
-def test_differs_in_every_epoch_picture_and_run(photos):
+def test_differs_in_every_epoch_image_and_run(photos):
     dataset = augmented(photos)
     seen = set()
     for seed in range(2):

@@ -35,7 +35,7 @@ class MixFactory:
         return RainMixDataset(self.side, self.side, **options)
 
     def expect(self, epoch: int, **options) -> dict[int, bool]:
-        """Rain of every picture in an epoch, computed by a dataset of its own."""
+        """Rain of every image in an epoch, computed by a dataset of its own."""
         dataset = self(**options)
         dataset.set_epoch(epoch)
         infos = [dataset.get_data_info(i) for i in range(len(dataset))]

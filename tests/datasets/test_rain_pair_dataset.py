@@ -1,4 +1,4 @@
-"""Pairs from a folder of pictures: which, in which rain, and what is refused."""
+"""Pairs from a folder of images: which, in which rain, and what is refused."""
 
 import shutil
 from pathlib import Path
@@ -71,7 +71,7 @@ def test_validates_in_the_rain_that_a_detector_is_tested_in(photos):
         assert np.array_equal(pair["clean"].permute(1, 2, 0).numpy()[..., ::-1], clean)
 
 
-def test_draws_follow_from_run_epoch_and_picture(photos):
+def test_draws_follow_from_run_epoch_and_image(photos):
     one, other = told(photos), told(photos)
     expected = looks(one)
     np.random.rand()  # noqa: NPY002
@@ -111,7 +111,7 @@ def test_percent_is_a_nested_sample(photos):
     assert paths(30) < paths(50) < paths(100)
 
 
-def test_a_small_picture_grows_by_reflection(photos):
+def test_a_small_image_grows_by_reflection(photos):
     pad = dict(type="Pad", size=(80, 80), padding_mode="reflect")
     crop = dict(type="CenterCrop", crop_size=(80, 80))
     pair = RainPairDataset(str(photos), [LOAD, pad, VAL[1], crop, PACK])[0]
@@ -123,34 +123,34 @@ def test_a_small_picture_grows_by_reflection(photos):
 
 
 @pytest.fixture
-def with_a_bad_picture(photos, tmp_path):
+def with_a_bad_image(photos, tmp_path):
     shutil.copytree(photos, tmp_path / "photos")
     path = tmp_path / "photos/000000000001.jpg"
     path.write_bytes(path.read_bytes()[:50])
     return path
 
 
-def test_in_training_another_picture_takes_the_place_of_a_bad_one(with_a_bad_picture, log):
-    pair = told(with_a_bad_picture.parent)[0]
-    assert pair["img_path"] != str(with_a_bad_picture)
-    assert f"cannot read picture {with_a_bad_picture}" in log.text
-    assert look(told(with_a_bad_picture.parent)[0]) == look(pair)
+def test_in_training_another_image_takes_the_place_of_a_bad_one(with_a_bad_image, log):
+    pair = told(with_a_bad_image.parent)[0]
+    assert pair["img_path"] != str(with_a_bad_image)
+    assert f"cannot read image {with_a_bad_image}" in log.text
+    assert look(told(with_a_bad_image.parent)[0]) == look(pair)
 
 
-def test_in_a_test_a_bad_picture_is_an_error(with_a_bad_picture):
-    dataset = RainPairDataset(str(with_a_bad_picture.parent), VAL, test_mode=True)
-    with pytest.raises(ValueError, match=f"cannot read picture {with_a_bad_picture}.*replace"):
+def test_in_a_test_a_bad_image_is_an_error(with_a_bad_image):
+    dataset = RainPairDataset(str(with_a_bad_image.parent), VAL, test_mode=True)
+    with pytest.raises(ValueError, match=f"cannot read image {with_a_bad_image}.*replace"):
         dataset[0]
 
 
-def test_gives_up_when_no_picture_can_be_read(with_a_bad_picture, log):
-    for path in with_a_bad_picture.parent.iterdir():
+def test_gives_up_when_no_image_can_be_read(with_a_bad_image, log):
+    for path in with_a_bad_image.parent.iterdir():
         path.write_bytes(b"")
-    with pytest.raises(RuntimeError, match="no readable picture in 3 tries"):
-        told(with_a_bad_picture.parent, max_refetch=2)[0]
+    with pytest.raises(RuntimeError, match="no readable image in 3 tries"):
+        told(with_a_bad_image.parent, max_refetch=2)[0]
 
 
-def test_a_bug_in_the_pipeline_is_not_taken_for_a_bad_picture(photos):
+def test_a_bug_in_the_pipeline_is_not_taken_for_a_bad_image(photos):
     with pytest.raises(
         ValueError, match=r"PackRainPair needs a pair, \(H, W, 6\), got \(48, 64, 3\)"
     ):
@@ -167,7 +167,7 @@ def test_a_bug_in_the_pipeline_is_not_taken_for_a_bad_picture(photos):
         ),
         (dict(images=str(Path(__file__).parent)), ValueError, "holds no image"),
         (dict(percent=0), ValueError, r"percent must be in \(0, 100\], got 0"),
-        (dict(percent=1), ValueError, "percent=1 of 10 pictures leaves none; use at least 5"),
+        (dict(percent=1), ValueError, "percent=1 of 10 images leaves none; use at least 5"),
         (dict(percent="all"), TypeError, "percent must be a number, got 'all'"),
         (dict(pipeline=[LOAD, dict(type="RainPair", severity=6)]), ValueError, "got 6"),
     ],

@@ -8,10 +8,10 @@ import pytest
 from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from derain_plugin.evaluation.image_quality import WINDOW, luma, picture_quality
+from derain_plugin.evaluation.image_quality import WINDOW, image_quality, luma
 
 
-def pictures(size=(24, 31)):
+def images(size=(24, 31)):
     rng = np.random.default_rng(0)
     clean = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
     noise = rng.integers(-20, 21, clean.shape)
@@ -32,41 +32,41 @@ def test_luma_is_matlabs(rgb, expected):
 
 
 def test_psnr_is_the_definition():
-    picture, clean = pictures()
-    quality = picture_quality(picture, clean)
-    for name, one, other in (("PSNR", picture, clean), ("PSNR_Y", luma(picture), luma(clean))):
+    image, clean = images()
+    quality = image_quality(image, clean)
+    for name, one, other in (("PSNR", image, clean), ("PSNR_Y", luma(image), luma(clean))):
         error = np.mean((one.astype(float) - other) ** 2)
         assert quality[name] == pytest.approx(10 * math.log10(255**2 / error))
 
 
 def test_values_are_those_of_scikit_image():
-    picture, clean = pictures()
+    rainy, clean = images()
     wang = dict(data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
-    one, other = (np.rint(rgb2ycbcr(image)[..., 0]) for image in (picture, clean))
-    assert picture_quality(picture, clean) == pytest.approx(
+    one, other = (np.rint(rgb2ycbcr(image)[..., 0]) for image in (rainy, clean))
+    assert image_quality(rainy, clean) == pytest.approx(
         dict(
-            PSNR=peak_signal_noise_ratio(clean, picture, data_range=255),
-            SSIM=structural_similarity(clean, picture, channel_axis=2, **wang),
+            PSNR=peak_signal_noise_ratio(clean, rainy, data_range=255),
+            SSIM=structural_similarity(clean, rainy, channel_axis=2, **wang),
             PSNR_Y=peak_signal_noise_ratio(other, one, data_range=255),
             SSIM_Y=structural_similarity(other, one, **wang),
         )
     )
 
 
-def test_equal_pictures():
-    _, clean = pictures((WINDOW, WINDOW))
+def test_equal_images():
+    _, clean = images((WINDOW, WINDOW))
     expected = dict(PSNR=math.inf, SSIM=1.0, PSNR_Y=math.inf, SSIM_Y=1.0)
-    assert picture_quality(clean, clean) == expected
+    assert image_quality(clean, clean) == expected
 
 
 @pytest.mark.parametrize("sizes", [((9, 30), (9, 30)), ((20, 20), (20, 21))], ids=str)
-def test_pictures_that_do_not_compare(sizes):
-    one, other = (pictures(size)[0] for size in sizes)
+def test_images_that_do_not_compare(sizes):
+    one, other = (images(size)[0] for size in sizes)
     with pytest.raises(ValueError, match="the same shape and at least 11 px on each side"):
-        picture_quality(one, other)
+        image_quality(one, other)
 
 
 def test_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage.metrics", None)
     with pytest.raises(ImportError, match="pip install scikit-image"):
-        picture_quality(*pictures())
+        image_quality(*images())

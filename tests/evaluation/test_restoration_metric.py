@@ -4,7 +4,7 @@ import torch
 from mmengine.logging import MMLogger
 
 from derain_plugin.evaluation import RestorationMetric
-from derain_plugin.evaluation.image_quality import picture_quality
+from derain_plugin.evaluation.image_quality import image_quality
 
 
 def batch(severities):
@@ -13,10 +13,10 @@ def batch(severities):
     clean = torch.randint(40, 200, shape, generator=generator, dtype=torch.uint8)
     data = dict(inputs=clean + 30, clean=clean, rain_severity=torch.tensor(severities))
     # Rounding makes it 10.
-    return data, [dict(restored=picture.float() + 9.6) for picture in clean]
+    return data, [dict(restored=image.float() + 9.6) for image in clean]
 
 
-def as_picture(image):
+def as_image(image):
     return image.numpy().transpose(1, 2, 0)
 
 
@@ -28,13 +28,13 @@ def metrics():
     return metric.evaluate(5)
 
 
-def test_means_of_rainy_and_restored_pictures_and_the_gain(metrics):
+def test_means_of_rainy_and_restored_images_and_the_gain(metrics):
     rows = []
     for data, samples in map(batch, ([1, 3, 3], [3, 5])):
         restored = [sample["restored"].round().byte() for sample in samples]
-        for pictures in zip(data["inputs"], restored, data["clean"], strict=True):
-            rainy, after, clean = map(as_picture, pictures)
-            rows.append((picture_quality(rainy, clean), picture_quality(after, clean)))
+        for images in zip(data["inputs"], restored, data["clean"], strict=True):
+            rainy, after, clean = map(as_image, images)
+            rows.append((image_quality(rainy, clean), image_quality(after, clean)))
     assert len(rows) == 5
     for name in ("PSNR", "SSIM", "PSNR_Y", "SSIM_Y"):
         before, after = (np.mean([row[i][name] for row in rows]) for i in (0, 1))

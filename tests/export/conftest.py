@@ -50,7 +50,7 @@ def detector(config, checkpoint):
 
 
 @pytest.fixture(scope="session")
-def pictures(coco_root):
+def images(coco_root):
     paths = sorted((coco_root / "val2017").iterdir())[:4]  # of several widths
     return {path.name: cv2.imread(str(path)) for path in paths}
 

@@ -67,7 +67,7 @@ def test_boxes_are_clipped_to_the_original(detector, images):
     model = copy.deepcopy(detector.model)
     with torch.no_grad():
         for branch in model.bbox_head.detr.model.decoder.bbox_embed:
-            branch.layers[-1].bias[2:] += 2  # as large as the picture
+            branch.layers[-1].bias[2:] += 2  # as large as the image
     boxes = check_same(model, images, tolerance=1e-4)
     limits = torch.tensor([(width, height) * 2 for height, width in SIZES])[:, None]
     assert (boxes >= 0).all()
@@ -88,7 +88,7 @@ def test_a_restorer_is_not_exported():
         type="PixelDerainDataPreprocessor", restorer=dict(type="SPDNet", n_feats=4, num_blocks=1)
     )
     model = build(dict(tiny_rtdetr_cfg(), data_preprocessor=preprocessor))
-    with pytest.raises(ValueError, match=r"restores pictures with SPDNet .* not exported"):
+    with pytest.raises(ValueError, match=r"restores images with SPDNet .* not exported"):
         DetectorGraph(model)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from derain_plugin.cli import export as export_cli
 from derain_plugin.cli import infer as infer_cli
-from derain_plugin.export.calibration_images import SHIPPED, read_pictures, spread
+from derain_plugin.export.calibration_images import SHIPPED, read_images, spread
 from derain_plugin.export.export_detector import Export
 from projects.benchmark.cli.benchmark import parse_args as benchmark_args
 
@@ -66,22 +66,22 @@ def test_exports_that_cannot_be(given, message):
         Export(**given)
 
 
-def test_pictures_of_a_folder_of_the_data_or_shipped(tmp_path, coco_root):
+def test_images_of_a_folder_of_the_data_or_shipped(tmp_path, coco_root):
     folder = coco_root / "val2017"
     dataset = dict(data_root=str(coco_root), data_prefix=dict(img="val2017/"))
     for found in (
-        read_pictures(folder, {}, count=3),
-        read_pictures(None, dataset, count=3),
+        read_images(folder, {}, count=3),
+        read_images(None, dataset, count=3),
     ):
         assert list(found) == ["000000000001.jpg", "000000000004.jpg", "000000000007.jpg"]
         expected = cv2.imread(str(folder / "000000000004.jpg"))
         np.testing.assert_array_equal(found["000000000004.jpg"], expected)
     missing = dict(data_prefix=dict(img=str(tmp_path / "missing")))
-    shipped = read_pictures(None, missing, count=3)
+    shipped = read_images(None, missing, count=3)
     assert tuple(shipped) == SHIPPED
-    assert all(picture.shape[2] == 3 for picture in shipped.values())
+    assert all(image.shape[2] == 3 for image in shipped.values())
     with pytest.raises(ValueError, match="holds no image"):
-        read_pictures(tmp_path, {}, count=3)
+        read_images(tmp_path, {}, count=3)
 
 
 def test_spread():

@@ -62,14 +62,14 @@ def _trace_once(traced, monkeypatch):
 
 
 @pytest.fixture
-def write(detector, pictures, tmp_path):
+def write(detector, images, tmp_path):
     def run(kind="onnx", precision="fp32"):
         out = tmp_path / ("a.onnx" if kind == "onnx" else "a.xml")
         is_half = (kind, precision) == ("onnx", "fp16")
         export = Export(kind, precision, batch=1 if is_half else None)
         agreement = export_detector(
-            detector, out, export, checkpoint="tiny.pth", pictures=pictures,
-            calibration=list(pictures.values()), tell=lambda _: None,
+            detector, out, export, checkpoint="tiny.pth", images=images,
+            calibration=list(images.values()), tell=lambda _: None,
         )  # fmt: skip
         return out, agreement
 
@@ -108,17 +108,17 @@ def test_finds_what_the_detector_finds(write, detector, kind, precision):
 
 
 @pytest.mark.parametrize("kind", PRECISIONS)
-def test_any_batch(write, detector, pictures, kind):
+def test_any_batch(write, detector, images, kind):
     model = load_exported(write(kind)[0])
-    sizes = np.array([picture.shape[:2] for picture in pictures.values()])
-    images = np.stack([resized(p, (64, 64)).transpose(2, 0, 1) for p in pictures.values()])
-    together = model(images[:3], sizes[:3])
+    sizes = np.array([image.shape[:2] for image in images.values()])
+    batch = np.stack([resized(p, (64, 64)).transpose(2, 0, 1) for p in images.values()])
+    together = model(batch[:3], sizes[:3])
     assert together[0].shape == (3, 60, 4)
-    for index, picture in enumerate(list(pictures.values())[:3]):
+    for index, image in enumerate(list(images.values())[:3]):
         found = (torch.from_numpy(array[index]) for array in together)
         instances = InstanceData(**dict(zip(("bboxes", "scores", "labels"), found, strict=True)))
         agreement = compare(
-            detector.detect, lambda _, i=instances: i, {"": picture}, TOLERANCES["fp32"]
+            detector.detect, lambda _, i=instances: i, {"": image}, TOLERANCES["fp32"]
         )
         assert agreement.matched == agreement.compared >= 10
 
@@ -137,7 +137,7 @@ def test_the_graph_has_standard_operators_alone(write):
     assert {"GridSample", "TopK", "Conv"} <= kinds
 
 
-def test_what_does_not_depend_on_the_picture_is_a_constant(write, detector):
+def test_what_does_not_depend_on_the_image_is_a_constant(write, detector):
     model = onnx.load(write()[0])
     constants = {tensor.name for tensor in model.graph.initializer}
     for node in model.graph.node:
@@ -161,7 +161,7 @@ def test_nothing_bad_or_unfinished_is_left(write, monkeypatch, tmp_path, end):
         if end is KeyboardInterrupt:
             raise KeyboardInterrupt
         reference, _, *others = arguments
-        return compare(reference, lambda picture: shifted(reference(picture)), *others)
+        return compare(reference, lambda image: shifted(reference(image)), *others)
 
     monkeypatch.setattr(module, "compare", compare_badly)
     with pytest.raises(end) as caught:
@@ -252,13 +252,13 @@ def test_a_test_needs_the_files_own_config(write, config, tmp_path):
     out, _ = write()
     for option, message in (
         ("classes=a,b,c", "a.onnx has 2 classes, the config 3"),
-        ("image_size=96", "a.onnx takes pictures of 64 x 64 px .* the config resizes to 96"),
+        ("image_size=96", "a.onnx takes images of 64 x 64 px .* the config resizes to 96"),
     ):
         with pytest.raises(SystemExit, match=message):
             test_cli.main([config, str(out), "--cfg-options", option])
 
 
-def test_keeping_the_ratio_is_refused(config, checkpoint, pictures, tmp_path):
+def test_keeping_the_ratio_is_refused(config, checkpoint, images, tmp_path):
     cfg = load_config(config)
     for dataset in cfg.test_dataloader.dataset.datasets:
         for step in dataset.pipeline:
@@ -266,8 +266,6 @@ def test_keeping_the_ratio_is_refused(config, checkpoint, pictures, tmp_path):
                 step["keep_ratio"] = True
     cfg.dump(tmp_path / "ratio.py")
     detector = module.Detector(str(tmp_path / "ratio.py"), checkpoint, device="cpu")
-    with pytest.raises(ValueError, match="nothing but resize every picture to one size"):
-        export_detector(
-            detector, tmp_path / "a.onnx", Export("onnx"), checkpoint="", pictures=pictures
-        )
+    with pytest.raises(ValueError, match="nothing but resize every image to one size"):
+        export_detector(detector, tmp_path / "a.onnx", Export("onnx"), checkpoint="", images=images)
     assert not (tmp_path / "a.onnx.partial").exists()

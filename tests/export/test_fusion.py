@@ -31,10 +31,10 @@ def test_fewer_layers_compute_the_same(frozen):
     assert ("RTDetrFrozenBatchNorm2d" in names_of_layers(model)) == frozen
     before = copy.deepcopy(model.state_dict())
     fused = fused_copy(model)
-    pictures = torch.rand(2, 3, 64, 96, dtype=torch.float64)
+    images = torch.rand(2, 3, 64, 96, dtype=torch.float64)
     with torch.no_grad():
-        expected = model.neck(model.backbone(pictures))
-        found = fused.neck(fused.backbone(pictures))
+        expected = model.neck(model.backbone(images))
+        found = fused.neck(fused.backbone(images))
         logits = [m.bbox_head(feats)[0] for m, feats in ((model, expected), (fused, found))]
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)

@@ -5,7 +5,7 @@ from mmengine.structures import InstanceData
 
 from derain_plugin.export.verification import LEAST_COMPARED, TOLERANCES, Tolerance, compare
 
-PICTURE = {"a.jpg": np.zeros((100, 200, 3), np.uint8)}
+IMAGE = {"a.jpg": np.zeros((100, 200, 3), np.uint8)}
 STRICT = TOLERANCES["fp32"]
 BASE = [((10, 10, 50, 50), 0.9, 0), ((20, 20, 60, 60), 0.5, 1), ((12, 10, 50, 50), 0.3, 0)]
 
@@ -20,7 +20,7 @@ def found(*rows):
 
 
 def agreement(ours, theirs, tolerance=STRICT):
-    return compare(lambda _: found(*ours), lambda _: found(*theirs), PICTURE, tolerance)
+    return compare(lambda _: found(*ours), lambda _: found(*theirs), IMAGE, tolerance)
 
 
 def test_the_same_in_another_order():
@@ -87,7 +87,7 @@ def test_around_the_threshold_the_others_low_scores_are_partners():
     assert not result.differences
 
 
-def test_the_limit_grows_with_the_picture():
+def test_the_limit_grows_with_the_image():
     loose = Tolerance(pixels=0.5, share=0.01, score=1e-3)
     moved = [((12.4, 10, 50, 50), 0.9, 0), *BASE[1:]]
     assert not agreement(BASE, moved, loose).differences  # 2.5 px on 200 px

@@ -188,7 +188,7 @@ def test_image_size_is_that_of_the_pipeline():
     ],
     ids=["none", "ratio kept", "factor", "random", "padded"],
 )
-def test_pictures_that_transformers_would_prepare_otherwise(steps):
+def test_images_that_transformers_would_prepare_otherwise(steps):
     with pytest.raises(ValueError, match="the test pipeline must resize with"):
         image_size_of([LOAD, *steps])
 

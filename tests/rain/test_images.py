@@ -6,9 +6,9 @@ import pytest
 from small_photos import NAMES
 
 from derain_plugin.rain.images import (
-    Picture,
-    find_pictures,
-    listed_pictures,
+    SourceImage,
+    find_images,
+    listed_images,
     refuse_overlap,
 )
 
@@ -19,8 +19,8 @@ def annotate(path, *images):
 
 
 def test_finds_images_alone_in_all_folders(photos):
-    pictures = find_pictures(photos)
-    assert [picture.path for picture in pictures] == sorted(NAMES)
+    images = find_images(photos)
+    assert [image.path for image in images] == sorted(NAMES)
 
 
 @pytest.mark.parametrize(
@@ -29,24 +29,24 @@ def test_finds_images_alone_in_all_folders(photos):
 )
 def test_id_is_the_number_in_the_name(tmp_path, name, image_id):
     (tmp_path / name).touch()
-    assert find_pictures(tmp_path) == [Picture(name, image_id)]
+    assert find_images(tmp_path) == [SourceImage(name, image_id)]
 
 
 def test_follows_a_part_that_is_a_link(photos, tmp_path):
     (tmp_path / "train2017").symlink_to(photos / "val2017")
-    assert len(find_pictures(tmp_path)) == 6
+    assert len(find_images(tmp_path)) == 6
 
 
 def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"holds no image .*\.jpeg"):
-        find_pictures(tmp_path)
+        find_images(tmp_path)
     with pytest.raises(FileNotFoundError, match="absent does not exist, or is a file"):
-        find_pictures(tmp_path / "absent")
+        find_images(tmp_path / "absent")
 
 
-def test_annotations_say_which_pictures_and_ids(photos, tmp_path):
+def test_annotations_say_which_images_and_ids(photos, tmp_path):
     file = annotate(tmp_path / "a.json", (9, "./streets/1.JPG"), (5, "absent.jpg"))
-    assert listed_pictures(photos, file) == [("absent.jpg", 5), ("streets/1.JPG", 9)]
+    assert listed_images(photos, file) == [("absent.jpg", 5), ("streets/1.JPG", 9)]
 
 
 @pytest.mark.parametrize(
@@ -63,14 +63,14 @@ def test_annotations_say_which_pictures_and_ids(photos, tmp_path):
 )
 def test_bad_annotations_are_refused(photos, tmp_path, images, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        listed_pictures(photos, annotate(tmp_path / "a.json", *images))
+        listed_images(photos, annotate(tmp_path / "a.json", *images))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"images": 3}', '{"images": [{"id": 1}]}'])
 def test_files_that_are_no_annotations_are_refused(photos, tmp_path, text):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(ValueError, match="not in COCO format"):
-        listed_pictures(photos, tmp_path / "a.json")
+        listed_images(photos, tmp_path / "a.json")
 
 
 @pytest.mark.parametrize("out", ["coco", "coco/rain", ".", "coco/val2017/a", "disk/x", "disk"])
@@ -80,10 +80,10 @@ def test_a_copy_in_or_around_its_input_is_refused(tmp_path, out):
     (tmp_path / "coco/train2017").symlink_to(tmp_path / "disk")
     for part in ("val2017", "train2017"):
         (tmp_path / f"coco/{part}/1.jpg").touch()
-    pictures = find_pictures(tmp_path / "coco")
+    images = find_images(tmp_path / "coco")
     with pytest.raises(ValueError, match="would mix with its input"):
-        refuse_overlap(tmp_path / "coco", pictures, (tmp_path / out).resolve())
-    refuse_overlap(tmp_path / "coco", pictures, tmp_path / "coco_rain")
+        refuse_overlap(tmp_path / "coco", images, (tmp_path / out).resolve())
+    refuse_overlap(tmp_path / "coco", images, tmp_path / "coco_rain")
 
 
 def test_a_link_that_leads_back_is_not_followed(photos, tmp_path):
@@ -91,7 +91,7 @@ def test_a_link_that_leads_back_is_not_followed(photos, tmp_path):
     (tmp_path / "part").mkdir()
     (tmp_path / "part/whole").symlink_to(tmp_path)
     (tmp_path / "part/same").symlink_to(tmp_path / "part")
-    assert find_pictures(tmp_path) == [("1.jpg", 1)]
+    assert find_images(tmp_path) == [("1.jpg", 1)]
 
 
 def test_a_folder_that_may_not_be_read_is_not_skipped(tmp_path, monkeypatch):
@@ -106,4 +106,4 @@ def test_a_folder_that_may_not_be_read_is_not_skipped(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", scan_as_a_user)
     with pytest.raises(PermissionError, match="closed"):
-        find_pictures(tmp_path)
+        find_images(tmp_path)

@@ -1,4 +1,4 @@
-"""What must hold for every picture, seed and severity."""
+"""What must hold for every image, seed and severity."""
 
 import itertools
 
@@ -39,7 +39,7 @@ def test_coverage_never_falls_as_severity_rises(height, width, seed):
     level=st.integers(0, 255),
     lens_drops=st.booleans(),
 )
-def test_every_picture_becomes_a_rainy_one(height, width, severity, seed, level, lens_drops):
+def test_every_image_becomes_a_rainy_one(height, width, severity, seed, level, lens_drops):
     image = np.full((height, width, 3), level, np.uint8)
     image[::2, ::3] = 255 - level
     before = image.copy()
@@ -58,7 +58,7 @@ def test_order_of_the_channels_does_not_matter(severity, seed):
     image = np.zeros((48, 64, 3), np.uint8)
     image[:, :32] = 40, 120, 200
     swapped = np.ascontiguousarray(image[..., ::-1])
-    streaks, noise = (render_rain(picture, severity, seed=seed) for picture in (image, swapped))
+    streaks, noise = (render_rain(order, severity, seed=seed) for order in (image, swapped))
     # Equal but for the sensor noise, which is drawn pixel by pixel in memory order.
     difference = streaks.astype(int) - noise[..., ::-1]
     assert np.abs(difference).max() < 12 * SEVERITIES[severity].noise

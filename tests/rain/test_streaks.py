@@ -43,7 +43,7 @@ def test_streaks_follow_the_fall_direction():
         assert share_of_steps(mask, axis=1) > 2 * share_of_steps(mask, axis=0)
 
 
-def test_wind_differs_between_pictures():
+def test_wind_differs_between_images():
     def lean(seed: int) -> float:
         mask = streak_mask(240, 320, SEVERITIES[3], seed=seed).astype(float)
         down, across = np.gradient(mask)

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from derain_plugin.visualization import PictureNames, picture_names
+from derain_plugin.visualization import ImageNames, image_names
 
 
 class Parts:
@@ -16,7 +16,7 @@ class Parts:
 
 
 def named(paths, *, sizes, prefixes):
-    names = PictureNames(
+    names = ImageNames(
         SimpleNamespace(
             test_evaluator=SimpleNamespace(dataset_prefixes=prefixes),
             test_dataloader=SimpleNamespace(dataset=Parts(sizes)),
@@ -38,7 +38,7 @@ def test_without_conditions():
     ("rank", "expected"), [(0, ["p_clean", "q_rainy"]), (1, ["p_clean", None])]
 )
 def test_ranks_deal_as_the_sampler_does(monkeypatch, rank, expected):
-    """Three pictures on two ranks: the second gets the first picture again, as padding."""
-    monkeypatch.setattr(picture_names, "get_world_size", lambda: 2)
-    monkeypatch.setattr(picture_names, "get_rank", lambda: rank)
+    """Three images on two ranks: the second gets the first image again, as padding."""
+    monkeypatch.setattr(image_names, "get_world_size", lambda: 2)
+    monkeypatch.setattr(image_names, "get_rank", lambda: rank)
     assert named(["p.png", "q.png"], sizes=[2, 3], prefixes=["clean", "rainy"]) == expected

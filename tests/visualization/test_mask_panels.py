@@ -7,27 +7,27 @@ from derain_plugin.visualization.mask_panels import GAP, HEADER, LEGEND_BAR, LEG
 MASKS = [np.full(shape, 0.25, np.float32) for shape in ((5, 7), (3, 4), (2, 2))]
 
 
-def test_shows_the_picture_then_each_level():
-    picture = np.full((41, 67, 3), 90, np.uint8)
-    shown = draw_mask_panels(picture, MASKS, strides=(8, 16, 32))
+def test_shows_the_image_then_each_level():
+    image = np.full((41, 67, 3), 90, np.uint8)
+    shown = draw_mask_panels(image, MASKS, strides=(8, 16, 32))
     assert shown.shape == (HEADER + 41, 4 * (67 + GAP) + LEGEND_BAR + LEGEND_TEXT + GAP, 3)
     panels = [shown[HEADER:, i * (67 + GAP) :][:, :67] for i in range(4)]
     for panel, expected in zip(
-        panels, [picture, *(overlay_mask(picture, m) for m in MASKS)], strict=True
+        panels, [image, *(overlay_mask(image, m) for m in MASKS)], strict=True
     ):
         np.testing.assert_array_equal(panel, expected)
 
 
 def test_the_legend_has_1_on_top():
-    picture = np.zeros((50, 60, 3), np.uint8)
-    legend = draw_mask_panels(picture, MASKS, strides=(8, 16, 32))[HEADER:, 4 * (60 + GAP) :]
+    image = np.zeros((50, 60, 3), np.uint8)
+    legend = draw_mask_panels(image, MASKS, strides=(8, 16, 32))[HEADER:, 4 * (60 + GAP) :]
     assert tuple(legend[0, 0]) == (253, 231, 37)
     assert tuple(legend[-1, LEGEND_BAR - 1]) == (68, 1, 84)
     assert (legend[:, LEGEND_BAR:] < 128).any()  # figures
 
 
 @pytest.mark.parametrize("size", [(1, 1), (300, 9)])
-def test_takes_pictures_smaller_than_their_titles(size):
+def test_takes_images_smaller_than_their_titles(size):
     shown = draw_mask_panels(np.zeros((*size, 3), np.uint8), MASKS[:1], strides=(8,))
     assert len(shown) == HEADER + size[0]
 

@@ -21,7 +21,7 @@ def detector(**preprocessor):
 
 
 def batch(*sizes):
-    """Pictures whose pixels tell their channels apart, as a pipeline packs them: BGR."""
+    """Images whose pixels tell their channels apart, as a pipeline packs them: BGR."""
     inputs = [
         torch.tensor([10, 20, 30], dtype=torch.uint8)[:, None, None].expand(3, *size).contiguous()
         for size in sizes
@@ -51,11 +51,11 @@ def masks_of(model, data):
 def test_records_the_necks_own_masks():
     model, data = detector(), batch((64, 96), (64, 96))
     seen = recorded(model, data)
-    for number, picture in enumerate(seen):
-        assert picture.strides == (8, 16, 32)
-        for mask, expected in zip(picture.masks, masks_of(model, data), strict=True):
+    for number, image in enumerate(seen):
+        assert image.strides == (8, 16, 32)
+        for mask, expected in zip(image.masks, masks_of(model, data), strict=True):
             np.testing.assert_allclose(mask, expected[number], atol=1e-6)
-        assert tuple(picture.picture[0, 0]) == (30, 20, 10)
+        assert tuple(image.image[0, 0]) == (30, 20, 10)
     assert len(seen) == 2
 
 
@@ -64,7 +64,7 @@ def test_cuts_off_the_padding_of_the_batch():
     whole, small = recorded(model, data)
     assert [mask.shape for mask in whole.masks] == [(8, 12), (4, 6), (2, 3)]
     assert [mask.shape for mask in small.masks] == [(37, 53)] * 3
-    assert small.picture.shape == (37, 53, 3)
+    assert small.image.shape == (37, 53, 3)
     assert small.strides == whole.strides == (8, 16, 32)
     padded = masks_of(model, data)[0][1]
     np.testing.assert_allclose(small.masks[0][::8, ::8], padded[:5, :7], atol=1e-6)
@@ -77,18 +77,16 @@ def test_follows_a_resized_batch():
     data = model.data_preprocessor(batch((64, 96), (64, 48)), True)
     model.extract_feat(data["inputs"])
     whole, half = recorder.take()
-    assert whole.picture.shape == (64, 96, 3)
+    assert whole.image.shape == (64, 96, 3)
     assert whole.masks[0].shape == (16, 16)
     assert half.masks[0].shape == (128, 64)
 
 
-def test_takes_float_pictures_and_only_so_many():
+def test_takes_float_images_and_only_so_many():
     data = batch((64, 64), (64, 64), (64, 64))
-    data["inputs"] = [
-        picture.float() - 20 + 250 * (i == 1) for i, picture in enumerate(data["inputs"])
-    ]
+    data["inputs"] = [image.float() - 20 + 250 * (i == 1) for i, image in enumerate(data["inputs"])]
     seen = recorded(detector(), data, num_images=2)
-    assert [tuple(one.picture[0, 0]) for one in seen] == [(10, 0, 0), (255, 250, 240)]
+    assert [tuple(one.image[0, 0]) for one in seen] == [(10, 0, 0), (255, 250, 240)]
 
 
 def test_listens_between_start_and_stop_only():

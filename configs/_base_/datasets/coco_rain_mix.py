@@ -4,7 +4,7 @@
 data_root = "data/coco/"
 rainy_root = "data/coco_rain/"  # the same file names under train2017/ and val2017/
 classes = None  # None: the 80 of COCO; else a tuple of category names
-percent = 100  # of the training pictures, always the same ones
+percent = 100  # of the training images, always the same ones
 synthetic_rain = None  # None: read rainy_root; 3 or (1, 5): render it while training, validating
 image_size = 640  # px, a multiple of 32; images are resized to a square
 written_with = dict(

@@ -1,12 +1,12 @@
-# Pairs of a clean picture of COCO and the same in our rain; no annotations are needed. Rain is
-# rendered on the whole picture, as its streaks follow the picture's height; patches come after.
+# Pairs of a clean image of COCO and the same in our rain; no annotations are needed. Rain is
+# rendered on the whole image, as its streaks follow the image's height; patches come after.
 # tools/train.py and tools/test.py carry a new data_root to the folders below; see coco_rain_mix.py.
 data_root = "data/coco/"
 written_with = dict(data_root=data_root)
 patch = 128  # px, cut out after the rain
 centre = 256  # px: batches of one size, in known time and memory; whole ones take 5 x as long
 
-# A picture that is smaller than the patch grows by reflection.
+# An image that is smaller than the patch grows by reflection.
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Pad", size=(patch, patch), padding_mode="reflect"),
@@ -53,7 +53,7 @@ val_dataloader = dict(
         test_mode=True,
     ),
 )
-# Every severity on the same pictures.
+# Every severity on the same images.
 tests = [
     dict(val_dataloader["dataset"], pipeline=[load, grow, dict(pair, severity=k), cut, pack])
     for k in (1, 2, 3, 4, 5)

@@ -13,7 +13,7 @@ from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 
 from derain_plugin.datasets.checks.coco_entries import check_entries
-from derain_plugin.datasets.checks.image_check import damaged_pictures
+from derain_plugin.datasets.checks.image_check import damaged_images
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 SHOWN = 3
@@ -28,7 +28,7 @@ def check_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
         FileNotFoundError: An annotation file, an image folder or a listed image is missing.
         ValueError: The annotations are not COCO, hold a bad entry or none to learn from, lack a
             class of the config, or hold a box that is not finite, has a negative size or lies
-            outside its image; or pictures are damaged or of another size than annotated.
+            outside its image; or images are damaged or of another size than annotated.
     """
     uses: dict[str, set[tuple[str, tuple[str, ...], bool]]] = {}
     for dataset, may_lack in _coco_datasets([cfg.get(loader) for loader in loaders]):
@@ -43,9 +43,9 @@ def check_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
         _check_boxes(content, ann_file)
         for images, classes, may_lack in sorted(of_file):
             _check_classes(content, ann_file, classes)
-            _check_images(content, ann_file, images, may_lack=may_lack)
+            _check_files(content, ann_file, images, may_lack=may_lack)
         for images in sorted({images for images, _, _ in of_file}):
-            _check_pictures(content, ann_file, images)
+            _check_images(content, ann_file, images)
 
 
 def read_coco(ann_file: str) -> dict[str, list[dict]]:
@@ -87,7 +87,7 @@ def _check_classes(content: dict, ann_file: str, classes: tuple[str, ...]) -> No
         )
 
 
-def _check_images(content: dict, ann_file: str, images: str, *, may_lack: bool) -> None:
+def _check_files(content: dict, ann_file: str, images: str, *, may_lack: bool) -> None:
     if not Path(images).is_dir():
         raise FileNotFoundError(
             f"image folder {images} does not exist; set data_root or rainy_root, or render rain "
@@ -108,10 +108,10 @@ def _check_images(content: dict, ann_file: str, images: str, *, may_lack: bool) 
         )
 
 
-def _check_pictures(content: dict, ann_file: str, images: str) -> None:
-    if faults := damaged_pictures(images, content["images"]):
+def _check_images(content: dict, ann_file: str, images: str) -> None:
+    if faults := damaged_images(images, content["images"]):
         raise ValueError(
-            f"{len(faults)} of the {len(content['images'])} pictures that {ann_file} lists cannot "
+            f"{len(faults)} of the {len(content['images'])} images that {ann_file} lists cannot "
             f"be used: {'; '.join(faults[:SHOWN])}{'; ...' if len(faults) > SHOWN else ''}. Copy "
             "them again, correct their annotations or drop them from the annotations"
         )

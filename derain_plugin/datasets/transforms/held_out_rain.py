@@ -79,7 +79,7 @@ class HeldOutRain(BaseTransform):
         """Render rain on ``results["img"]``.
 
         Raises:
-            TypeError: If the picture is not uint8.
+            TypeError: If the image is not uint8.
             ValueError: If it does not have three channels, or ``results`` no ``img_id``.
         """
         if "img_id" not in results:

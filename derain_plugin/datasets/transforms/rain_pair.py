@@ -1,4 +1,4 @@
-"""A clean picture and the same in rain, through one pipeline."""
+"""A clean image and the same in rain, through one pipeline."""
 
 import numpy as np
 from mmdet.registry import TRANSFORMS
@@ -8,10 +8,10 @@ from derain_plugin.datasets.transforms.synthetic_rain import SyntheticRain
 
 @TRANSFORMS.register_module()
 class RainPair(SyntheticRain):
-    """Render rain and keep the clean picture behind it, in channels 4-6 of one array.
+    """Render rain and keep the clean image behind it, in channels 4-6 of one array.
 
     Whatever crops or flips ``img`` after this treats both alike. Place it before any crop: the
-    size of streaks follows the picture's height. ``PackRainPair`` ends such a pipeline.
+    size of streaks follows the image's height. ``PackRainPair`` ends such a pipeline.
 
     Required Keys:
 

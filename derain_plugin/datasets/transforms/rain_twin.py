@@ -1,4 +1,4 @@
-"""A picture in rain, its clean twin and its streaks, through one pipeline."""
+"""An image in rain, its clean twin and its streaks, through one pipeline."""
 
 import numpy as np
 from mmdet.registry import TRANSFORMS
@@ -10,17 +10,17 @@ from derain_plugin.rain.render import render_rain_with_streaks
 
 @TRANSFORMS.register_module()
 class RainTwin(SyntheticRain):
-    """Render rain, and keep the clean picture and the opacity of the streaks behind it.
+    """Render rain, and keep the clean image and the opacity of the streaks behind it.
 
     For training only, with ``RainTwinDataPreprocessor`` and ``TwinSupervisedRTDETR``. Whatever
     flips, crops or resizes ``img`` after this treats all channels alike. Place it right after
-    ``LoadImageFromFile``, in the clean pipeline too, where ``severity=0`` makes a clean picture
+    ``LoadImageFromFile``, in the clean pipeline too, where ``severity=0`` makes a clean image
     its own twin. What works on colours (``PhotoMetricDistortion``) fits neither behind it, where
-    pictures have 7 channels, nor before it, as it leaves floats: leave it out. ``Expand`` needs
+    images have 7 channels, nor before it, as it leaves floats: leave it out. ``Expand`` needs
     one ``mean`` per channel, ``[0] * 7``.
 
     With a seed it draws nothing from the global generators, so that later transforms draw as
-    they do behind ``SyntheticRain`` with a seed, or behind nothing on clean pictures.
+    they do behind ``SyntheticRain`` with a seed, or behind nothing on clean images.
 
     Required Keys:
 
@@ -43,7 +43,7 @@ class RainTwin(SyntheticRain):
         """Put ``results["img"]`` in rain and behind it itself and the streaks.
 
         Raises:
-            TypeError: If the picture is not uint8.
+            TypeError: If the image is not uint8.
             ValueError: If it does not have three channels, or if there is a seed and
                 ``results`` has no ``img_id``.
         """

@@ -1,4 +1,4 @@
-"""Rain rendered inside a data pipeline, so clean pictures alone are enough."""
+"""Rain rendered inside a data pipeline, so clean images alone are enough."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from derain_plugin.rain.weather import check_severity_range
 
 @TRANSFORMS.register_module()
 class SyntheticRain(BaseTransform):
-    """Render rain on the loaded picture; place it right after ``LoadImageFromFile``.
+    """Render rain on the loaded image; place it right after ``LoadImageFromFile``.
 
     With a seed, whether it rains, how hard, and every pixel depend on ``(seed, img_id)``
     alone: the same rain in every epoch, worker and run, as if it lay on disk. Without one,
@@ -36,7 +36,7 @@ class SyntheticRain(BaseTransform):
 
     Args:
         severity: 0 to 5, or the ends of a range, both included, to draw from uniformly.
-        prob: Share of the pictures that get rain, 0-1. With a seed, the pictures of a smaller
+        prob: Share of the images that get rain, 0-1. With a seed, the images of a smaller
             share are among those of a larger one.
         seed: Non-negative integer, or None.
         lens_drops: Whether the lens is wet, too.
@@ -67,7 +67,7 @@ class SyntheticRain(BaseTransform):
         """Render rain on ``results["img"]`` and note its severity.
 
         Raises:
-            TypeError: If the picture is not uint8.
+            TypeError: If the image is not uint8.
             ValueError: If it does not have three channels, or if there is a seed and
                 ``results`` has no ``img_id``.
         """

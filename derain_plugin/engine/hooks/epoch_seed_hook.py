@@ -21,7 +21,7 @@ class EpochSeedHook(Hook):
 
     - tells the training dataset the run's seed (``set_run_seed``) and the epoch
       (``set_epoch``), also inside mmengine's and mmdet's wrappers: see ``RainMixDataset``;
-    - gives both to the sampler, so the order of the pictures follows from them alone. A seed
+    - gives both to the sampler, so the order of the images follows from them alone. A seed
       in the sampler's own config is overruled;
     - seeds Python's, NumPy's and torch's global generators (CUDA included) with
       (seed, epoch, rank): denoising queries, dropout.
@@ -34,7 +34,7 @@ class EpochSeedHook(Hook):
 
     Args:
         epoch_offset: Added to ``runner.epoch``. With ``epoch_offset=5`` the first epoch has
-            the pictures, order, rain, augmentations and noise of epoch 6 of another run
+            the images, order, rain, augmentations and noise of epoch 6 of another run
             with the same seeds: a control for its second phase.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the de-rain neck takes for rain in each test picture, as files."""
+"""What the de-rain neck takes for rain in each test image, as files."""
 
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from mmengine.runner import Runner
 
 from derain_plugin.files import write_whole
 from derain_plugin.visualization import (
-    MaskedPicture,
-    PictureNames,
+    ImageNames,
+    MaskedImage,
     RainMaskRecorder,
     crop_to_file,
     draw_mask_panels,
@@ -21,9 +21,9 @@ from derain_plugin.visualization import (
 
 @HOOKS.register_module()
 class RainMaskSavingHook(Hook):
-    """In a test, write each picture with its rain masks to a JPEG.
+    """In a test, write each image with its rain masks to a JPEG.
 
-    Picture ``street.png`` gives ``street_severity_3_masks.jpg``, named after the test condition
+    Image ``street.png`` gives ``street_severity_3_masks.jpg``, named after the test condition
     (``CleanRainEvaluator.dataset_prefixes``), or ``street_masks.jpg`` where there is but one.
     They show the rain that the detector saw, in the proportions of the file and at most as large
     as the detector's input.
@@ -46,12 +46,12 @@ class RainMaskSavingHook(Hook):
         """Listen to the detector."""
         self._recorder = RainMaskRecorder(runner.model)
         self._recorder.start()
-        self._names = PictureNames(runner)
+        self._names = ImageNames(runner)
 
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Write the pictures of a batch."""
+        """Write the images of a batch."""
         if self._recorder is None:
             return
         folder = Path(runner.work_dir, runner.timestamp, self.out_dir)
@@ -67,15 +67,15 @@ class RainMaskSavingHook(Hook):
             self._recorder.stop()
 
 
-def _as_jpeg(seen: MaskedPicture) -> bytes:
-    picture = _in_proportion(seen.picture, seen.sample.ori_shape)
-    panels = draw_mask_panels(picture, seen.masks, strides=seen.strides)
+def _as_jpeg(seen: MaskedImage) -> bytes:
+    image = _in_proportion(seen.image, seen.sample.ori_shape)
+    panels = draw_mask_panels(image, seen.masks, strides=seen.strides)
     return cv2.imencode(".jpg", panels[..., ::-1])[1].tobytes()
 
 
-def _in_proportion(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def _in_proportion(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Undo the resizing to a square, but not to more pixels."""
     height, width = shape
-    scale = max(picture.shape[:2]) / max(height, width)
+    scale = max(image.shape[:2]) / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)

@@ -10,16 +10,16 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from derain_plugin.visualization import MaskedPicture, RainMaskRecorder, draw_mask_panels
+from derain_plugin.visualization import MaskedImage, RainMaskRecorder, draw_mask_panels
 
 
 @HOOKS.register_module()
 class RainMaskVisualizationHook(Hook):
-    """Every so many training iterations, show the rain masks of some pictures.
+    """Every so many training iterations, show the rain masks of some images.
 
     They go as ``train_rain_masks_0``, … to the backends of the run's visualizer: with
     ``TensorboardVisBackend`` to TensorBoard's images, with ``LocalVisBackend`` to
-    ``vis_data/vis_image/``. The pictures are the first of the iteration's batch on the first
+    ``vis_data/vis_image/``. The images are the first of the iteration's batch on the first
     rank, as augmented; the masks are those of the weights in training, not of an EMA of them.
 
     Training is bitwise the same with and without this hook, see ``RainMaskRecorder``, and a
@@ -32,7 +32,7 @@ class RainMaskVisualizationHook(Hook):
 
     Args:
         interval: Iterations from one showing to the next.
-        num_images: Pictures of each showing.
+        num_images: Images of each showing.
 
     Raises:
         ValueError: ``interval`` or ``num_images`` is no positive integer; at the start of
@@ -69,7 +69,7 @@ class RainMaskVisualizationHook(Hook):
                 runner.visualizer.add_image(
                     f"train_rain_masks_{number}", image, step=runner.iter + 1
                 )
-            else:  # a matter for the training, not for its pictures
+            else:  # a matter for the training, not for its images
                 print_log(
                     f"iteration {runner.iter + 1} has rain masks that are not finite, not shown",
                     logger="current",
@@ -80,5 +80,5 @@ class RainMaskVisualizationHook(Hook):
         return is_main_process() and self.every_n_train_iters(runner, self.interval)
 
 
-def _panels(seen: MaskedPicture) -> np.ndarray:
-    return draw_mask_panels(seen.picture, seen.masks, strides=seen.strides)
+def _panels(seen: MaskedImage) -> np.ndarray:
+    return draw_mask_panels(seen.image, seen.masks, strides=seen.strides)

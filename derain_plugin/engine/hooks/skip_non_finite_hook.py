@@ -25,7 +25,7 @@ class SkipNonFiniteHook(Hook):
     parameters, moments and step counts are as before, and the running statistics of norm layers
     are put back before ``EMAHook`` averages them. Under gradient accumulation the batches that
     were accumulated with it are lost as well. A warning names what was not finite and the
-    pictures. Under DDP all ranks skip together, whichever had the batch.
+    images. Under DDP all ranks skip together, whichever had the batch.
 
     A batch whose loss is finite and whose gradients overflow in fp16 is skipped by the loss
     scaler of ``AmpOptimWrapper``, as ever: it is neither reported nor counted.
@@ -96,7 +96,7 @@ class SkipNonFiniteHook(Hook):
             optimizer.zero_grad(set_to_none=True)
 
     def _report(self, runner: Runner, bad_losses: list[str], data_batch: Any) -> None:
-        named = all_gather_object(f"{', '.join(bad_losses)} of {_pictures(data_batch)}")
+        named = all_gather_object(f"{', '.join(bad_losses)} of {_images(data_batch)}")
         ours = [text for text in named if not text.startswith(" of")] or [f"gradients{named[0]}"]
         where = f"iteration {runner.iter + 1} (epoch {runner.epoch + 1})"
         runner.logger.log(
@@ -110,8 +110,8 @@ class SkipNonFiniteHook(Hook):
             raise FloatingPointError(
                 f"{self._in_row} batches in a row were not finite, the last at {where}: "
                 f"{'; '.join(ours)}. The state before them is {runner.work_dir}/{name}, the log "
-                "names the pictures. Lower the learning rate, clip gradients "
-                "(optim_wrapper.clip_grad), train without --amp or look at the pictures, then "
+                "names the images. Lower the learning rate, clip gradients "
+                "(optim_wrapper.clip_grad), train without --amp or look at the images, then "
                 "continue from the last complete epoch with --resume."
             )
 
@@ -144,7 +144,7 @@ def _number(loss: Tensor | float) -> float:
     return loss.item() if isinstance(loss, Tensor) else float(loss)  # no warning about gradients
 
 
-def _pictures(data_batch: Any) -> str:
+def _images(data_batch: Any) -> str:
     samples = data_batch.get("data_samples", []) if isinstance(data_batch, dict) else []
     paths = [path for sample in samples if (path := getattr(sample, "img_path", None))]
     return ", ".join(map(str, paths)) or "this batch"

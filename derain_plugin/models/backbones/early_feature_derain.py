@@ -15,8 +15,8 @@ class EarlyFeatureDerain(BaseModule):
     """Small de-rain blocks after chosen parts of a backbone, and one gate for all of them.
 
     What a block cleans goes on to the next stage, so all later features profit. The gate looks at
-    the stem's map once per picture and scales what the blocks change, down to nothing at 0: clean
-    pictures keep their features. A fresh module is bitwise the identity. With the default places
+    the stem's map once per image and scales what the blocks change, down to nothing at 0: clean
+    images keep their features. A fresh module is bitwise the identity. With the default places
     of R18 it has 4.1 K parameters.
 
     Args:
@@ -25,7 +25,7 @@ class EarlyFeatureDerain(BaseModule):
         places: After which of them a block cleans: ``stem`` (stride 4), ``stage1``, ...
         num_residual_blocks: Residual blocks with CBAM in each block.
         reduction: A block works at ``channels / reduction``, rounded up to a multiple of 8.
-        gate: Whether there is a gate; without one the blocks clean every picture alike.
+        gate: Whether there is a gate; without one the blocks clean every image alike.
         init_cfg: mmengine initialisation; the identity survives anything but ``Pretrained``.
 
     Attributes:
@@ -61,7 +61,7 @@ class EarlyFeatureDerain(BaseModule):
         self.gate = RainGate(next(iter(stage_channels.values()))) if gate else None
 
     def rain_logits(self, stem: Tensor) -> Tensor | None:
-        """Judge pictures by the stem's map ``(N, C, H, W)``: logits ``(N,)``, None without gate."""
+        """Judge images by the stem's map ``(N, C, H, W)``: logits ``(N,)``, None without gate."""
         return None if self.gate is None else self.gate(stem)
 
     def forward(

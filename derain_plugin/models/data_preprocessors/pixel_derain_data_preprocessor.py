@@ -1,4 +1,4 @@
-"""Pixel-level de-raining: a network restores the pictures before any detector sees them."""
+"""Pixel-level de-raining: a network restores the images before any detector sees them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from torch import Tensor
 
 @MODELS.register_module()
 class PixelDerainDataPreprocessor(DetDataPreprocessor):
-    """mmdet's data preprocessor behind a network that restores each picture first.
+    """mmdet's data preprocessor behind a network that restores each image first.
 
-    Goes in front of any mmdet detector in place of ``DetDataPreprocessor``. Pictures are restored
+    Goes in front of any mmdet detector in place of ``DetDataPreprocessor``. Images are restored
     before normalisation, padding and batch augmentations, one at a time: they may differ in size,
     and a pixel-level network needs gigabytes for a batch. They are handed over as RGB, 0-255, in
     the device and dtype of the restorer's parameters and under the caller's autocast; what comes
@@ -33,7 +33,7 @@ class PixelDerainDataPreprocessor(DetDataPreprocessor):
         restorer: Config of a registered module with ``restore(images)``: ``(N, 3, H, W)`` RGB,
             float, 0-255 in and out, such as :class:`SPDNet`.
         trainable: Whether the detector's loss trains the restorer.
-        rgb_to_bgr: As in mmdet, for pipelines that load RGB. Otherwise pictures come as BGR.
+        rgb_to_bgr: As in mmdet, for pipelines that load RGB. Otherwise images come as BGR.
         **kwargs: The other arguments of ``DetDataPreprocessor``.
 
     Raises:
@@ -53,7 +53,7 @@ class PixelDerainDataPreprocessor(DetDataPreprocessor):
         if getattr(self.restorer, "init_cfg", None):
             self.restorer.init_weights()
         self.trainable = trainable
-        self._pictures_are_rgb = rgb_to_bgr
+        self._images_are_rgb = rgb_to_bgr
         if not trainable:
             self.restorer.requires_grad_(False).eval()
 
@@ -69,9 +69,9 @@ class PixelDerainDataPreprocessor(DetDataPreprocessor):
             ``inputs``, ``(N, 3, H, W)``, normalised, and ``data_samples``.
         """
         data = self.cast_data(data)
-        pictures = data["inputs"]
-        restored: Any = [self._restore(picture) for picture in pictures]
-        if isinstance(pictures, Tensor):
+        images = data["inputs"]
+        restored: Any = [self._restore(image) for image in images]
+        if isinstance(images, Tensor):
             restored = torch.stack(restored)
         return super().forward({**data, "inputs": restored}, training)
 
@@ -82,14 +82,14 @@ class PixelDerainDataPreprocessor(DetDataPreprocessor):
             self.restorer.eval()
         return self
 
-    def _restore(self, picture: Tensor) -> Tensor:
+    def _restore(self, image: Tensor) -> Tensor:
         dtype = next((p.dtype for p in self.restorer.parameters()), torch.float32)
-        restored = self.restorer.restore(self._swap_to_rgb(picture)[None].to(dtype))[0]
+        restored = self.restorer.restore(self._swap_to_rgb(image)[None].to(dtype))[0]
         return self._swap_to_rgb(restored.clamp(0, 255))
 
-    def _swap_to_rgb(self, picture: Tensor) -> Tensor:
+    def _swap_to_rgb(self, image: Tensor) -> Tensor:
         """Reverse the channels of BGR, which is its own inverse."""
-        return picture if self._pictures_are_rgb else picture.flip(0)
+        return image if self._images_are_rgb else image.flip(0)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any

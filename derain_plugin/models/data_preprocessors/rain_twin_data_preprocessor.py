@@ -1,4 +1,4 @@
-"""Batches of rainy pictures, their clean twins and their streaks."""
+"""Batches of rainy images, their clean twins and their streaks."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ TWIN_CHANNELS = 7
 
 @MODELS.register_module()
 class RainTwinDataPreprocessor(DetDataPreprocessor):
-    """mmdet's data preprocessor, for the pictures of ``RainTwin`` as well.
+    """mmdet's data preprocessor, for the images of ``RainTwin`` as well.
 
-    In training it takes the seven channels of ``RainTwin`` apart into three pictures, which go
+    In training it takes the seven channels of ``RainTwin`` apart into three images, which go
     through mmdet's preprocessing in one batch: the same padding, the same size drawn by a batch
-    augmentation. Pictures of three channels are treated as ``DetDataPreprocessor`` does.
+    augmentation. Images of three channels are treated as ``DetDataPreprocessor`` does.
 
-    Batch augmentations may move pixels but not change colours or mix pictures. Arguments are
+    Batch augmentations may move pixels but not change colours or mix images. Arguments are
     those of ``DetDataPreprocessor``.
     """
 
@@ -37,23 +37,23 @@ class RainTwinDataPreprocessor(DetDataPreprocessor):
             opacity 0-1.
 
         Raises:
-            ValueError: Pictures have other numbers of channels, or seven outside training.
+            ValueError: Images have other numbers of channels, or seven outside training.
         """
-        channels = {len(picture) for picture in data["inputs"]}
+        channels = {len(image) for image in data["inputs"]}
         if channels == {3}:
             return super().forward(data, training)
         if channels != {TWIN_CHANNELS} or not training:
             raise ValueError(
-                f"pictures must have 3 channels, or in training the {TWIN_CHANNELS} of RainTwin, "
+                f"images must have 3 channels, or in training the {TWIN_CHANNELS} of RainTwin, "
                 f"got {sorted(channels)} with training={training}: let both sides of a training "
                 "set have RainTwin in their pipelines (severity=0 on the clean one), and no other"
             )
         data = self.cast_data(data)
-        samples, pictures = data["data_samples"], list(data["inputs"])
+        samples, images = data["data_samples"], list(data["inputs"])
         # Batch augmentations move annotations, some of them in the tensor itself.
         copies = [copy.deepcopy(sample) for _ in range(2) for sample in samples]
         batch = super().forward(
-            dict(inputs=self._taken_apart(pictures), data_samples=[*samples, *copies]), training
+            dict(inputs=self._taken_apart(images), data_samples=[*samples, *copies]), training
         )
         inputs, clean, streaks = batch["inputs"].chunk(3)
         return dict(
@@ -63,16 +63,16 @@ class RainTwinDataPreprocessor(DetDataPreprocessor):
             streaks=streaks[:, :1],
         )
 
-    def _taken_apart(self, pictures: list[Tensor]) -> list[Tensor]:
-        """Return all rainy pictures, then all clean ones, then all streaks."""
+    def _taken_apart(self, images: list[Tensor]) -> list[Tensor]:
+        """Return all rainy images, then all clean ones, then all streaks."""
         return [
-            *(picture[:3] for picture in pictures),
-            *(picture[3:6] for picture in pictures),
-            *(self._as_picture(picture[6:]) for picture in pictures),
+            *(image[:3] for image in images),
+            *(image[3:6] for image in images),
+            *(self._as_image(image[6:]) for image in images),
         ]
 
-    def _as_picture(self, streaks: Tensor) -> Tensor:
-        """Return a picture whose normalisation has the opacity, 0-1, in its first channel."""
+    def _as_image(self, streaks: Tensor) -> Tensor:
+        """Return an image whose normalisation has the opacity, 0-1, in its first channel."""
         opacity = streaks.float() / 255
         if self._enable_normalize:
             opacity = opacity * self.std[0] + self.mean[0]

@@ -1,4 +1,4 @@
-"""RT-DETR whose de-raining is also taught by the clean twin of each training picture."""
+"""RT-DETR whose de-raining is also taught by the clean twin of each training image."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TwinSupervisedRTDETR(RTDETR):
 
     - ``loss_consistency``: the features that reach the detector's own neck, cleaned by whatever
       cleans them, are pulled towards those of the frozen vanilla backbone on the clean twin, as
-      in FogGuard (https://arxiv.org/abs/2403.08939). Clean pictures are their own twins: what
+      in FogGuard (https://arxiv.org/abs/2403.08939). Clean images are their own twins: what
       de-raining does to them counts, too. In units of the teacher's variance in the batch, per
       channel: 1 is as far as the channel's mean is; mean over channels, then levels.
     - ``loss_mask``: binary cross-entropy of the masks, those of early blocks and of the de-rain
@@ -113,9 +113,9 @@ class TwinSupervisedRTDETR(RTDETR):
 
         Args:
             inputs: ``(N, 3, H, W)``, RGB, 0-1.
-            data_samples: Of the pictures.
+            data_samples: Of the images.
             mode: ``loss``, ``predict`` or ``tensor``.
-            clean: The pictures without rain, as ``inputs``.
+            clean: The images without rain, as ``inputs``.
             streaks: ``(N, 1, H, W)``, opacity of the streaks, 0-1.
         """
         if mode == "loss":

@@ -1,20 +1,20 @@
-"""Whether a picture is rainy, judged from one early feature map."""
+"""Whether an image is rainy, judged from one early feature map."""
 
 import torch
 from torch import Tensor, nn
 
 START_LOGIT = 1.0  # a gate of 0.73: open enough for gradients to flow
-SMALLEST = 1e-6  # statistics below it, as of an empty picture, count as equal
+SMALLEST = 1e-6  # statistics below it, as of an empty image, count as equal
 
 
 class RainGate(nn.Module):
-    """Judge a whole picture by how much fine detail its features have, and of what kind.
+    """Judge a whole image by how much fine detail its features have, and of what kind.
 
-    Rain covers a picture with thin, dense streaks. A depthwise high-pass on a narrow map responds
+    Rain covers an image with thin, dense streaks. A depthwise high-pass on a narrow map responds
     to them; the statistics of its response over the map say how strong and how sparse the detail
     is, against the contrast of the map itself. Their logarithms make the judgement one of ratios,
     whatever the scale of the features. A small MLP weighs them; its last layer starts at zero, so
-    that every picture starts with the same gate.
+    that every image starts with the same gate.
 
     Args:
         channels: Channels ``C`` of the map.
@@ -43,7 +43,7 @@ class RainGate(nn.Module):
         nn.init.constant_(bias, START_LOGIT)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logit of each picture."""
+        """Return the logit of each image."""
         reduced = self.reduce(x).to(self.detail.weight.dtype)
         with torch.autocast(x.device.type, enabled=False):
             return self._judged(reduced)

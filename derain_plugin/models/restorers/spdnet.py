@@ -1,4 +1,4 @@
-"""SPDNet, the pixel-level rival: a network that removes rain from the picture itself."""
+"""SPDNet, the pixel-level rival: a network that removes rain from the image itself."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class SPDNet(BaseModule):
 
     Written from the paper (Yi et al., ICCV 2021, https://arxiv.org/abs/2108.09079). The residue
     channel (largest minus smallest colour channel) shows structure and hardly any rain, which is
-    grey. Three stages predict the clean picture: the first under the guidance of the rainy
-    picture's residue channel, the others of that of the stage before, which is cleaner.
+    grey. Three stages predict the clean image: the first under the guidance of the rainy
+    image's residue channel, the others of that of the stage before, which is cleaner.
 
     Where features of several stages are concatenated, the older come first.
 
     Args:
         n_feats: Channels of all features; even.
         num_blocks: Squeeze-and-excitation blocks in each residual group.
-        scale: Pictures are divided by it on the way in and multiplied on the way out. The
+        scale: Images are divided by it on the way in and multiplied on the way out. The
             authors' weights compute in grey levels, 1; at 255, so in 0-1, Adam leaps less. A
             checkpoint of another scale is refused.
-        identity: Whether a fresh network returns each picture within 0.1 grey levels, instead of
-            noise that it first has to learn pictures from: for brief trainings. Weights that are
+        identity: Whether a fresh network returns each image within 0.1 grey levels, instead of
+            noise that it first has to learn images from: for brief trainings. Weights that are
             loaded replace it.
         init_cfg: As in :class:`mmengine.model.BaseModule`; a ``Pretrained`` checkpoint must
             fill the network.
@@ -51,7 +51,7 @@ class SPDNet(BaseModule):
           clamped.
 
     Raises:
-        ValueError: If ``n_feats``, ``num_blocks`` or ``scale`` cannot be, a picture is of another
+        ValueError: If ``n_feats``, ``num_blocks`` or ``scale`` cannot be, an image is of another
             shape, or a checkpoint does not fill the network.
 
     Example:
@@ -88,7 +88,7 @@ class SPDNet(BaseModule):
             start_as_identity(self)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Predict the clean pictures: final, second stage, first stage."""
+        """Predict the clean images: final, second stage, first stage."""
         _check_images(images)
         scaled = images / self.scale
         stem = self.stem(scaled)
@@ -109,7 +109,7 @@ class SPDNet(BaseModule):
         self, state_dict: dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
         # mmengine loads `Pretrained` weights without strictness: what does not fit would only be
-        # logged, and the pictures be those of a random network.
+        # logged, and the images be those of a random network.
         trained, scale = float(state_dict.get(f"{prefix}scale", 1)), float(self.scale)
         if trained != scale:
             raise ValueError(
@@ -136,7 +136,7 @@ class SPDNet(BaseModule):
 
 
 class _Stage(nn.Module):
-    """One prediction, from the stem's features, those of earlier stages, and a picture to guide."""
+    """One prediction, from the stem's features, those of earlier stages, and an image to guide."""
 
     def __init__(self, channels: int, *, num_blocks: int, num_earlier: int) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ class _Stage(nn.Module):
         self.predict = nn.Conv2d(channels, 3, 3, padding=1)
 
     def forward(self, stem: Tensor, earlier: list[Tensor], guide: Tensor) -> tuple[Tensor, Tensor]:
-        """Return this stage's features, and its picture."""
+        """Return this stage's features, and its image."""
         prior = self.prior(residue_channel(guide).expand(-1, 3, -1, -1))
         gathered = self.gather(torch.cat([stem, *earlier], 1))
         features = self.pyramid(self.interact(gathered, prior))
@@ -168,7 +168,7 @@ def _stem(channels: int) -> nn.Sequential:
 def _check_images(images: Tensor) -> None:
     if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[-2:]) < MIN_SIDE:
         raise ValueError(
-            f"SPDNet takes RGB pictures (N, 3, H, W) of at least {MIN_SIDE} px on each side, got "
+            f"SPDNet takes RGB images (N, 3, H, W) of at least {MIN_SIDE} px on each side, got "
             f"{tuple(images.shape)}"
         )
 
@@ -180,9 +180,9 @@ ALIVE = 1e-5
 
 @torch.no_grad()
 def start_as_identity(network: Any) -> None:
-    """Let the first three channels of an ``SPDNet``'s features carry the picture's colours.
+    """Let the first three channels of an ``SPDNet``'s features carry the image's colours.
 
-    Without a skip from input to output a fresh SPDNet first has to learn the picture itself: in a
+    Without a skip from input to output a fresh SPDNet first has to learn the image itself: in a
     brief training on a CPU it gets no further than grey, blurred ones. Only what writes to the
     first three channels is set; all else keeps its random weights, and every weight its gradient.
     """
@@ -208,7 +208,7 @@ def _pass_on(conv: Any, *, start: int = 0) -> None:
 
 
 def _fuse_nothing(fusion: Any) -> None:
-    """Mix the picture with nothing, and let no prior in."""
+    """Mix the image with nothing, and let no prior in."""
     fusion.image_mix.weight.zero_()
     fusion.image_mix.bias.copy_(torch.tensor([1.0, 0.0]))
     _pass_on(fusion.merge[0])

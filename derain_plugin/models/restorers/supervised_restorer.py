@@ -1,4 +1,4 @@
-"""A restorer with the loss that trains it on pairs of a clean and a rainy picture."""
+"""A restorer with the loss that trains it on pairs of a clean and a rainy image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORMS = ("loss", "predict", "tensor")
 class SupervisedRestorer(BaseModel):
     """Train a restorer on pairs, in mmengine's ``Runner``.
 
-    The loss is the mean squared error of each picture that the restorer returns, summed over
+    The loss is the mean squared error of each image that the restorer returns, summed over
     them: for the three of SPDNet, the loss of its authors (https://arxiv.org/abs/2108.09079).
     It is taken before clamping and in float32.
 
@@ -25,7 +25,7 @@ class SupervisedRestorer(BaseModel):
 
     Args:
         restorer: Config of a registered module that maps ``(N, 3, H, W)`` RGB, float, 0-255 to a
-            picture of that shape and range, or to several, the final one first. It also has
+            image of that shape and range, or to several, the final one first. It also has
             ``restore(images)``, which returns the final one alone.
         **kwargs: The arguments of :class:`mmengine.model.BaseModel`.
 
@@ -45,7 +45,7 @@ class SupervisedRestorer(BaseModel):
     def forward(
         self, inputs: Tensor, clean: Tensor | None = None, *, mode: str = "tensor", **_: Any
     ) -> Any:
-        """Restore rainy pictures, or say how far from the clean ones they are.
+        """Restore rainy images, or say how far from the clean ones they are.
 
         Args:
             inputs: ``(N, 3, H, W)`` RGB, 0-255, any dtype.
@@ -54,7 +54,7 @@ class SupervisedRestorer(BaseModel):
             **_: Whatever else a batch holds.
 
         Returns:
-            For ``loss`` the terms ``loss_mse_0`` (of the final picture), ``loss_mse_1``, ..., in
+            For ``loss`` the terms ``loss_mse_0`` (of the final image), ``loss_mse_1``, ..., in
             squared grey levels; for ``predict`` a list of ``dict(restored=...)``, each
             ``(3, H, W)``, clamped to 0-255; for ``tensor`` what the restorer returns.
 
@@ -66,12 +66,12 @@ class SupervisedRestorer(BaseModel):
             return self.restorer(images)
         if mode == "predict":
             restored = self.restorer.restore(images).float().clamp(0, 255)
-            return [dict(restored=picture) for picture in restored]
+            return [dict(restored=image) for image in restored]
         if mode != "loss" or clean is None:
             raise ValueError(f"mode must be one of {FORMS}, and `loss` needs `clean`; got {mode!r}")
         outputs = self.restorer(images)
-        pictures = [outputs] if isinstance(outputs, Tensor) else outputs
+        stages = [outputs] if isinstance(outputs, Tensor) else outputs
         return {
-            f"loss_mse_{index}": mse_loss(picture.float(), clean.float())
-            for index, picture in enumerate(pictures)
+            f"loss_mse_{index}": mse_loss(stage.float(), clean.float())
+            for index, stage in enumerate(stages)
         }

@@ -14,18 +14,18 @@ from tqdm import tqdm
 from derain_plugin.files import PARTIAL_SUFFIX, hold_folder
 from derain_plugin.rain.copies.manifest import Manifest, claim, refuse_foreign
 from derain_plugin.rain.copies.recipe import Recipe
-from derain_plugin.rain.copies.render_image import Job, Outcome, render_picture
+from derain_plugin.rain.copies.render_image import Job, Outcome, render_image
 from derain_plugin.rain.images import (
-    Picture,
-    find_pictures,
-    listed_pictures,
+    SourceImage,
+    find_images,
+    listed_images,
     refuse_overlap,
 )
 from derain_plugin.rain.worker_pool import in_any_order, worker_pool
 
 
 class CopyReport(NamedTuple):
-    """How many files a copy has, how many are new, and why pictures are left out."""
+    """How many files a copy has, how many are new, and why images are left out."""
 
     num_files: int
     num_new: int
@@ -40,16 +40,16 @@ def make_rainy_copy(
     annotations: str | Path | None = None,
     num_workers: int = 1,
 ) -> CopyReport:
-    """Render rain on every picture below ``images`` into a file of the same name in ``out``.
+    """Render rain on every image below ``images`` into a file of the same name in ``out``.
 
     Files appear whole or not at all. A run that was stopped is continued: files that are there
     stay, and the result is, byte for byte, that of an uninterrupted run. ``images`` is only read.
 
     Args:
-        images: Folder of pictures, in any sub-folders.
+        images: Folder of images, in any sub-folders.
         out: Folder for the copy, made if needed; one that holds anything else is refused.
         recipe: What rain.
-        annotations: A COCO file: copy the pictures that it lists, with its ids. Without it
+        annotations: A COCO file: copy the images that it lists, with its ids. Without it
             all are copied, and the id is the number in the file's name.
         num_workers: Processes; the files do not depend on it.
 
@@ -63,10 +63,10 @@ def make_rainy_copy(
     images, out = Path(images).resolve(), Path(out).resolve()
     if num_workers < 1:
         raise ValueError(f"num_workers must be at least 1, got {num_workers}")
-    pictures = (
-        find_pictures(images) if annotations is None else listed_pictures(images, Path(annotations))
+    sources = (
+        find_images(images) if annotations is None else listed_images(images, Path(annotations))
     )
-    refuse_overlap(images, pictures, out)
+    refuse_overlap(images, sources, out)
     refuse_foreign(out)
     out.mkdir(parents=True, exist_ok=True)
     with hold_folder(out):
@@ -74,8 +74,8 @@ def make_rainy_copy(
         manifest = claim(out, {**source, **recipe.parameters()})
         present = _clear_up(out)
         manifest.files = {path: manifest.files[path] for path in present & manifest.files.keys()}
-        work = partial(render_picture, images=images, out=out, recipe=recipe)
-        jobs = _jobs(pictures, recipe, manifest)
+        work = partial(render_image, images=images, out=out, recipe=recipe)
+        jobs = _jobs(sources, recipe, manifest)
         num_new = _run(jobs, work, manifest=manifest, out=out, num_workers=num_workers)
     return CopyReport(len(manifest.files), num_new, manifest.unreadable)
 
@@ -102,21 +102,21 @@ def _run(
                 manifest.files |= outcome.files
                 num_new += outcome.num_new
                 if outcome.unreadable is not None:
-                    manifest.unreadable[outcome.picture.path] = outcome.unreadable
+                    manifest.unreadable[outcome.source.path] = outcome.unreadable
                 bar.update()
     manifest.complete = True
     manifest.write(out)
     return num_new
 
 
-def _jobs(pictures: list[Picture], recipe: Recipe, manifest: Manifest) -> list[Job]:
+def _jobs(sources: list[SourceImage], recipe: Recipe, manifest: Manifest) -> list[Job]:
     """What is left to do; files that the manifest knows are done."""
     jobs = []
-    for picture in pictures:
-        targets = recipe.targets(picture)
+    for source in sources:
+        targets = recipe.targets(source)
         left = {path: targets[path] for path in targets if path not in manifest.files}
         if left:
-            jobs.append(Job(picture, left))
+            jobs.append(Job(source, left))
     return jobs
 
 
@@ -134,7 +134,7 @@ def _clear_up(out: Path) -> set[str]:
 
 
 def _identify(annotations: str | Path | None) -> str | None:
-    """Which ids the pictures have, wherever the file lies."""
+    """Which ids the images have, wherever the file lies."""
     if annotations is None:
         return None
     digest = hashlib.sha256(Path(annotations).read_bytes()).hexdigest()

@@ -12,7 +12,7 @@ from derain_plugin.files import PARTIAL_SUFFIX, write_whole
 
 MANIFEST = "manifest.json"
 OWN_FILES = frozenset((MANIFEST, MANIFEST + PARTIAL_SUFFIX, ".lock"))
-"""What a copy holds besides its pictures."""
+"""What a copy holds besides its images."""
 
 
 class FileRecord(TypedDict):
@@ -29,9 +29,9 @@ class Manifest:
 
     Attributes:
         parameters: All that decides the files; a copy of other parameters is never continued.
-        complete: Whether every picture has been tried.
+        complete: Whether every image has been tried.
         files: By their paths in the copy; those of a run that was stopped are not in it.
-        unreadable: Why a picture has no copy, by its path in the input.
+        unreadable: Why an image has no copy, by its path in the input.
     """
 
     parameters: dict[str, Any]

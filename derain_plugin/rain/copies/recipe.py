@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 
 from derain_plugin.rain import SEVERITIES, draw_severity, image_seed
-from derain_plugin.rain.images import Picture
+from derain_plugin.rain.images import SourceImage
 from derain_plugin.rain.seeding import RENDERER_VERSION, check_seed
 from derain_plugin.rain.weather import check_severity_range
 
@@ -18,9 +18,9 @@ class Recipe:
     """The rain of a copy: the same as ``SyntheticRain(severity, seed=seed)`` renders.
 
     Args:
-        severity: Mildest and worst, 0 to 5; each picture gets one of them, drawn from the seed
-            and its id. 0 is the plain picture, encoded anew.
-        per_severity: Render every picture at all of these severities instead, each in a
+        severity: Mildest and worst, 0 to 5; each image gets one of them, drawn from the seed
+            and its id. 0 is the plain image, encoded anew.
+        per_severity: Render every image at all of these severities instead, each in a
             sub-folder ``severity_<n>``.
         seed: Non-negative; another seed gives other rain.
         quality: Of JPEG files, 1-100; the other formats are written without loss.
@@ -44,17 +44,17 @@ class Recipe:
         if not 1 <= self.quality <= 100:
             raise ValueError(f"quality must be in 1-100, got {self.quality}")
 
-    def targets(self, picture: Picture) -> dict[str, int]:
+    def targets(self, source: SourceImage) -> dict[str, int]:
         """Return the severity of each file to write, by its path in the copy."""
         mildest, worst = self.severity
         if self.per_severity:
             levels = range(mildest, worst + 1)
-            return {f"severity_{level}/{picture.path}": level for level in levels}
-        seed = image_seed(self.seed, picture.image_id)
-        return {picture.path: draw_severity(mildest, worst, seed=seed)}
+            return {f"severity_{level}/{source.path}": level for level in levels}
+        seed = image_seed(self.seed, source.image_id)
+        return {source.path: draw_severity(mildest, worst, seed=seed)}
 
     def parameters(self) -> dict[str, Any]:
-        """Return everything but the picture that decides the bytes of a file."""
+        """Return everything but the image that decides the bytes of a file."""
         return {
             **vars(self),
             "renderer_version": RENDERER_VERSION,

@@ -1,4 +1,4 @@
-"""Render and store the rainy versions of one picture."""
+"""Render and store the rainy versions of one image."""
 
 from __future__ import annotations
 
@@ -16,53 +16,53 @@ from derain_plugin.files import write_whole
 from derain_plugin.rain import image_seed, render_rain
 from derain_plugin.rain.copies.manifest import FileRecord
 from derain_plugin.rain.copies.recipe import Recipe
-from derain_plugin.rain.images import EXTENSIONS, Picture
+from derain_plugin.rain.images import EXTENSIONS, SourceImage
 
 _JPEG_MAGIC = b"\xff\xd8\xff"
 
 
 class UnreadableError(Exception):
-    """A picture cannot be read, or not be written in its own format; the message says why."""
+    """An image cannot be read, or not be written in its own format; the message says why."""
 
 
 class Job(NamedTuple):
-    """A picture and the files to make of it: severities by their paths in the copy."""
+    """An image and the files to make of it: severities by their paths in the copy."""
 
-    picture: Picture
+    source: SourceImage
     targets: Mapping[str, int]
 
 
 class Outcome(NamedTuple):
-    """The files of one picture, how many of them are new, and why it has none."""
+    """The files of one image, how many of them are new, and why it has none."""
 
-    picture: Picture
+    source: SourceImage
     files: dict[str, FileRecord]
     num_new: int
     unreadable: str | None = None
 
 
-def render_picture(job: Job, *, images: Path, out: Path, recipe: Recipe) -> Outcome:
-    """Make the files of one picture; those that are there already stay as they are.
+def render_image(job: Job, *, images: Path, out: Path, recipe: Recipe) -> Outcome:
+    """Make the files of one image; those that are there already stay as they are.
 
     Raises:
         OSError: A file cannot be written.
     """
-    picture, files, num_new = job.picture, {}, 0
+    source, files, num_new = job.source, {}, 0
     image: np.ndarray | None = None
     try:
         for path, severity in job.targets.items():
             content = _stored(out / path)
             if not content:
-                image = read_image(images / picture.path) if image is None else image
-                content = _encode(_rain(image, severity, picture, recipe), path, recipe.quality)
+                image = read_image(images / source.path) if image is None else image
+                content = _encode(_rain(image, severity, source, recipe), path, recipe.quality)
                 (out / path).parent.mkdir(parents=True, exist_ok=True)
                 write_whole(out / path, content)
                 num_new += 1
             digest = hashlib.sha256(content).hexdigest()
-            files[path] = FileRecord(sha256=digest, severity=severity, image_id=picture.image_id)
+            files[path] = FileRecord(sha256=digest, severity=severity, image_id=source.image_id)
     except UnreadableError as error:
-        return Outcome(picture, files, num_new, unreadable=str(error))
-    return Outcome(picture, files, num_new)
+        return Outcome(source, files, num_new, unreadable=str(error))
+    return Outcome(source, files, num_new)
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -102,8 +102,8 @@ def _check_whole_jpeg(content: bytes) -> None:
         raise UnreadableError(f"the JPEG is damaged: {error}") from error
 
 
-def _rain(image: np.ndarray, severity: int, picture: Picture, recipe: Recipe) -> np.ndarray:
-    seed = image_seed(recipe.seed, picture.image_id)
+def _rain(image: np.ndarray, severity: int, source: SourceImage, recipe: Recipe) -> np.ndarray:
+    seed = image_seed(recipe.seed, source.image_id)
     return render_rain(image, severity, seed=seed, lens_drops=recipe.lens_drops)
 
 
@@ -114,7 +114,7 @@ def _encode(image: np.ndarray, path: str, quality: int) -> bytes:
         is_encoded, content = cv2.imencode(extension, image, options)
     except cv2.error:
         is_encoded = False
-    if not is_encoded:  # such as a large picture of another format under the name of a JPEG
+    if not is_encoded:  # such as a large image of another format under the name of a JPEG
         height, width = image.shape[:2]
         raise UnreadableError(f"{width}x{height} pixels cannot be written as {extension}")
     return content.tobytes()

@@ -33,7 +33,7 @@ RT-DETR instead, and whether the data loader keeps up.
 """
 EXAMPLE = """\
 Examples:
-  python tools/benchmark.py                           # SPDNet takes some 20 s a picture on 2 cores
+  python tools/benchmark.py                           # SPDNet takes some 20 s an image on 2 cores
   python tools/benchmark.py --device cuda --dtype fp16 --batch 8
   python tools/benchmark.py --only configs/rtdetr_r50_featderain_ms.py mine.py --backend compile
   python tools/benchmark.py --only configs/rtdetr_r18_coco.py ms.onnx ms_bf16.xml --transformers
@@ -65,7 +65,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="also transformers' own model of the first config, and how much faster all are",
     )
     parser.add_argument("--train", action="store_true", help="measure training steps")
-    parser.add_argument("--batch", type=int, default=1, help="pictures at once; default 1")
+    parser.add_argument("--batch", type=int, default=1, help="images at once; default 1")
     parser.add_argument("--size", type=int, default=640, help="px; default 640 x 640")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N; default cpu")
     parser.add_argument("--dtype", choices=list(DTYPES), default="fp32", help="by autocast")

@@ -92,7 +92,7 @@ def test_counts_of_the_part_are_the_difference(configs):
         assert difference > 0
 
 
-def test_flops_are_per_picture(configs):
+def test_flops_are_per_image(configs):
     one, two = (Arm(configs["ms"], Setting(size=64, batch_size=n)).count() for n in (1, 2))
     assert one["derain_gflops"] == pytest.approx(two["derain_gflops"])
 
@@ -113,7 +113,7 @@ def test_several_parts_are_refused(configs, tmp_path):
         Arm(tmp_path / "twice.py", TINY)
 
 
-def test_pictures_reach_the_model_in_the_memory_format(configs):
+def test_images_reach_the_model_in_the_memory_format(configs):
     arm = Arm(configs["ms"], Setting(size=64, channels_last=True))
     given = []
     arm._part.module.register_forward_pre_hook(lambda _, args: given.extend(args[0]))

@@ -7,7 +7,7 @@ from projects.benchmark.setting import Setting
 FIRST = [9e9] * 5  # does not count
 
 
-def test_summary_is_paired_and_per_picture():
+def test_summary_is_paired_and_per_image():
     drift = np.array([0, 100, 300, 20, 500.0])  # hits with and without alike
     before = 40 + drift
     extra = np.array([4, 4, 5, 6, 4.0])

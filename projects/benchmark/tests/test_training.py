@@ -28,7 +28,7 @@ def test_rates_relative_to_transformers(configs):
 
 @pytest.mark.parametrize("name", ["vanilla", "ms"])
 def test_the_twin_does_the_same_work(configs, name, monkeypatch):
-    """The same loss from the same pictures and boxes, and an optimizer's step in both."""
+    """The same loss from the same images and boxes, and an optimizer's step in both."""
     losses = []
 
     class Recorder:
@@ -57,9 +57,9 @@ def test_a_step_moves_every_trained_weight(configs):
 def test_the_twin_has_our_weights(arch):
     model = build(tiny_rtdetr_cfg(arch=arch)).eval()
     twin = transformers_twin(model).eval()
-    pictures = torch.rand(1, 3, 64, 96)
+    images = torch.rand(1, 3, 64, 96)
     with torch.no_grad():
-        torch.testing.assert_close(twin(pictures).logits, model(pictures, mode="tensor")[0])
+        torch.testing.assert_close(twin(images).logits, model(images, mode="tensor")[0])
 
 
 def test_other_detectors_are_refused(tmp_path):

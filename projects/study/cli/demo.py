@@ -12,9 +12,9 @@ from projects.study.demo.report import write_report
 from projects.study.steps.run_command import run_or_exit
 
 DESCRIPTION = """\
-Train and compare on data that the project makes itself: a vanilla toy RT-DETR on clean pictures,
+Train and compare on data that the project makes itself: a vanilla toy RT-DETR on clean images,
 the same with the multi-scale de-rain neck in two phases, and the control that is fine-tuned on the
-same rainy mix without a neck. Prints one table, and leaves it with a picture grid and learning
+same rainy mix without a neck. Prints one table, and leaves it with an image grid and learning
 curves in the work dir. About 15 minutes on 2 CPU cores. Stop it at any time: started again, it
 continues where it was.
 """
@@ -40,4 +40,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"the demo needs a checkout of the repository: there is no {plan.configs}")
     seconds = run_or_exit(plan.steps, plan.folder, jobs=JOBS)
     print(f"\n{write_report(plan, seconds=seconds)}")
-    print(f"report.md, report.json and the pictures are in {plan.folder}")
+    print(f"report.md, report.json and the images are in {plan.folder}")

@@ -12,7 +12,7 @@ from projects.study.coco_folder import SIZES_OF_SPLITS, make_study_coco
 from projects.study.statistics import write_statistics
 
 DESCRIPTION = """\
-Make a COCO-format folder of cluttered pictures that are harder than make_toy_coco's: twelve
+Make a COCO-format folder of cluttered images that are harder than make_toy_coco's: twelve
 classes of pictographs in several looks, many of them small, faint or partly hidden, on pieces of
 photographs. No photograph is in two splits. The same arguments give the same files, whatever
 --workers; an interrupted run continues where it stopped. Choose on val; look at test once.
@@ -30,9 +30,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("out", help="folder to fill; one that holds other files is refused")
     for split, count in SIZES_OF_SPLITS.items():
         parser.add_argument(
-            f"--{split}", type=int, default=count, help=f"{split} pictures; default {count}"
+            f"--{split}", type=int, default=count, help=f"{split} images; default {count}"
         )
-    parser.add_argument("--seed", type=int, default=0, help="another seed gives other pictures")
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives other images")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes; default %(default)s"
     )
@@ -57,4 +57,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
             write_statistics(Path(args.out), Path(args.stats))
     except (OSError, ValueError, ImportError) as error:
         sys.exit(str(error))
-    print(f"{args.out}: {', '.join(f'{n} {split}' for split, n in num_images.items())} pictures")
+    print(f"{args.out}: {', '.join(f'{n} {split}' for split, n in num_images.items())} images")

@@ -1,4 +1,4 @@
-"""Put what the demo measured into one table, as markdown and json, with pictures."""
+"""Put what the demo measured into one table, as markdown and json, with images."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from projects.benchmark.resources import count_parameters
 from projects.benchmark.timing import median_times
 from projects.study.demo.curves import draw_curves
 from projects.study.demo.differences import compare_with_control, differences_table
-from projects.study.demo.picture_grid import draw_grid
+from projects.study.demo.image_grid import draw_grid
 from projects.study.demo.plan import JOBS, Model, Plan
 from projects.study.steps import time_needed
 
 SEVERITIES = (1, 2, 3, 4, 5)
 SHOWN_SEVERITY = 3
-SHOWN_PICTURES = 4
+SHOWN_IMAGES = 4
 HEADINGS = (
     "model", "AP clean", "AP50 clean", *(f"AP rain {k}" for k in SEVERITIES), "mPC", "rPC", "gap",
     "AP held-out rain", "parameters", "ms / image", "relative cost",
@@ -33,7 +33,7 @@ HEADINGS = (
 
 
 def write_report(plan: Plan, *, seconds: Mapping[str, float]) -> str:
-    """Measure costs, and write ``report.md``, ``report.json`` and the pictures.
+    """Measure costs, and write ``report.md``, ``report.json`` and the images.
 
     Args:
         plan: A demo whose steps have run.
@@ -46,8 +46,8 @@ def write_report(plan: Plan, *, seconds: Mapping[str, float]) -> str:
     detectors = [_load(model, plan) for model in models]
     # The configs' first test data set is clean, and the k-th after it of severity k.
     datasets = plan.load(models[0].config).test_dataloader.dataset.datasets
-    pictures = DATASETS.build(datasets[SHOWN_SEVERITY])
-    costs = _measure_costs(detectors, pictures)
+    images = DATASETS.build(datasets[SHOWN_SEVERITY])
+    costs = _measure_costs(detectors, images)
     rows = [
         dict(model=model.title, **_scores(model, plan), **cost)
         for model, cost in zip(models, costs, strict=True)
@@ -64,7 +64,7 @@ def write_report(plan: Plan, *, seconds: Mapping[str, float]) -> str:
     text = "\n\n".join([*tables, _caption(report, minutes=total / 60)]) + "\n"
     write_whole(plan.folder / "report.json", json.dumps(report, indent=1))
     write_whole(plan.folder / "report.md", text)
-    _draw(plan, models, detectors, pictures)
+    _draw(plan, models, detectors, images)
     return text
 
 
@@ -72,8 +72,8 @@ def _load(model: Model, plan: Plan) -> BaseDetector:
     return init_detector(plan.load(model.config), str(plan.checkpoint_of(model)), device="cpu")
 
 
-def _measure_costs(detectors: Sequence[BaseDetector], pictures: BaseDataset) -> list[dict]:
-    batch = pseudo_collate([pictures[0]])
+def _measure_costs(detectors: Sequence[BaseDetector], images: BaseDataset) -> list[dict]:
+    batch = pseudo_collate([images[0]])
     times = median_times([partial(detector.test_step, batch) for detector in detectors])
     return [
         dict(
@@ -125,11 +125,11 @@ def _caption(report: dict, *, minutes: float) -> str:
 
 
 def _draw(
-    plan: Plan, models: Sequence[Model], detectors: Sequence[BaseDetector], pictures: BaseDataset
+    plan: Plan, models: Sequence[Model], detectors: Sequence[BaseDetector], images: BaseDataset
 ) -> None:
-    shown = [i * len(pictures) // SHOWN_PICTURES for i in range(SHOWN_PICTURES)]
+    shown = [i * len(images) // SHOWN_IMAGES for i in range(SHOWN_IMAGES)]
     titles = [model.title for model in models]
-    draw_grid(dict(zip(titles, detectors, strict=True)), pictures, shown, plan.folder / "grid.jpg")
+    draw_grid(dict(zip(titles, detectors, strict=True)), images, shown, plan.folder / "grid.jpg")
     work_dirs = {model.config: plan.folder / model.config for model in models}
     draw_curves(work_dirs, plan.folder / "curves.png")
     reports = {model.title: _robustness(model, plan) for model in models}

@@ -8,7 +8,7 @@ FEW = ["--train", "2", "--val", "1", "--test", "1", "--workers", "1"]
 def test_writes_data_and_statistics(tmp_path, capsys):
     out, stats = tmp_path / "coco", tmp_path / "stats"
     main([str(out), *FEW, "--stats", str(stats)])
-    assert "2 train, 1 val, 1 test pictures" in capsys.readouterr().out
+    assert "2 train, 1 val, 1 test images" in capsys.readouterr().out
     assert {path.name for path in stats.iterdir()} == {"data.md", "data.json", "data.jpg"}
     assert len(list(out.rglob("*.jpg"))) == 4
 

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from derain_plugin.cli import study as cli
+from projects.study.cli import study as cli
 from projects.study.steps import Step
 
 ADD = "open({!r}, 'a').write({!r})"

@@ -60,8 +60,8 @@ def test_takes_a_training_step_on_a_folder_of_coco_format(family, stem, coco_roo
     if "consistency" in taught:
         model.init_weights()  # reads the teacher
     model.train()
-    pictures = DATASETS.build(cfg.train_dataloader.dataset)
-    batch = model.data_preprocessor(pseudo_collate([pictures[0], pictures[1]]), training=True)
+    images = DATASETS.build(cfg.train_dataloader.dataset)
+    batch = model.data_preprocessor(pseudo_collate([images[0], images[1]]), training=True)
     losses = model(**batch, mode="loss")
     assert torch.isfinite(model.parse_losses(losses)[0])
     assert {name for name in ("consistency", "mask", "gate") if f"loss_{name}" in losses} == taught

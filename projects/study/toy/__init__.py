@@ -1,4 +1,4 @@
-"""Embedded data: COCO-format pictures that the project makes itself, for demo, tests and study."""
+"""Embedded data: COCO-format images that the project makes itself, for demo, tests and study."""
 
 from projects.study.toy.coco_folder import make_toy_coco
 from projects.study.toy.scene import Scene, render_scene

@@ -25,12 +25,12 @@ MARKER = "toy_coco.json"
 JPEG_QUALITY = 92
 SIZES_OF_SPLITS = {"train": 1000, "val": 100, "test": 200}
 
-Picture = tuple[Scene, bytes]
-"""What a picture shows, and its JPEG file."""
+Image = tuple[Scene, bytes]
+"""What an image shows, and its JPEG file."""
 
 
 @dataclass(frozen=True)
-class PictureSource:
+class ImageSource:
     """What a COCO-format folder is filled from.
 
     Attributes:
@@ -38,7 +38,7 @@ class PictureSource:
         marker: Name of the file in the folder that tells what it was made with.
         version: Of what ``render`` draws.
         classes: Names of the categories.
-        render: ``render(split, index, seed=seed)`` gives one picture; a function of a module,
+        render: ``render(split, index, seed=seed)`` gives one image; a function of a module,
             so that worker processes find it.
     """
 
@@ -52,37 +52,37 @@ class PictureSource:
 def make_toy_coco(
     root: str | Path, *, num_images: Mapping[str, int] | None = None, seed: int = 0
 ) -> dict[str, int]:
-    """Fill ``root`` with the toy data, ``SIZES_OF_SPLITS`` pictures if nothing else is said.
+    """Fill ``root`` with the toy data, ``SIZES_OF_SPLITS`` images if nothing else is said.
 
     See :func:`make_coco_folder`, also for the errors. The backgrounds need scikit-image.
     """
-    toy = PictureSource("toy data", MARKER, TOY_VERSION, CLASSES, render_scene)
+    toy = ImageSource("toy data", MARKER, TOY_VERSION, CLASSES, render_scene)
     return make_coco_folder(root, toy, num_images=num_images or SIZES_OF_SPLITS, seed=seed)
 
 
 def make_coco_folder(
     root: str | Path,
-    source: PictureSource,
+    source: ImageSource,
     *,
     num_images: Mapping[str, int],
     seed: int,
     num_workers: int = 0,
 ) -> dict[str, int]:
-    """Fill ``root`` with JPEG pictures and COCO annotations in the layout of COCO 2017.
+    """Fill ``root`` with JPEG images and COCO annotations in the layout of COCO 2017.
 
     ``train2017/``, ``val2017/``, ``test2017/`` and ``annotations/instances_*2017.json``. The
     same arguments give the same files, whatever the number of processes. An interrupted run is
-    continued: finished pictures stay, and half-written ones never appear.
+    continued: finished images stay, and half-written ones never appear.
 
     Args:
         root: Folder, made if needed; one that holds anything else is refused.
         source: What to draw.
-        num_images: Pictures of ``train``, ``val`` and ``test``.
-        seed: Another seed gives other pictures.
+        num_images: Images of ``train``, ``val`` and ``test``.
+        seed: Another seed gives other images.
         num_workers: Processes that draw; 0 draws in this one.
 
     Returns:
-        How many pictures were written now, per split.
+        How many images were written now, per split.
 
     Raises:
         ValueError: ``root`` is not empty and was not made with the same arguments, or a number
@@ -105,7 +105,7 @@ def make_coco_folder(
         }
 
 
-def _claim(root: Path, source: PictureSource, arguments: dict) -> None:
+def _claim(root: Path, source: ImageSource, arguments: dict) -> None:
     """Mark ``root`` as data of these arguments, unless it is something else."""
     marker = root / source.marker
     if marker.is_file():
@@ -123,7 +123,7 @@ def _claim(root: Path, source: PictureSource, arguments: dict) -> None:
 
 
 @contextmanager
-def _mapping(num_workers: int) -> Iterator[Callable[..., Iterable[Picture]]]:
+def _mapping(num_workers: int) -> Iterator[Callable[..., Iterable[Image]]]:
     """Give ``map``, of this process or of others; results come in order."""
     if num_workers == 0:
         yield map
@@ -132,7 +132,7 @@ def _mapping(num_workers: int) -> Iterator[Callable[..., Iterable[Picture]]]:
         yield partial(pool.map, chunksize=8)
 
 
-def _draw(source: PictureSource, split: str, seed: int, index: int) -> Picture:
+def _draw(source: ImageSource, split: str, seed: int, index: int) -> Image:
     scene = source.render(split, index, seed=seed)
     quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     return scene, cv2.imencode(".jpg", scene.image, quality)[1].tobytes()
@@ -140,25 +140,25 @@ def _draw(source: PictureSource, split: str, seed: int, index: int) -> Picture:
 
 def _write_split(
     root: Path,
-    source: PictureSource,
+    source: ImageSource,
     split: str,
-    draw: Callable[[Iterable[int]], Iterable[Picture]],
+    draw: Callable[[Iterable[int]], Iterable[Image]],
     count: int,
 ) -> int:
     folder = root / f"{split}2017"
     annotation_file = root / "annotations" / f"instances_{split}2017.json"
     if annotation_file.is_file():
-        print_log(f"{folder}: all {count} pictures are there", logger="current")
+        print_log(f"{folder}: all {count} images are there", logger="current")
         return 0
     folder.mkdir(exist_ok=True)
     annotation_file.parent.mkdir(exist_ok=True)
-    # As in COCO no id is in two splits, so that no two pictures get the same rain.
+    # As in COCO no id is in two splits, so that no two images get the same rain.
     first_id = 1 + 1_000_000 * list(SIZES_OF_SPLITS).index(split)
     written = 0
     images: list[dict] = []
     annotations: list[dict] = []
-    pictures = tqdm(draw(range(count)), total=count, desc=folder.name, unit="image")
-    for image_id, (scene, jpeg) in enumerate(pictures, first_id):
+    drawn = tqdm(draw(range(count)), total=count, desc=folder.name, unit="image")
+    for image_id, (scene, jpeg) in enumerate(drawn, first_id):
         height, width = scene.image.shape[:2]
         name = f"{image_id:012d}.jpg"
         images.append(dict(id=image_id, file_name=name, width=width, height=height))

@@ -1,4 +1,4 @@
-"""Compose one picture: a piece of a photograph, clutter, and shapes that hide each other."""
+"""Compose one image: a piece of a photograph, clutter, and shapes that hide each other."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from derain_plugin.rain.photos import load_split, random_crop
 from projects.study.toy.shapes import CLASSES, shape_mask
 
 SIZES = ((192, 144), (168, 168), (144, 192))
-"""Width and height of the pictures, px."""
+"""Width and height of the images, px."""
 
 _SPLITS = ("train", "val", "test")
 _MIN_VISIBLE = 0.6  # what is hidden further would be unlabelled, or unfair
@@ -20,7 +20,7 @@ _TYPICAL = 0.9  # share of shapes in the hue of their class
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture and what is to be found in it.
+    """One image and what is to be found in it.
 
     Attributes:
         image: ``(H, W, 3)`` uint8, BGR.
@@ -38,7 +38,7 @@ class Scene:
 
 
 def render_scene(split: str, index: int, *, seed: int = 0) -> Scene:
-    """Return picture ``index`` of a split; the same arguments give the same picture."""
+    """Return image ``index`` of a split; the same arguments give the same image."""
     rng = np.random.default_rng((seed, _SPLITS.index(split), index))
     photos = load_split(split)
     width, height = SIZES[rng.integers(len(SIZES))]

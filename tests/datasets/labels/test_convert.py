@@ -7,7 +7,7 @@ import mmcv
 import numpy as np
 import pytest
 import torch
-from labels.label_folders import (
+from label_folders import (
     BOXES,
     COCO_CLASSES,
     HEIGHT,

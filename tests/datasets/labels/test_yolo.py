@@ -1,5 +1,5 @@
 import pytest
-from labels.label_folders import write_text
+from label_folders import write_text
 
 from derain_plugin.datasets.labels import LabelledBox, read_yolo
 

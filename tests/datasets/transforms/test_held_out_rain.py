@@ -97,11 +97,11 @@ def test_pickled_transform_is_the_same():
 
 
 def test_other_seed_and_other_image_get_other_rain():
-    pictures = [
+    images = [
         rain(HeldOutRain(seed=seed), img_id)
         for seed, img_id in ((0, 1), (1, 1), (0, 2), (0, "photo_2"))
     ]
-    assert len({picture.tobytes() for picture in pictures}) == len(pictures)
+    assert len({image.tobytes() for image in images}) == len(images)
 
 
 def test_global_generators_are_left_alone(monkeypatch):
@@ -197,7 +197,7 @@ def test_missing_image_id_is_refused():
         (np.dstack([IMAGE, IMAGE[..., :1]]), ValueError, r"\(48, 64, 4\)"),
     ],
 )
-def test_other_pictures_are_refused(image, error, message):
+def test_other_images_are_refused(image, error, message):
     with pytest.raises(error, match=message):
         rain(HeldOutRain(), image=image)
 

@@ -11,7 +11,7 @@ def results():
 
 
 @pytest.mark.parametrize("severity", [0, 3])
-def test_pairs_a_picture_with_itself_in_rain(severity):
+def test_pairs_a_image_with_itself_in_rain(severity):
     pair = RainPair(severity=severity, seed=0)(results())
     rainy = SyntheticRain(severity=severity, seed=0)(results())
     assert np.array_equal(pair["img"][..., :3], rainy["img"])

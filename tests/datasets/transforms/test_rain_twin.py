@@ -22,7 +22,7 @@ def results(height=40, width=60):
 
 
 @pytest.mark.parametrize("severity", [0, 1, 5])
-def test_keeps_the_clean_picture_and_the_streaks_that_were_painted(severity):
+def test_keeps_the_clean_image_and_the_streaks_that_were_painted(severity):
     twin = RainTwin(severity=severity, seed=7)(results())
     rainy = SyntheticRain(severity=severity, seed=7)(results())
     assert np.array_equal(twin["img"][..., :3], rainy["img"])
@@ -37,7 +37,7 @@ def test_keeps_the_clean_picture_and_the_streaks_that_were_painted(severity):
         assert streaks.any()
 
 
-def test_a_picture_that_escapes_the_rain_is_its_own_twin():
+def test_a_image_that_escapes_the_rain_is_its_own_twin():
     twin = RainTwin(severity=5, prob=0.0)(results())
     assert np.array_equal(twin["img"][..., :3], twin["img"][..., 3:6])
     assert not twin["img"][..., 6].any()
@@ -55,8 +55,8 @@ def test_a_picture_that_escapes_the_rain_is_its_own_twin():
     ],
     ids=lambda step: step["type"],
 )
-def test_geometry_treats_all_channels_as_it_treats_a_picture_alone(step):
-    """To the bit, so that a run with twins sees the rainy pictures of one without."""
+def test_geometry_treats_all_channels_as_it_treats_a_image_alone(step):
+    """To the bit, so that a run with twins sees the rainy images of one without."""
     twin = RainTwin(severity=4, seed=0)(results())
     parts = [twin["img"][..., :3], twin["img"][..., 3:6], twin["img"][..., [6] * 3]]
     moved = apply(step, dict(results(), img=twin["img"]))
@@ -89,6 +89,6 @@ def test_with_a_seed_later_transforms_draw_as_without_it():
     ],
 )
 @pytest.mark.parametrize("severity", [0, 3])
-def test_unusable_pictures(content, error, message, severity):
+def test_unusable_images(content, error, message, severity):
     with pytest.raises(error, match=message):
         RainTwin(severity=severity, seed=0)(content)

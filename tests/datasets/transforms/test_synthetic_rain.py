@@ -47,11 +47,11 @@ def test_seeded_rain_depends_on_seed_and_image_alone():
 
 
 def test_other_seed_and_other_image_get_other_rain():
-    pictures = [
+    images = [
         rain(SyntheticRain(severity=3, seed=seed), img_id)["img"]
         for seed, img_id in ((0, 1), (1, 1), (0, 2), (0, "photo_2"))
     ]
-    assert len({picture.tobytes() for picture in pictures}) == len(pictures)
+    assert len({image.tobytes() for image in images}) == len(images)
     assert severities(SyntheticRain((1, 5), seed=0)) != severities(SyntheticRain((1, 5), seed=1))
 
 
@@ -72,7 +72,7 @@ def test_prob_is_the_share_that_gets_rain(seed, prob, low, high):
     assert low <= share <= high
 
 
-def test_dry_picture_is_untouched():
+def test_dry_image_is_untouched():
     results = rain(SyntheticRain(severity=5, prob=0.0, seed=0))
     assert results["rain_severity"] == 0
     np.testing.assert_array_equal(results["img"], IMAGE)
@@ -158,7 +158,7 @@ def test_seed_without_image_id_is_refused():
         SyntheticRain(seed=0)(dict(img=IMAGE))
 
 
-def test_float_picture_is_refused():
+def test_float_image_is_refused():
     with pytest.raises(TypeError, match="float32"):
         rain(SyntheticRain(seed=0), image=IMAGE.astype(np.float32))
 

@@ -36,7 +36,7 @@ class Diary(BaseModel):
 
     def forward(self, inputs, data_samples, mode):
         self.seen += [(sample.img_id, sample.metainfo["rainy"]) for sample in data_samples]
-        self.looks += [float(picture.float().mean()) for picture in inputs]
+        self.looks += [float(image.float().mean()) for image in inputs]
         self.noise.append(draw())
         return dict(loss=self.weight.sum())
 
@@ -116,7 +116,7 @@ def test_offset_repeats_the_later_epochs_of_another_run(coco_root, tmp_path, loa
         assert by_epoch(getattr(control, part), 2) == ours[2:], part
         assert len({tuple(sorted(epoch)) for epoch in ours}) > 2, part  # rain is drawn rarely
     epochs = by_epoch(full.seen, 4)
-    assert len({tuple(picture for picture, _ in epoch) for epoch in epochs}) == 4  # order
+    assert len({tuple(image for image, _ in epoch) for epoch in epochs}) == 4  # order
     dataset = DATASETS.build(mix(coco_root))
     for number, epoch in enumerate(epochs):
         dataset.set_epoch(number)
@@ -192,8 +192,8 @@ def test_reaches_into_the_wrappers(coco_root, wrapper):
     for idx in range(len(loader.dataset)):
         info = expected.get_data_info(idx % 10)
         assert loader.dataset.get_data_info(idx)["rainy"] == info["rainy"]
-    picture = expected[3]["inputs"]
-    assert torch.equal(loader.dataset[3]["inputs"], picture)
+    image = expected[3]["inputs"]
+    assert torch.equal(loader.dataset[3]["inputs"], image)
     assert (loader.sampler.epoch, loader.sampler.seed) == (6, 7)
 
 

@@ -14,13 +14,13 @@ from tiny_rtdetr import data_samples, tiny_rtdetr_cfg
 from torch.utils.data import Dataset
 
 from derain_plugin.engine.hooks import RainMaskVisualizationHook
-from derain_plugin.visualization import MaskedPicture, RainMaskRecorder
+from derain_plugin.visualization import MaskedImage, RainMaskRecorder
 
 ITERATIONS = 4
 
 
-class Pictures(Dataset):
-    """Two pictures per batch."""
+class ImageDataset(Dataset):
+    """Two images per batch."""
 
     def __init__(self):
         generator = torch.Generator().manual_seed(0)
@@ -64,7 +64,7 @@ def train(work_dir, *hooks, resume_from=None, wrapper=None, **kwargs):
             work_dir=str(work_dir),
             train_dataloader=dict(
                 batch_size=2,
-                dataset=Pictures(),
+                dataset=ImageDataset(),
                 sampler=dict(type="DefaultSampler", shuffle=False),
                 collate_fn=pseudo_collate,
             ),
@@ -90,7 +90,7 @@ def hook(**options):
     return dict(type="RainMaskVisualizationHook", **options)
 
 
-def pictures(work_dir):
+def images(work_dir):
     return sorted(path.name for path in work_dir.glob("*/vis_data/vis_image/*"))
 
 
@@ -100,16 +100,16 @@ def shown(tmp_path_factory):
     return work_dir, *train(work_dir, hook(interval=3))
 
 
-def test_shows_pictures_at_its_interval(shown):
+def test_shows_images_at_its_interval(shown):
     expected = [f"train_rain_masks_{i}_{step}.png" for i in (0, 1) for step in (3, 6)]
-    assert pictures(shown[0]) == expected
+    assert images(shown[0]) == expected
 
 
-def test_shows_the_picture_of_the_iteration_and_its_masks(shown):
+def test_shows_the_image_of_the_iteration_and_its_masks(shown):
     (path,) = shown[0].glob("*/vis_data/vis_image/train_rain_masks_1_6.png")
     image = cv2.imread(str(path))
-    picture = Pictures().inputs[3].permute(1, 2, 0).numpy()  # batch 2 of epoch 2
-    np.testing.assert_array_equal(image[-64:, :64], picture)
+    expected = ImageDataset().inputs[3].permute(1, 2, 0).numpy()  # batch 2 of epoch 2
+    np.testing.assert_array_equal(image[-64:, :64], expected)
     assert image.shape[1] > 4 * 64
 
 
@@ -122,15 +122,15 @@ def test_tensorboard_shows_them(tmp_path):
     assert set(events.Tags()["images"]) == {"train_rain_masks_0", "train_rain_masks_1"}
     image = events.Images("train_rain_masks_1")[1]
     assert (image.step, image.height) == (6, 86)
-    picture = cv2.imdecode(np.frombuffer(image.encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
-    expected = Pictures().inputs[3].permute(1, 2, 0).numpy()
-    np.testing.assert_array_equal(picture[-64:, :64], expected)
+    pixels = cv2.imdecode(np.frombuffer(image.encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
+    expected = ImageDataset().inputs[3].permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(pixels[-64:, :64], expected)
 
 
 def test_training_is_bitwise_the_same(shown, tmp_path):
     _, runner, notes = shown
     plain, plain_notes = train(tmp_path)
-    assert not pictures(tmp_path)
+    assert not images(tmp_path)
     torch.testing.assert_close(runner.model.state_dict(), plain.model.state_dict(), rtol=0, atol=0)
     for note, other in zip(notes, plain_notes, strict=True):
         torch.testing.assert_close(note[:2], other[:2], rtol=0, atol=0)
@@ -141,8 +141,8 @@ def test_training_is_bitwise_the_same(shown, tmp_path):
 
 def test_a_resumed_run_shows_the_same(shown, tmp_path):
     train(tmp_path, hook(interval=3), resume_from=str(shown[0] / "epoch_1.pth"))
-    assert pictures(tmp_path) == [name for name in pictures(shown[0]) if name.endswith("_6.png")]
-    for name in pictures(tmp_path):
+    assert images(tmp_path) == [name for name in images(shown[0]) if name.endswith("_6.png")]
+    for name in images(tmp_path):
         (new,), (old,) = (
             root.glob(f"*/vis_data/vis_image/{name}") for root in (tmp_path, shown[0])
         )
@@ -152,12 +152,12 @@ def test_a_resumed_run_shows_the_same(shown, tmp_path):
 def test_masks_that_are_not_finite_do_not_end_the_training(shown, tmp_path, monkeypatch):
     def take(_):
         nan = np.full((2, 2), np.nan, np.float32)
-        return [MaskedPicture(np.zeros((9, 9, 3), np.uint8), (nan,), (8,), DetDataSample())]
+        return [MaskedImage(np.zeros((9, 9, 3), np.uint8), (nan,), (8,), DetDataSample())]
 
     monkeypatch.setattr(RainMaskRecorder, "take", take)
     runner, _ = train(tmp_path, hook(interval=1), train_cfg=dict(by_epoch=True, max_epochs=1))
     assert runner.iter == ITERATIONS
-    assert not pictures(tmp_path)
+    assert not images(tmp_path)
 
 
 @pytest.mark.parametrize("options", [dict(interval=0), dict(interval=1.5), dict(num_images=0)])

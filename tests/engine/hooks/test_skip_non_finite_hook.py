@@ -51,7 +51,7 @@ def infinite_target(data, where):
 
 
 def one_of_rank_0_then_one_of_rank_1(data, where):
-    """The ranks take turns at the pictures, eight of which are an iteration of both."""
+    """The ranks take turns at the images, eight of which are an iteration of both."""
     data.inputs[where.start + where.start // 16] = float("nan")
 
 

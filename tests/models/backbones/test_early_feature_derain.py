@@ -75,7 +75,7 @@ def test_a_block_cleans_what_later_stages_see_and_nothing_before(place, arch):
 
 
 class TestGate:
-    def test_starts_open_and_the_same_for_every_picture(self):
+    def test_starts_open_and_the_same_for_every_image(self):
         model = backbone(early()).train()
         model(images(3))
         torch.testing.assert_close(model.last_rain_gate.sigmoid(), torch.full((3,), 0.731), **LAX)
@@ -91,7 +91,7 @@ class TestGate:
         ungated.derain.blocks.load_state_dict(model.derain.blocks.state_dict())
         assert equal(model.eval()(images()), ungated.eval()(images()))
 
-    def test_each_picture_has_its_own(self):
+    def test_each_image_has_its_own(self):
         model = opened(backbone(early())).train()
         batch = images(3) * torch.tensor([0.01, 0.3, 1.0]).view(-1, 1, 1, 1)
         model.eval()
@@ -120,7 +120,7 @@ class TestGate:
         model(images())
         assert model.last_rain_gate is None
 
-    def test_can_learn_which_pictures_have_fine_streaks(self):
+    def test_can_learn_which_images_have_fine_streaks(self):
         torch.manual_seed(0)
         gate = backbone(early()).derain.gate
         optimizer = torch.optim.AdamW(gate.parameters(), 5e-3)
@@ -137,7 +137,7 @@ class TestGate:
         detail = backbone(early()).derain.gate.detail
         torch.testing.assert_close(detail(torch.ones(1, 8, 5, 5)), torch.zeros(1, 8, 2, 2), **LAX)
 
-    def test_an_empty_picture_has_finite_gradients(self):
+    def test_an_empty_image_has_finite_gradients(self):
         model = opened(backbone(early())).train()
         model(torch.zeros(2, 3, 32, 32))
         model.last_rain_gate.sum().backward()

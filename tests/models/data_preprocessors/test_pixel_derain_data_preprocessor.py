@@ -31,7 +31,7 @@ def preprocessor(restorer, *, options=BGR, **kwargs):
     return MODELS.build(cfg)
 
 
-def pictures(*sizes):
+def random_images(*sizes):
     generator = torch.Generator().manual_seed(0)
     return [
         torch.randint(256, (3, *size), generator=generator, dtype=torch.uint8) for size in sizes
@@ -39,7 +39,7 @@ def pictures(*sizes):
 
 
 def batch(*sizes):
-    return dict(inputs=pictures(*sizes), data_samples=data_samples([1] * len(sizes), sizes[0]))
+    return dict(inputs=random_images(*sizes), data_samples=data_samples([1] * len(sizes), sizes[0]))
 
 
 def detector(**options):
@@ -51,7 +51,7 @@ def detector(**options):
 
 @pytest.mark.parametrize(("options", "red"), [(BGR, 2), (RGB, 0)], ids=["bgr", "rgb"])
 def test_restorer_sees_rgb_and_the_detector_what_it_would_see(options, red):
-    (image,) = pictures((4, 6))
+    (image,) = random_images((4, 6))
     module = preprocessor(dict(type="RedAtDouble"), options=options)
     out = module(dict(inputs=[image], data_samples=None))["inputs"]
     assert module.restorer.seen.dtype == torch.float32
@@ -61,8 +61,8 @@ def test_restorer_sees_rgb_and_the_detector_what_it_would_see(options, red):
     torch.testing.assert_close(out[0], expected.flip(0) / 255)
 
 
-def test_without_conversion_pictures_stay_bgr():
-    (image,) = pictures((4, 6))
+def test_without_conversion_images_stay_bgr():
+    (image,) = random_images((4, 6))
     out = preprocessor(dict(type="RedAtDouble"), options={})(
         dict(inputs=image[None], data_samples=None)
     )
@@ -70,7 +70,7 @@ def test_without_conversion_pictures_stay_bgr():
     assert torch.equal(out["inputs"][0, 2], (2 * image[2].float()).clamp(max=255))
 
 
-def test_pictures_of_different_sizes_are_restored_before_padding():
+def test_images_of_different_sizes_are_restored_before_padding():
     module = preprocessor(SPDNET, pad_size_divisor=8)
     data = batch((16, 20), (13, 24))
     out = module(data)["inputs"]
@@ -84,7 +84,7 @@ def test_pictures_of_different_sizes_are_restored_before_padding():
 
 
 def test_a_stacked_batch_equals_a_list():
-    module, images = preprocessor(SPDNET), pictures((9, 12), (9, 12))
+    module, images = preprocessor(SPDNET), random_images((9, 12), (9, 12))
     listed = module(dict(inputs=images, data_samples=None))["inputs"]
     stacked = module(dict(inputs=torch.stack(images), data_samples=None))["inputs"]
     assert torch.equal(listed, stacked)

@@ -53,11 +53,11 @@ def batch(channels, *sizes):
 
 
 def part_of(twins, channels):
-    return dict(twins, inputs=[picture[channels] for picture in twins["inputs"]])
+    return dict(twins, inputs=[image[channels] for image in twins["inputs"]])
 
 
 @pytest.mark.parametrize("options", [PLAIN, NORMALISED, RAW, RESIZED, SHIFTED], ids=str)
-def test_every_part_is_preprocessed_as_a_picture_alone(options):
+def test_every_part_is_preprocessed_as_a_image_alone(options):
     twins = batch(7, (48, 64), (40, 56))
     alone = build(options, "DetDataPreprocessor")
     expected, clean, streaks = (
@@ -88,10 +88,10 @@ def test_streaks_are_opacities_and_none_are_in_the_padding(options):
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("options", [PLAIN, NORMALISED, RESIZED], ids=str)
-def test_plain_pictures_are_mmdets_affair(options, training):
-    pictures = batch(3, (48, 64), (40, 56))
-    expected = build(options, "DetDataPreprocessor")(copy.deepcopy(pictures), training)
-    found = build(options)(copy.deepcopy(pictures), training)
+def test_plain_images_are_mmdets_affair(options, training):
+    images = batch(3, (48, 64), (40, 56))
+    expected = build(options, "DetDataPreprocessor")(copy.deepcopy(images), training)
+    found = build(options)(copy.deepcopy(images), training)
     assert found.keys() == expected.keys()
     assert torch.equal(found["inputs"], expected["inputs"])
     assert isinstance(build(options), DetDataPreprocessor)
@@ -109,16 +109,16 @@ def test_one_tensor_is_taken_apart_like_a_list():
     ("channels", "training", "message"),
     [([7, 3], True, r"\[3, 7\]"), ([7], False, "training=False"), ([6], True, r"\[6\]")],
 )
-def test_other_pictures_are_refused(channels, training, message):
-    pictures = [torch.zeros(count, 8, 8, dtype=torch.uint8) for count in channels]
-    samples = [sample(8, 8) for _ in pictures]
+def test_other_images_are_refused(channels, training, message):
+    images = [torch.zeros(count, 8, 8, dtype=torch.uint8) for count in channels]
+    samples = [sample(8, 8) for _ in images]
     with pytest.raises(ValueError, match=message):
-        build(PLAIN)(dict(inputs=pictures, data_samples=samples), training)
+        build(PLAIN)(dict(inputs=images, data_samples=samples), training)
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
-def test_streaks_lie_where_the_pictures_differ_after_the_whole_pipeline(flip):
-    """Light rain on a dark picture: what is brighter there are the streaks, and nothing else."""
+def test_streaks_lie_where_the_images_differ_after_the_whole_pipeline(flip):
+    """Light rain on a dark image: what is brighter there are the streaks, and nothing else."""
     pipeline = Compose(
         [
             RainTwin(severity=1, seed=0),

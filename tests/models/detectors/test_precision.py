@@ -25,7 +25,7 @@ def derained(arch="r18", **overrides):
 
 
 def learn_by_heart(wrapper_cls):
-    """Train on two pictures; the loss of each iteration."""
+    """Train on two images; the loss of each iteration."""
     torch.manual_seed(0)
     model = derained(num_queries=10, num_denoising=4, decoder_layers=1).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)

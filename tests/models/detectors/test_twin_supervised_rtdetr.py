@@ -40,7 +40,7 @@ def batch():
     clean = torch.rand(2, 3, 64, 64, generator=generator)
     streaks = torch.rand(2, 1, 8, 8, generator=generator).repeat_interleave(8, 2) * 0.8
     streaks = streaks.repeat_interleave(8, 3)
-    streaks[1] = 0  # a clean picture
+    streaks[1] = 0  # a clean image
     samples = data_samples([2, 3], (64, 64))
     for sample, rainy in zip(samples, (True, False), strict=True):
         sample.set_metainfo(dict(rainy=rainy))
@@ -91,7 +91,7 @@ def test_losses_of_the_head_are_those_of_rtdetr(teacher, batch):
         assert torch.equal(losses[name], loss), name
 
 
-def test_consistency_is_zero_on_clean_pictures_until_the_neck_changes_them(teacher, batch):
+def test_consistency_is_zero_on_clean_images_until_the_neck_changes_them(teacher, batch):
     model = supervised(teacher)
     clean = dict(batch, inputs=batch["clean"])
     assert losses_of(model, clean)["loss_consistency"] == 0
@@ -195,7 +195,7 @@ def test_without_a_neck_the_backbones_features_are_pulled(teacher, batch):
     assert any(p.grad is not None and p.grad.any() for p in model.backbone.parameters())
 
 
-def test_gate_learns_which_pictures_are_rainy(teacher, batch):
+def test_gate_learns_which_images_are_rainy(teacher, batch):
     model = supervised(teacher, early=True, mask_weight=0.0, gate_weight=3.0).train()
     losses = losses_of(model, batch)
     logits = model.backbone.last_rain_gate

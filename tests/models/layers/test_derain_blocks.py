@@ -36,7 +36,7 @@ def test_full_blend_of_a_full_mask_removes_everything_but_the_refinement(x):
 
 
 @pytest.mark.parametrize("block", [FeatureDerainBlock(24), LightweightDerainBlock(24)])
-def test_mask_varies_over_the_picture(block, x):
+def test_mask_varies_over_the_image(block, x):
     mask = block(x)[1]
     assert mask.shape == (2, 1, 5, 7)
     assert mask.std() > 0

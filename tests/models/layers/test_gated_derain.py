@@ -25,7 +25,7 @@ def test_without_a_gate_it_masks_suppresses_and_refines_in_this_order(block, x):
     torch.testing.assert_close(cleaned, refined)
 
 
-def test_the_gate_scales_the_change_of_each_picture_and_not_the_mask(block, x):
+def test_the_gate_scales_the_change_of_each_image_and_not_the_mask(block, x):
     gate = torch.tensor([0.3, 0.0]).view(2, 1, 1, 1)
     cleaned, mask = block(x)
     gated, same_mask = block(x, gate)

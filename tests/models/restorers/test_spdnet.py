@@ -12,7 +12,7 @@ def small(seed=0, **options):
     return MODELS.build(dict(type="SPDNet", **{"n_feats": 4, "num_blocks": 1, **options}))
 
 
-def pictures(*shape):
+def random_images(*shape):
     return torch.rand(*shape, generator=torch.Generator().manual_seed(1)) * 255
 
 
@@ -31,7 +31,7 @@ def test_work_is_that_of_the_authors_network():
 
 @pytest.mark.parametrize("size", [(6, 6), (6, 7), (9, 6), (16, 24), (21, 35)])
 def test_every_size_comes_back(size):
-    images = pictures(2, 3, *size)
+    images = random_images(2, 3, *size)
     network = small().eval()
     outputs = network(images)
     assert [image.shape for image in outputs] == [images.shape] * 3
@@ -40,7 +40,7 @@ def test_every_size_comes_back(size):
 
 @pytest.mark.parametrize("shape", [(1, 3, 5, 40), (1, 3, 40, 5), (1, 4, 16, 16), (3, 16, 16)])
 def test_other_shapes_are_refused(shape):
-    with pytest.raises(ValueError, match=r"RGB pictures \(N, 3, H, W\) of at least 6 px"):
+    with pytest.raises(ValueError, match=r"RGB images \(N, 3, H, W\) of at least 6 px"):
         small()(torch.zeros(shape))
 
 
@@ -62,14 +62,14 @@ def test_unusable_options(options, message):
 
 @pytest.mark.parametrize("scale", [1.0, 255.0])
 def test_identity_at_initialisation(scale):
-    images = pictures(2, 3, 17, 22)
+    images = random_images(2, 3, 17, 22)
     with torch.no_grad():
         for restored in small(n_feats=16, scale=scale, identity=True)(images):
             assert (restored - images).abs().max() < 0.1  # grey levels
 
 
 def test_scale_is_that_of_what_the_network_computes_on():
-    images = pictures(1, 3, 12, 14)
+    images = random_images(1, 3, 12, 14)
     with torch.no_grad():
         for scaled, plain in zip(small(scale=255.0)(images), small()(images / 255), strict=True):
             torch.testing.assert_close(scaled, plain * 255)
@@ -78,7 +78,7 @@ def test_scale_is_that_of_what_the_network_computes_on():
 @pytest.mark.parametrize("identity", [False, True])
 def test_every_parameter_gets_a_gradient(identity):
     network = small(n_feats=8, num_blocks=2, identity=identity)
-    sum((image**2).mean() for image in network(pictures(2, 3, 17, 22))).backward()
+    sum((image**2).mean() for image in network(random_images(2, 3, 17, 22))).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
@@ -86,7 +86,7 @@ def test_every_parameter_gets_a_gradient(identity):
 
 
 def test_batched_equals_single_and_repeats():
-    network, images = small().eval(), pictures(3, 3, 19, 16)
+    network, images = small().eval(), random_images(3, 3, 19, 16)
     with torch.no_grad():
         batched = network.restore(images)
         torch.testing.assert_close(
@@ -96,7 +96,7 @@ def test_batched_equals_single_and_repeats():
 
 
 def test_residue_channel_ignores_grey_rain():
-    images = pictures(1, 3, 6, 6)
+    images = random_images(1, 3, 6, 6)
     rain = torch.rand(1, 1, 6, 6) * 50
     torch.testing.assert_close(residue_channel(images + rain), residue_channel(images))
     pixel = torch.tensor([200.0, 20.0, 70.0]).view(1, 3, 1, 1)
@@ -104,8 +104,8 @@ def test_residue_channel_ignores_grey_rain():
 
 
 def test_each_stage_is_guided_by_the_prediction_before_it():
-    """Shifting all channels of stage 1's picture keeps its residue; shifting one does not."""
-    network, images = small().eval(), pictures(1, 3, 12, 12)
+    """Shifting all channels of stage 1's image keeps its residue; shifting one does not."""
+    network, images = small().eval(), random_images(1, 3, 12, 12)
     with torch.no_grad():
         final, second, first = network(images)
         bias = network.stages[0].predict.bias
@@ -119,17 +119,17 @@ def test_each_stage_is_guided_by_the_prediction_before_it():
     assert not torch.allclose(after_red[1], second, rtol=1e-4, atol=1e-4)
 
 
-def test_first_stage_is_guided_by_the_picture():
+def test_first_stage_is_guided_by_the_image():
     network = small().eval()
     seen = []
     network.stages[0].prior.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    images = pictures(1, 3, 8, 8)
+    images = random_images(1, 3, 8, 8)
     network(images)
     assert torch.equal(seen[0], residue_channel(images).repeat(1, 3, 1, 1))
 
 
 def test_bf16_autocast():
-    network, images = small().eval(), pictures(1, 3, 16, 16)
+    network, images = small().eval(), random_images(1, 3, 16, 16)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         mixed = network.restore(images)
     with torch.no_grad():
@@ -177,5 +177,5 @@ def test_a_checkpoint_of_the_same_scale_is_taken(scale):
     trained, network = small(seed=5, scale=scale), small(scale=scale)
     network.load_state_dict(trained.state_dict())
     with torch.no_grad():
-        images = pictures(1, 3, 12, 12)
+        images = random_images(1, 3, 12, 12)
         assert torch.equal(network.restore(images), trained.restore(images))

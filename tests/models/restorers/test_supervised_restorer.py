@@ -12,7 +12,7 @@ TINY = dict(type="SPDNet", n_feats=4, num_blocks=1)
 
 @MODELS.register_module()
 class Brighter(nn.Module):
-    """A restorer with one picture, and one weight."""
+    """A restorer with one image, and one weight."""
 
     def __init__(self):
         super().__init__()
@@ -32,20 +32,18 @@ def build(restorer=TINY):
 def batch(size=(16, 21)):
     generator = torch.Generator().manual_seed(0)
     names = "inputs", "clean"
-    pictures = [
+    images = [
         torch.randint(256, (2, 3, *size), generator=generator, dtype=torch.uint8) for _ in names
     ]
-    return dict(zip(names, pictures, strict=True), rain_severity=torch.tensor([1, 2]))
+    return dict(zip(names, images, strict=True), rain_severity=torch.tensor([1, 2]))
 
 
-def test_loss_is_the_summed_error_of_the_three_pictures():
+def test_loss_is_the_summed_error_of_the_three_images():
     model, data = build(), batch()
     losses = model(**data, mode="loss")
     assert list(losses) == ["loss_mse_0", "loss_mse_1", "loss_mse_2"]
     final, second, first = model.restorer(data["inputs"].float())
-    expected = [
-        ((picture - data["clean"].float()) ** 2).mean() for picture in (final, second, first)
-    ]
+    expected = [((image - data["clean"].float()) ** 2).mean() for image in (final, second, first)]
     torch.testing.assert_close(list(losses.values()), expected)
     torch.testing.assert_close(model.parse_losses(losses)[0], sum(expected))
 
@@ -59,7 +57,7 @@ def test_every_parameter_learns():
         assert parameter.grad.any(), name
 
 
-def test_a_restorer_of_one_picture():
+def test_a_restorer_of_one_image():
     model, data = build(dict(type="Brighter")), batch()
     (loss,) = model(**data, mode="loss").values()
     error = data["inputs"].double() + 100 - data["clean"]

@@ -14,7 +14,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 def times(root: Path) -> dict[Path, int]:
-    """When every picture was last written to."""
+    """When every image was last written to."""
     return {
         path: path.stat().st_mtime_ns
         for path in root.rglob("*")

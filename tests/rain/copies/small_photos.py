@@ -1,4 +1,4 @@
-"""The pictures of most tests: small real photos in sub-folders, in two formats."""
+"""The images of most tests: small real photos in sub-folders, in two formats."""
 
 import os
 from pathlib import Path

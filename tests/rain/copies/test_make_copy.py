@@ -7,7 +7,7 @@ from folder_contents import contents, manifest_of, times
 from small_photos import MIXED, NAMES
 
 from derain_plugin.rain.copies import Recipe, make_rainy_copy
-from derain_plugin.rain.copies import render_picture as module
+from derain_plugin.rain.copies import render_image as module
 
 
 def test_same_names_and_a_manifest_of_each_file(reference):
@@ -35,7 +35,7 @@ def test_any_number_of_workers_makes_the_same_files(photos, reference, tmp_path)
     assert contents(tmp_path / "rainy") == contents(reference)
 
 
-def test_the_rain_of_a_picture_does_not_depend_on_the_others(photos, reference, tmp_path):
+def test_the_rain_of_a_image_does_not_depend_on_the_others(photos, reference, tmp_path):
     (tmp_path / "few/val2017").mkdir(parents=True)
     for name in NAMES[1:3]:
         shutil.copy(photos / name, tmp_path / "few" / name)
@@ -57,7 +57,7 @@ def test_one_folder_per_severity(photos, tmp_path):
         assert one == alone
 
 
-def test_annotations_choose_pictures_and_ids(photos, tmp_path):
+def test_annotations_choose_images_and_ids(photos, tmp_path):
     images = [dict(id=77, file_name="000000000724.png"), dict(id=78, file_name="gone.jpg")]
     (tmp_path / "instances.json").write_text(json.dumps(dict(images=images)))
     report = make_rainy_copy(
@@ -94,7 +94,7 @@ def test_a_deleted_file_is_made_again_and_an_altered_one_is_not_accepted(
     assert manifest_of(out) == manifest_of(reference)
 
 
-def test_unreadable_pictures_are_listed_and_tried_again(photos, reference, tmp_path):
+def test_unreadable_images_are_listed_and_tried_again(photos, reference, tmp_path):
     source, out = tmp_path / "photos", tmp_path / "rainy"
     shutil.copytree(photos, source)
     whole = (source / NAMES[0]).read_bytes()
@@ -128,7 +128,7 @@ def test_a_copy_of_other_parameters_is_not_continued(photos, reference, change, 
     assert contents(reference) == before
 
 
-def test_a_copy_of_other_pictures_or_renderer_is_not_continued(
+def test_a_copy_of_other_images_or_renderer_is_not_continued(
     photos, reference, tmp_path, monkeypatch
 ):
     with pytest.raises(ValueError, match=r"images was '.*photos.*', now '.*/val2017'"):

@@ -2,20 +2,20 @@ import numpy as np
 import pytest
 
 from derain_plugin.rain.copies import Recipe
-from derain_plugin.rain.images import Picture
+from derain_plugin.rain.images import SourceImage
 
 
-def test_a_range_gives_each_picture_one_severity():
+def test_a_range_gives_each_image_one_severity():
     recipe = Recipe(severity=(2, 4))
-    pictures = [Picture(f"{number}.jpg", number) for number in range(300)]
-    severities = [recipe.targets(picture)[picture.path] for picture in pictures]
+    images = [SourceImage(f"{number}.jpg", number) for number in range(300)]
+    severities = [recipe.targets(image)[image.path] for image in images]
     assert set(severities) == {2, 3, 4}
     assert np.bincount(severities)[2:].min() > 60
-    assert severities == [recipe.targets(picture)[picture.path] for picture in pictures]
+    assert severities == [recipe.targets(image)[image.path] for image in images]
 
 
-def test_per_severity_gives_each_picture_all():
-    targets = Recipe(severity=(1, 3), per_severity=True).targets(Picture("val/7.jpg", 7))
+def test_per_severity_gives_each_image_all():
+    targets = Recipe(severity=(1, 3), per_severity=True).targets(SourceImage("val/7.jpg", 7))
     assert targets == {f"severity_{level}/val/7.jpg": level for level in (1, 2, 3)}
 
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from derain_plugin.files import hold_folder
 from derain_plugin.rain.copies import make_rainy_copy
-from derain_plugin.rain.copies import render_picture as module
+from derain_plugin.rain.copies import render_image as module
 
 RANDOM_KILLS = 12
 
@@ -111,7 +111,7 @@ def test_a_file_is_written_under_another_name_first(photos, reference, tmp_path,
             make_rainy_copy(photos, out, recipe=MIXED)
     assert times(out) == {}
     assert any(name.endswith(".partial") for name in contents(out))
-    (out / "gone.jpg.partial").touch()  # of a picture that is not there any more
+    (out / "gone.jpg.partial").touch()  # of an image that is not there any more
     make_rainy_copy(photos, out, recipe=MIXED)
     assert contents(out) == contents(reference)
 

@@ -1,4 +1,4 @@
-# The control: no neck, on exactly the pictures, rain and order of epochs 6-15 of the other arms.
+# The control: no neck, on exactly the images, rain and order of epochs 6-15 of the other arms.
 _base_ = "_base_/coco_mix.py"
 train_cfg = dict(max_epochs=10)  # 15
 custom_hooks = [

@@ -1,4 +1,4 @@
-# Only the weights and biases of BatchNorm train, on the pictures of the other arms' phase 1; its
+# Only the weights and biases of BatchNorm train, on the images of the other arms' phase 1; its
 # statistics follow.
 _base_ = ["_base_/study_mix.py", "_base_/batch_norms.py"]
 train_cfg = dict(max_epochs=5)  # 15

@@ -1,4 +1,4 @@
-# The study's detector without a neck, trained on clean pictures from scratch.
+# The study's detector without a neck, trained on clean images from scratch.
 _base_ = [
     "_base_/study_rtdetr.py",
     "_base_/study_coco.py",

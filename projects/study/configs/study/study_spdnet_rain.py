@@ -1,4 +1,4 @@
-# The small SPDNet of toy_spdnet_rain.py, trained on the study's pictures, for longer.
+# The small SPDNet of toy_spdnet_rain.py, trained on the study's images, for longer.
 _base_ = "../toy/toy_spdnet_rain.py"
 data_root = "data/study_coco/"
 train_dataloader = dict(dataset=dict(percent=50))  # 100

@@ -1,4 +1,4 @@
-# The trained toy detector with the multi-scale neck, in two phases on 70 % rainy pictures.
+# The trained toy detector with the multi-scale neck, in two phases on 70 % rainy images.
 _base_ = [
     "_base_/toy_rtdetr.py",
     "_base_/toy_coco.py",

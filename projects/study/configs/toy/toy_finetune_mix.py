@@ -1,4 +1,4 @@
-# The control: no neck, phase 2 only, on exactly the pictures, rain and order of epochs 3-6.
+# The control: no neck, phase 2 only, on exactly the images, rain and order of epochs 3-6.
 _base_ = [
     "_base_/toy_rtdetr.py",
     "_base_/toy_coco.py",

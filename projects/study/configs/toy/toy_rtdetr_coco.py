@@ -1,4 +1,4 @@
-# The toy detector without a neck, trained on clean pictures from scratch.
+# The toy detector without a neck, trained on clean images from scratch.
 _base_ = [
     "_base_/toy_rtdetr.py",
     "_base_/toy_coco.py",

@@ -1,4 +1,4 @@
-# A small SPDNet on the pictures of tools/make_toy_coco.py, for a CPU. The photographs that it is
+# A small SPDNet on the images of tools/make_toy_coco.py, for a CPU. The photographs that it is
 # validated and tested on are others than those that it is trained on.
 _base_ = "../../../../configs/spdnet_rain.py"
 
@@ -7,7 +7,7 @@ model = dict(
     restorer=dict(
         n_feats=16,  # 32
         num_blocks=1,  # 3
-        scale=255.0,  # 1; with the next line, lest pictures stay grey
+        scale=255.0,  # 1; with the next line, lest images stay grey
         identity=True,  # False
     )
 )
@@ -20,7 +20,7 @@ train_pipeline = [
     dict(type="PackRainPair"),
 ]
 load, _, pair, _, pack = _base_.val_dataloader.dataset.pipeline
-cut = dict(type="CenterCrop", crop_size=(144, 144))  # 256; no picture is smaller
+cut = dict(type="CenterCrop", crop_size=(144, 144))  # 256; no image is smaller
 train_dataloader = dict(
     batch_size=4,  # 16
     num_workers=1,  # 4

@@ -31,7 +31,7 @@ def test_draws_losses_and_scores(tmp_path):
     write_log(tmp_path / "a", "1", [dict(step=1, loss=9.0), validation(1, 0.4, 0.2)])
     write_log(tmp_path / "b", "1", [dict(step=1, loss=5.0), validation(1, 0.5, 0.4)])
     draw_curves({"a": tmp_path / "a", "b": tmp_path / "b"}, tmp_path / "curves.png")
-    picture = cv2.imread(str(tmp_path / "curves.png"))
-    assert picture.shape[1] > 1000
-    assert picture.std() > 5
+    image = cv2.imread(str(tmp_path / "curves.png"))
+    assert image.shape[1] > 1000
+    assert image.std() > 5
     assert [path.name for path in tmp_path.glob("curves*")] == ["curves.png"]

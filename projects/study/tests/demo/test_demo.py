@@ -1,4 +1,4 @@
-"""A whole demo with a handful of pictures: its own commands, in processes of their own."""
+"""A whole demo with a handful of images: its own commands, in processes of their own."""
 
 import json
 from pathlib import Path
@@ -7,9 +7,9 @@ import cv2
 import pytest
 from forked_steps import fork_steps
 
-from derain_plugin.cli import demo as cli
+from projects.study.cli import demo as cli
 from projects.study.demo import Plan, write_report
-from projects.study.demo.picture_grid import TILE
+from projects.study.demo.image_grid import TILE
 from projects.study.demo.plan import JOBS
 from projects.study.steps import run_steps
 from projects.study.toy import make_toy_coco
@@ -109,7 +109,7 @@ def test_trainings_start_from_vanilla(plan, finished):
 
 
 @pytest.mark.slow
-def test_pictures(plan, finished):
+def test_images(plan, finished):
     grid = cv2.imread(str(plan.folder / "grid.jpg"))
     assert grid.shape[1] == TILE * (1 + len(plan.models) + 1)  # truth, models, mask
     assert grid.shape[0] > TILE * 4

@@ -57,7 +57,7 @@ def test_every_mask_is_judged(found):
     masks = {"stem", "stage1", "gate", "level 0", "level 1", "level 2"}
     assert {key.removeprefix("rainy ") for key in numbers if key.startswith("rainy ")} == masks
     assert numbers["rainy gate"] == numbers["clean gate"] == pytest.approx(0.7311, abs=1e-4)
-    assert numbers["correlation gate"] is None  # one for a whole picture
+    assert numbers["correlation gate"] is None  # one for a whole image
     assert all(-1 <= numbers[f"correlation {mask}"] <= 1 for mask in masks - {"gate"})
 
 
@@ -77,7 +77,7 @@ def test_leaves_a_json_that_the_report_shows(derained, tmp_path, monkeypatch):
     assert json.loads(out.read_text())["settings"] == "abc"
     arms = [PlannedArm("ms", "multi-scale"), PlannedArm("control", "control")]
     table, note = diagnosis_table(tmp_path, arms, split="val")
-    assert "2 pictures" in note
+    assert "2 images" in note
     header, _, *lines = table.splitlines()
     assert len(lines) == 6
     assert {line.count("|") for line in lines} == {header.count("|")}

@@ -8,19 +8,19 @@ from study_records import CONDITIONS
 from tiny_rtdetr import TINY, transformers_twin
 
 from derain_plugin import load_config
-from projects.study.failures import choose_pictures, main, write_failures
+from projects.study.failures import choose_images, main, write_failures
 
 CONFIGS = Path(__file__).parents[4] / "configs"
 
 
-def test_pictures_where_the_counts_differ_most():
+def test_images_where_the_counts_differ_most():
     control = {1: 5, 2: 5, 3: 5, 4: 5, 5: 5, 6: 0}
     neck = {1: 5, 2: 4, 3: 1, 4: 6, 5: 4, 6: 3}
-    chosen = choose_pictures(control, neck, pictures=2)
+    chosen = choose_images(control, neck, images=2)
     assert [row["image_id"] for row in chosen] == [3, 2, 6, 4]
     assert chosen[0] == dict(image_id=3, control=5, neck=1)
     with pytest.raises(ValueError, match="different images"):
-        choose_pictures(control, {1: 5}, pictures=2)
+        choose_images(control, {1: 5}, images=2)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def tests(coco_root, tmp_path_factory):
 def test_draws_detections_and_masks_of_both_kinds(tests, tmp_path):
     out = tmp_path / "failures.jpg"
     control, neck = tests / "rtdetr_r18_finetune_mix", tests / "rtdetr_r18_featderain_ms"
-    chosen = write_failures(control, neck, out, pictures=1)
+    chosen = write_failures(control, neck, out, images=1)
     worse, better = chosen
     assert worse["control"] > worse["neck"]
     assert better["control"] < better["neck"]
@@ -62,7 +62,7 @@ def test_draws_detections_and_masks_of_both_kinds(tests, tmp_path):
     assert width == 4 * 256  # truth, control, neck, mask
     assert height > 2 * 256
     found = json.loads(out.with_suffix(".json").read_text())
-    assert found["pictures"] == chosen
+    assert found["images"] == chosen
     assert found["condition"] == "severity_5"
 
 

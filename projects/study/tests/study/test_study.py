@@ -1,4 +1,4 @@
-"""A whole study with a handful of pictures: its own commands, in processes of their own."""
+"""A whole study with a handful of images: its own commands, in processes of their own."""
 
 import json
 from pathlib import Path

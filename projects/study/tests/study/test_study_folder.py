@@ -32,7 +32,7 @@ def test_image_ids_are_distinct(study):
     assert len(ids) == len(set(ids)) == sum(FEW.values())
 
 
-def test_pictures_are_those_of_the_scenes(study):
+def test_images_are_those_of_the_scenes(study):
     stored = cv2.imread(str(study / "train2017/000000000001.jpg"))
     assert np.abs(stored.astype(int) - render_study_scene("train", 0).image).mean() < 5
 

@@ -88,7 +88,7 @@ def test_bold_marks_intervals_that_exclude_zero(results):
     against_control, against_vanilla = cells(text, "the neck")[1:3]
     assert re.fullmatch(r"\*\*\+0\.040 \[\+0\.0\d\d, \+0\.0\d\d\]\*\*", against_control[1])
     assert against_vanilla[0].startswith("**+0.050 [+0.0")
-    # In clean pictures the control's worse seed is just as good.
+    # In clean images the control's worse seed is just as good.
     assert re.fullmatch(r"\+0\.010 \[\+0\.000, \+0\.020\]", cells(text, "the control")[1][0])
 
 
@@ -117,7 +117,7 @@ def test_slow_arms_are_compared_on_the_images_that_they_have(results):
     assert "first 100 images" in text
 
 
-def test_conclusions_pictures_and_latency_are_on_the_page(results):
+def test_conclusions_images_and_latency_are_on_the_page(results):
     docs = results.parents[1] / "docs"
     text, _ = reported(results)
     assert "No conclusions have been written" in text
@@ -132,7 +132,7 @@ def test_conclusions_pictures_and_latency_are_on_the_page(results):
     assert "The neck is ahead." in text
     assert "holds for COCO" in text
     assert cells(text, "the neck")[0][-1] == "1.25"
-    assert "median time of a 256 x 256 px picture" in text
+    assert "median time of a 256 x 256 px image" in text
     links = re.findall(r"\]\((\S+)\)", text)
     assert all((docs / link).exists() for link in links)
     assert sum(link.endswith((".png", ".jpg")) for link in links) == 4

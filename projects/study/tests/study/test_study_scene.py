@@ -20,7 +20,7 @@ def test_no_photograph_is_in_two_splits():
         assert len(load_split(split)) == len(expected)
 
 
-def test_a_picture_depends_on_its_place_alone(scenes):
+def test_a_image_depends_on_its_place_alone(scenes):
     again = render_study_scene("train", 7)
     assert np.array_equal(again.image, scenes[7].image)
     assert np.array_equal(again.boxes, scenes[7].boxes)
@@ -31,12 +31,12 @@ def test_a_picture_depends_on_its_place_alone(scenes):
 def test_as_many_objects_are_small_as_in_coco(scenes):
     areas = np.concatenate([scene.areas for scene in scenes])
     shares = np.histogram(areas, [0, 32**2, 96**2, np.inf])[0] / len(areas)
-    # Large by COCO's limit is a quarter of these pictures: few can be.
+    # Large by COCO's limit is a quarter of these images: few can be.
     assert shares == pytest.approx([0.42, 0.52, 0.06], abs=0.06)
     assert 4 < len(areas) / len(scenes) < 10
 
 
-def test_boxes_are_inside_the_picture(scenes):
+def test_boxes_are_inside_the_image(scenes):
     for scene in scenes:
         assert scene.image.shape[1::-1] in SIZES
         x, y, width, height = scene.boxes.T
@@ -69,8 +69,8 @@ def test_every_class_is_drawn_with_every_glyph_and_in_every_style(scenes):
 def test_no_glyph_is_of_two_classes_or_missing_from_the_font():
     used = [*"".join(GLYPHS.values()), *DISTRACTORS]
     assert len(used) == len(set(used))
-    pictures = {draw_glyph(character).tobytes() for character in [*used, "\uffff"]}
-    assert len(pictures) == len(used) + 1
+    images = {draw_glyph(character).tobytes() for character in [*used, "\uffff"]}
+    assert len(images) == len(used) + 1
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -30,7 +30,7 @@ def test_the_same_arguments_give_the_same_files(toy, tmp_path):
     assert contents(tmp_path / "again") == contents(toy)
 
 
-def test_another_seed_gives_other_pictures(toy, tmp_path):
+def test_another_seed_gives_other_images(toy, tmp_path):
     make_toy_coco(tmp_path / "other", num_images=FEW, seed=1)
     ours, other = contents(toy), contents(tmp_path / "other")
     assert ours.keys() == other.keys()
@@ -116,7 +116,7 @@ def test_configs_name_the_classes():
     assert Config.fromfile(folder / "toy_coco.py").classes == CLASSES
 
 
-def test_pictures_are_jpeg_of_good_quality(toy):
+def test_images_are_jpeg_of_good_quality(toy):
     scene = module.render_scene("train", 0)
     stored = cv2.imread(str(toy / "train2017/000000000001.jpg"))
     assert np.abs(stored.astype(int) - scene.image).mean() < 4

@@ -18,14 +18,14 @@ def test_no_photograph_is_in_two_splits():
 
 
 @pytest.mark.parametrize("split", PHOTOS)
-def test_photographs_are_colour_pictures(split):
+def test_photographs_are_colour_images(split):
     for photo in load_split(split):
         assert photo.dtype == np.uint8
         assert photo.ndim == 3
         assert photo.shape[2] == 3
 
 
-def test_a_picture_depends_on_its_place_alone(scenes):
+def test_a_image_depends_on_its_place_alone(scenes):
     again = render_scene("train", 7)
     assert np.array_equal(again.image, scenes[7].image)
     assert np.array_equal(again.boxes, scenes[7].boxes)
@@ -41,7 +41,7 @@ def test_variety(scenes):
     assert {len(scene.labels) for scene in scenes} == {3, 4, 5, 6, 7, 8}
 
 
-def test_boxes_are_tight_inside_the_picture_and_hold_what_is_visible(scenes):
+def test_boxes_are_tight_inside_the_image_and_hold_what_is_visible(scenes):
     for scene in scenes:
         height, width = scene.image.shape[:2]
         x, y, w, h = scene.boxes.T

@@ -1,4 +1,4 @@
-# The pictures of tools/make_toy_coco.py. Rain is rendered while loading.
+# The images of tools/make_toy_coco.py. Rain is rendered while loading.
 _base_ = "../../../../../configs/_base_/datasets/coco_rain_mix.py"
 
 data_root = "data/toy_coco/"

@@ -13,9 +13,9 @@ from derain_plugin.rain.copies.render_image import (
     Job,
     UnreadableError,
     read_image,
-    render_picture,
+    render_image,
 )
-from derain_plugin.rain.images import Picture
+from derain_plugin.rain.images import SourceImage
 
 
 def rendered_while_loading(path, image_id, **rain):
@@ -27,28 +27,28 @@ def rendered_while_loading(path, image_id, **rain):
 @pytest.mark.parametrize("severity", [(3, 3), (1, 5), (0, 0)])
 def test_pixels_are_those_of_rain_rendered_while_loading(photos, tmp_path, severity, lens_drops):
     recipe = Recipe(severity=severity, seed=4, lens_drops=lens_drops)
-    pictures = [Picture(f"val2017/000000000{i}.png", i) for i in (724, 776, 785)]
-    pictures.append(Picture("streets/night/photo_1.png", "photo_1"))
-    for picture in pictures:
-        job = Job(picture, recipe.targets(picture))
-        outcome = render_picture(job, images=photos, out=tmp_path, recipe=recipe)
+    images = [SourceImage(f"val2017/000000000{i}.png", i) for i in (724, 776, 785)]
+    images.append(SourceImage("streets/night/photo_1.png", "photo_1"))
+    for image in images:
+        job = Job(image, recipe.targets(image))
+        outcome = render_image(job, images=photos, out=tmp_path, recipe=recipe)
         expected = rendered_while_loading(
-            photos / picture.path,
-            picture.image_id,
+            photos / image.path,
+            image.image_id,
             severity=severity,
             seed=4,
             lens_drops=lens_drops,
         )
-        np.testing.assert_array_equal(cv2.imread(str(tmp_path / picture.path)), expected["img"])
-        assert outcome.files[picture.path]["severity"] == expected["rain_severity"]
+        np.testing.assert_array_equal(cv2.imread(str(tmp_path / image.path)), expected["img"])
+        assert outcome.files[image.path]["severity"] == expected["rain_severity"]
 
 
 def test_jpeg_quality_is_that_of_the_recipe(photos, tmp_path):
     recipe = Recipe(quality=60)
     path = "val2017/000000000139.jpg"
-    picture = Picture(path, 139)
-    job = Job(picture, recipe.targets(picture))
-    render_picture(job, images=photos, out=tmp_path, recipe=recipe)
+    image = SourceImage(path, 139)
+    job = Job(image, recipe.targets(image))
+    render_image(job, images=photos, out=tmp_path, recipe=recipe)
     rain = rendered_while_loading(photos / path, 139, severity=3, seed=0)["img"]
     expected = cv2.imencode(".jpg", rain, [cv2.IMWRITE_JPEG_QUALITY, 60])[1].tobytes()
     assert (tmp_path / path).read_bytes() == expected
@@ -71,7 +71,7 @@ ANY_KIND = [
 
 
 @pytest.mark.parametrize(("kind", "extension"), ANY_KIND)
-def test_any_kind_of_picture_becomes_an_upright_color_one(tmp_path, kind, extension):
+def test_any_kind_of_image_becomes_an_upright_color_one(tmp_path, kind, extension):
     shape = dict(grey=(30, 40), alpha=(30, 40, 4)).get(kind, (30, 40, 3))
     image = np.random.default_rng(0).integers(50, 200, shape, dtype=np.uint8)
     (tmp_path / "in").mkdir()
@@ -101,7 +101,7 @@ def test_any_kind_of_picture_becomes_an_upright_color_one(tmp_path, kind, extens
         ("absent.jpg", None, "No such file"),
     ],
 )
-def test_damaged_pictures_are_not_read(photos, tmp_path, name, damage, reason):
+def test_damaged_images_are_not_read(photos, tmp_path, name, damage, reason):
     if damage is not None:
         photo = (photos / "val2017/000000000139.jpg").read_bytes()
         (tmp_path / name).write_bytes(damage(photo))
@@ -125,11 +125,11 @@ def test_cut_off_png_is_not_read(photos, tmp_path):
         read_image(tmp_path / "a.png")
 
 
-def test_a_picture_too_large_for_its_format_is_told(tmp_path):
+def test_a_image_too_large_for_its_format_is_told(tmp_path):
     cv2.imwrite(str(tmp_path / "wide.png"), np.zeros((1, 65_501, 3), np.uint8))
     shutil.move(tmp_path / "wide.png", tmp_path / "wide.jpg")
-    picture, recipe = Picture("wide.jpg", 1), Recipe(severity=(0, 0))
-    job = Job(picture, recipe.targets(picture))
-    outcome = render_picture(job, images=tmp_path, out=tmp_path / "out", recipe=recipe)
+    image, recipe = SourceImage("wide.jpg", 1), Recipe(severity=(0, 0))
+    job = Job(image, recipe.targets(image))
+    outcome = render_image(job, images=tmp_path, out=tmp_path / "out", recipe=recipe)
     assert outcome.unreadable == "65501x1 pixels cannot be written as .jpg"
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""What each model finds on the same rainy pictures, and where the neck sees rain."""
+"""What each model finds on the same rainy images, and where the neck sees rain."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SCORE_THRESHOLD = 0.4
 def draw_grid(
     models: Mapping[str, BaseDetector], dataset: BaseDataset, indices: Sequence[int], path: Path
 ) -> None:
-    """Write one row per picture: ground truth, each model's detections, the finest rain mask.
+    """Write one row per image: ground truth, each model's detections, the finest rain mask.
 
     Args:
         models: Detectors by title; the last one has a ``DerainNeck``.
-        dataset: Rainy pictures, whose pipeline starts with loading and rain.
+        dataset: Rainy images, whose pipeline starts with loading and rain.
         indices: Which of them to show.
         path: The JPEG to write.
     """
@@ -74,7 +74,7 @@ def _mask(model: BaseDetector, batch: dict, image: np.ndarray) -> np.ndarray:
 
 
 def _tile(image: np.ndarray) -> np.ndarray:
-    """Fit a picture of any shape into a square."""
+    """Fit an image of any shape into a square."""
     height, width = image.shape[:2]
     scale = TILE / max(height, width)
     fitted = cv2.resize(image, (round(width * scale), round(height * scale)))
