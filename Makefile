@@ -1,11 +1,13 @@
 # make install [STACK=onedl|openmmlab]   .venv/ with everything pinned
 # make demo                              the whole story on embedded data: work_dirs/demo/report.md
-# make test [ARGS=--cov]                 the whole suite; ARGS go to pytest
+# make test [ARGS=--cov]                 the everyday tests, under ten minutes; ARGS go to pytest
+# make test-all [ARGS=...]               all tests: kills, ranks, wheel, browser, projects, long fuzz
 # make lint                              ruff and mypy
 # make docs                              docs/_build/index.html
 STACK ?= $(or $(firstword $(shell cat .venv/.installed 2>/dev/null)),onedl)
+PYTEST = .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: install demo test lint docs
+.PHONY: install demo test test-all lint docs
 install:
 	@tools/install.sh $(STACK)
 
@@ -13,7 +15,10 @@ demo: install
 	.venv/bin/python tools/demo.py
 
 test: install
-	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-all: install
+	$(PYTEST) $(ARGS)
 
 lint: install
 	.venv/bin/ruff check .
