@@ -1,4 +1,4 @@
-"""Fixtures that every test folder shares."""
+"""Fixtures that the tests of the package and of its projects share."""
 
 import gc
 import os
