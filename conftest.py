@@ -32,6 +32,12 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
+def _seed() -> None:
+    """What a test draws does not depend on the tests before it."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
 def _mmdet_scope() -> None:
     """A Runner of an earlier test may have left its own scope current."""
     init_default_scope("mmdet")
