@@ -1,5 +1,5 @@
 from derain_plugin.apis.annotator import Annotator
-from derain_plugin.apis.base_predictor import BaseDetector
+from derain_plugin.apis.base_predictor import BasePredictor
 from derain_plugin.apis.coco_detections import CocoDetections
 from derain_plugin.apis.derain_inferencer import DerainInferencer
 from derain_plugin.apis.detector import Detector
@@ -9,7 +9,7 @@ from derain_plugin.apis.sources import Source, find_sources
 
 __all__ = [
     "Annotator",
-    "BaseDetector",
+    "BasePredictor",
     "CocoDetections",
     "DerainInferencer",
     "Detector",

@@ -1,4 +1,4 @@
-"""What images are annotated with."""
+"""The interface of what detects in images, in PyTorch or in an exported file."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.structures import InstanceData
 
 from derain_plugin.visualization import MaskedImage
 
 
-class BaseDetector(ABC):
+class BasePredictor(ABC):
     """Detect in images that were read already.
 
     Attributes:
@@ -68,3 +69,9 @@ class BaseDetector(ABC):
                 f"{', '.join(self.classes)}"
             )
         return [self.classes.index(name) for name in names]
+
+
+def select(found: InstanceData, *, score_thr: float, labels: Collection[int]) -> InstanceData:
+    """Keep what scores at least ``score_thr`` and has one of ``labels``."""
+    wanted = torch.isin(found.labels, torch.tensor(list(labels), dtype=found.labels.dtype))
+    return found[wanted & (found.scores >= score_thr)]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from mmengine.structures import InstanceData
 
-from derain_plugin.apis.video_reader import Frame
+from derain_plugin.apis.video import Frame
 from derain_plugin.datasets.labels.coco_classes import CATEGORY_IDS
 from derain_plugin.files import write_whole
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,13 @@ from mmengine.runner import load_checkpoint
 from mmengine.structures import InstanceData
 from torch import nn
 
-from derain_plugin.apis.base_predictor import BaseDetector
+from derain_plugin.apis.base_predictor import BasePredictor
 from derain_plugin.config import load_config
 from derain_plugin.datasets.labels.coco_classes import COCO_NAMES, match_classes
 from derain_plugin.visualization import MaskedImage, RainMaskRecorder, crop_to_file
 
 
-class Detector(BaseDetector):
+class Detector(BasePredictor):
     """Detect in images that were read already.
 
     mmdet's ``init_detector`` builds the test dataset for its palette, and a ``ConcatDataset``
@@ -91,7 +90,7 @@ class Detector(BaseDetector):
         self._recorder.start()
 
     def detect(self, image: np.ndarray) -> InstanceData:
-        """Return everything found, as :class:`BaseDetector` says."""
+        """Return everything found, as :class:`BasePredictor` says."""
         found = inference_detector(self.model, image, self._pipeline).pred_instances.cpu()
         return InstanceData(bboxes=found.bboxes, scores=found.scores, labels=found.labels)
 
@@ -107,12 +106,6 @@ class Detector(BaseDetector):
     def records_masks(self) -> bool:
         """Whether rain masks are kept."""
         return self._recorder is not None
-
-
-def select(found: InstanceData, *, score_thr: float, labels: Collection[int]) -> InstanceData:
-    """Keep what scores at least ``score_thr`` and has one of ``labels``."""
-    wanted = torch.isin(found.labels, torch.tensor(list(labels), dtype=found.labels.dtype))
-    return found[wanted & (found.scores >= score_thr)]
 
 
 def first_dataset(cfg: Config, name: str) -> dict:

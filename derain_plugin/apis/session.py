@@ -13,8 +13,7 @@ from tqdm import tqdm
 from derain_plugin.apis.annotator import Annotator
 from derain_plugin.apis.coco_detections import CocoDetections
 from derain_plugin.apis.sources import Source
-from derain_plugin.apis.video_file import VideoFile
-from derain_plugin.apis.video_reader import VideoReader
+from derain_plugin.apis.video import VideoFile, VideoReader
 from derain_plugin.files import write_whole
 from derain_plugin.rain.copies.render_image import UnreadableError, read_image
 

@@ -13,7 +13,7 @@ from mmengine.device import get_device
 
 from derain_plugin.apis import (
     Annotator,
-    BaseDetector,
+    BasePredictor,
     CocoDetections,
     Detector,
     ExportedDetector,
@@ -172,7 +172,7 @@ def _refuse_existing(paths: Sequence[Path]) -> None:
         )
 
 
-def _detectors(args: argparse.Namespace) -> list[BaseDetector]:
+def _detectors(args: argparse.Namespace) -> list[BasePredictor]:
     detectors = [
         _detector(files, name, args)
         for files, name in zip(args.models, titles(args.models), strict=True)
@@ -182,7 +182,7 @@ def _detectors(args: argparse.Namespace) -> list[BaseDetector]:
     return detectors
 
 
-def _detector(files: Sequence[str], name: str, args: argparse.Namespace) -> BaseDetector:
+def _detector(files: Sequence[str], name: str, args: argparse.Namespace) -> BasePredictor:
     if is_exported(files[0]):
         return ExportedDetector(files[0], name=name)
     config, checkpoint = files
@@ -200,7 +200,7 @@ def titles(models: Sequence[Sequence[str]]) -> list[str]:
     return [f"{name}, {Path(files[-1]).name}" for name, files in zip(names, models, strict=True)]
 
 
-def _record_masks(detectors: Sequence[BaseDetector]) -> None:
+def _record_masks(detectors: Sequence[BasePredictor]) -> None:
     """Of those that have some: the other may be the plain detector to compare with."""
     errors = []
     for detector in detectors:

@@ -16,8 +16,8 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from derain_plugin.apis.exported_detector import use_exported
 from derain_plugin.apis.exported_model import is_exported
-from derain_plugin.apis.exported_test_model import use_exported
 from derain_plugin.cli.arguments import build_parser, config_from, is_first_process
 from derain_plugin.cli.machine import describe_machine
 from derain_plugin.config.conditions import use_conditions

@@ -5,8 +5,13 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from derain_plugin.apis.export_metadata import Metadata, config_hash
-from derain_plugin.apis.exported_model import ExportedModel, is_exported, load_exported
+from derain_plugin.apis.exported_model import (
+    ExportedModel,
+    Metadata,
+    config_hash,
+    is_exported,
+    load_exported,
+)
 
 METADATA = Metadata(
     classes=("a", "b"), palette=[(1, 2, 3), (4, 5, 6)], input_size=(8, 16), batch=2,
@@ -78,11 +83,13 @@ def test_files_that_cannot_be_loaded(tmp_path, name):
         load_exported(path)
 
 
-def test_a_missing_library_is_named(tmp_path, monkeypatch):
-    (tmp_path / "a.onnx").touch()
-    monkeypatch.setitem(sys.modules, "derain_plugin.apis.onnx_runtime", None)
+@pytest.mark.parametrize(("suffix", "library"), [(".onnx", "onnxruntime"), (".xml", "openvino")])
+def test_a_missing_library_is_named(tmp_path, monkeypatch, suffix, library):
+    for name in ("a" + suffix, "a.bin"):
+        (tmp_path / name).touch()
+    monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ImportError, match=r"pip install 'derain_plugin\[export\]'"):
-        load_exported(tmp_path / "a.onnx")
+        load_exported(tmp_path / f"a{suffix}")
 
 
 def test_names():
