@@ -13,12 +13,10 @@ import numpy as np
 import onnx
 
 from derain_plugin.apis.detector import Detector
-from derain_plugin.apis.export_metadata import Metadata, config_hash
 from derain_plugin.apis.exported_detector import ExportedDetector
-from derain_plugin.apis.exported_model import resized
+from derain_plugin.apis.exported_model import Metadata, config_hash, resized
+from derain_plugin.export.conversion import quantized, save, to_onnx, to_openvino
 from derain_plugin.export.detector_graph import DetectorGraph, check_exportable
-from derain_plugin.export.onnx_model import to_onnx
-from derain_plugin.export.openvino_model import quantized, save, to_openvino
 from derain_plugin.export.verification import TOLERANCES, Agreement, compare
 from derain_plugin.files import not_written, partial_of
 from derain_plugin.version import __version__
@@ -37,7 +35,7 @@ class Export:
     """What to write.
 
     Attributes:
-        kind: ``onnx`` or ``openvino``.
+        format: ``onnx`` or ``openvino``.
         precision: One of ``PRECISIONS`` of that format. ``fp16``: backbone and neck in fp16
             (ONNX), or weights stored in fp16 (OpenVINO). ``bf16``: computed in bf16. ``int8``:
             convolutions quantised after training.
@@ -47,17 +45,17 @@ class Export:
         ValueError: A format, precision or batch that cannot be.
     """
 
-    kind: str
+    format: str
     precision: str = "fp32"
     batch: int | None = 1
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        if self.kind not in PRECISIONS:
-            raise ValueError(f"format must be one of {', '.join(PRECISIONS)}, got {self.kind!r}")
-        if self.precision not in PRECISIONS[self.kind]:
+        if self.format not in PRECISIONS:
+            raise ValueError(f"format must be one of {', '.join(PRECISIONS)}, got {self.format!r}")
+        if self.precision not in PRECISIONS[self.format]:
             raise ValueError(
-                f"precision must be one of {', '.join(PRECISIONS[self.kind])} for {self.kind}, "
+                f"precision must be one of {', '.join(PRECISIONS[self.format])} for {self.format}, "
                 f"got {self.precision!r}"
             )
         if self.batch is not None and self.batch < 1:
@@ -72,7 +70,7 @@ def export_detector(
     checkpoint: str | None,
     images: Mapping[str, np.ndarray],
     calibration: Sequence[np.ndarray] = (),
-    tell: Callable[[str], object] = print,
+    log: Callable[[str], object] = print,
 ) -> Agreement | None:
     """Write a detector to a file, and keep it only if it finds the same.
 
@@ -87,7 +85,7 @@ def export_detector(
             not compared: among so many equal scores it is chance which queries are chosen.
         images: To try it out on, by name: ``(H, W, 3)`` uint8, BGR.
         calibration: Likewise, for int8.
-        tell: Gets a line of progress at a time.
+        log: Gets a line of progress at a time.
 
     Returns:
         How well it agrees with the PyTorch model; None if that was not looked at.
@@ -105,12 +103,12 @@ def export_detector(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        tell(f"trace and convert, {metadata.input_size[0]} x {metadata.input_size[1]} px")
+        log(f"trace and convert, {metadata.input_size[0]} x {metadata.input_size[1]} px")
         _write(detector, folder / out.name, export, metadata, calibration)
         exported = ExportedDetector(folder / out.name)
         agreement = None
         if checkpoint is not None:
-            tell(f"compare on {len(images)} images")
+            log(f"compare on {len(images)} images")
             agreement = compare(
                 detector.detect, exported.detect, images, TOLERANCES[export.precision]
             )
@@ -146,9 +144,9 @@ def _describe(
 def _input_size(detector: Detector, image: np.ndarray) -> tuple[int, int]:
     """Find out what the pipeline resizes to, and that it does nothing else."""
     height, width = detector.prepare(image).shape[1:]
-    for given in (image, image.transpose(1, 0, 2)):
-        expected = resized(np.ascontiguousarray(given), (height, width)).transpose(2, 0, 1)
-        if not np.array_equal(detector.prepare(np.ascontiguousarray(given)).numpy(), expected):
+    for sample in (image, np.ascontiguousarray(image.transpose(1, 0, 2))):
+        expected = resized(sample, (height, width)).transpose(2, 0, 1)
+        if not np.array_equal(detector.prepare(sample).numpy(), expected):
             raise ValueError(
                 "only test pipelines that do nothing but resize every image to one size can be "
                 "exported: Resize(scale=(width, height), keep_ratio=False), bilinear"
@@ -169,9 +167,9 @@ def _write(
     metadata: Metadata,
     calibration: Sequence[np.ndarray],
 ) -> None:
-    is_half = export.kind == "onnx" and export.precision == "fp16"
+    is_half = export.format == "onnx" and export.precision == "fp16"
     model = to_onnx(DetectorGraph(detector.model, half=is_half), metadata)
-    if export.kind == "onnx":
+    if export.format == "onnx":
         onnx.save(model, file)
         return
     converted = to_openvino(model, metadata)

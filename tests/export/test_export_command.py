@@ -54,16 +54,16 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("settings", "message"),
     [
-        (dict(kind="tensorrt"), "format must be one of onnx, openvino, got 'tensorrt'"),
-        (dict(kind="onnx", precision="int8"), "one of fp32, fp16 for onnx, got 'int8'"),
-        (dict(kind="onnx", batch=0), "batch must be at least 1, got 0"),
+        (dict(format="tensorrt"), "format must be one of onnx, openvino, got 'tensorrt'"),
+        (dict(format="onnx", precision="int8"), "one of fp32, fp16 for onnx, got 'int8'"),
+        (dict(format="onnx", batch=0), "batch must be at least 1, got 0"),
     ],
 )
-def test_exports_that_cannot_be(given, message):
+def test_exports_that_cannot_be(settings, message):
     with pytest.raises(ValueError, match=message):
-        Export(**given)
+        Export(**settings)
 
 
 def test_images_of_a_folder_of_the_data_or_shipped(tmp_path, coco_root):

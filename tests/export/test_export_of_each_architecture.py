@@ -6,9 +6,9 @@ import pytest
 import torch
 from tiny_rtdetr import FAMILY, build, tiny_rtdetr_cfg
 
-from derain_plugin.apis.export_metadata import Metadata
-from derain_plugin.export.detector_graph import INPUT_NAMES, DetectorGraph
-from derain_plugin.export.onnx_model import to_onnx
+from derain_plugin.apis.exported_model import INPUT_NAMES, Metadata
+from derain_plugin.export.conversion import to_onnx
+from derain_plugin.export.detector_graph import DetectorGraph
 
 SIZES = np.array([[40, 70]])
 

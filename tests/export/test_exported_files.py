@@ -16,8 +16,7 @@ from mmengine.structures import InstanceData
 
 from derain_plugin import __version__, load_config
 from derain_plugin.apis import ExportedDetector
-from derain_plugin.apis.export_metadata import METADATA_KEY, config_hash
-from derain_plugin.apis.exported_model import load_exported, resized
+from derain_plugin.apis.exported_model import METADATA_KEY, config_hash, load_exported, resized
 from derain_plugin.cli import export as export_cli
 from derain_plugin.cli import infer as infer_cli
 from derain_plugin.cli import test as test_cli
@@ -69,7 +68,7 @@ def write(detector, images, tmp_path):
         export = Export(kind, precision, batch=1 if is_half else None)
         agreement = export_detector(
             detector, out, export, checkpoint="tiny.pth", images=images,
-            calibration=list(images.values()), tell=lambda _: None,
+            calibration=list(images.values()), log=lambda _: None,
         )  # fmt: skip
         return out, agreement
 
