@@ -10,8 +10,7 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 from derain_plugin.apis import Detector
-from derain_plugin.hf.hf_folder import image_size_of, write_hf_folder
-from derain_plugin.hf.to_transformers import to_transformers
+from derain_plugin.hf.to_transformers import image_size_of, to_transformers, write_hf_folder
 
 DESCRIPTION = """\
 Turn an RT-DETR that was trained here into a folder for transformers' from_pretrained. With a

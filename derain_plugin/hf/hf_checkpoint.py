@@ -10,7 +10,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from derain_plugin.hf.feature_derain_rtdetr import FeatureDerainRTDetr
+from derain_plugin.hf.modeling_feature_derain_rtdetr import FeatureDerainRTDetr
 from derain_plugin.hf.pretrained import load_pretrained
 from derain_plugin.models.rtdetr.family import FAMILIES
 

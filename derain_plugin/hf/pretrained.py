@@ -1,16 +1,66 @@
-"""Detectors of transformers from the hub or a folder: whole, or an error that says why not."""
+"""Detectors of transformers from the hub or a folder, whole; with a de-rain module where asked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import AutoConfig, AutoModelForObjectDetection, PreTrainedModel
 
-DETECTORS = ("rt_detr", "rt_detr_v2", "d_fine")
-"""transformers' ``model_type`` of the detectors that a de-rain module can clean features for."""
+from derain_plugin.hf.configuration_feature_derain_rtdetr import (
+    DETECTORS,
+    FeatureDerainRTDetrConfig,
+)
+from derain_plugin.hf.modeling_feature_derain_rtdetr import FeatureDerainRTDetr, refuse_incomplete
+
+DERAIN_TYPES = {"multiscale": "MultiScaleFeatureDerain", "lightweight": "LightweightFeatureDerain"}
+
+
+def create_feature_derain_rtdetr(
+    model_name: str = "PekingU/rtdetr_r18vd",
+    derain_type: str | None = "multiscale",
+    *,
+    num_residual_blocks: int = 2,
+    freeze_backbone: bool = False,
+    device: str | torch.device | None = None,
+) -> FeatureDerainRTDetr:
+    """Put a fresh de-rain module into a pretrained RT-DETR; its detections do not change yet.
+
+    Args:
+        model_name: A hub id, or a folder that ``RTDetrForObjectDetection.save_pretrained`` wrote;
+            RT-DETRv2 and D-FINE will do as well.
+        derain_type: ``multiscale``, ``lightweight``, or None for the detector as it is.
+        num_residual_blocks: Residual blocks per level of ``multiscale``; 0 keeps mask,
+            suppression and a linear correction. ``lightweight`` has none.
+        freeze_backbone: Whether parameters and BatchNorm statistics of the backbone stay as they
+            are in training.
+        device: Of the model; default the CPU.
+
+    Returns:
+        The model in eval mode, like those of ``from_pretrained``; ``.train()`` to train it.
+
+    Raises:
+        FileNotFoundError: ``model_name`` is neither a folder nor a hub id that could be reached.
+        ValueError: It holds another model, or ``derain_type`` or ``num_residual_blocks`` cannot
+            be used.
+
+    Example:
+        >>> model = create_feature_derain_rtdetr("PekingU/rtdetr_r18vd", "lightweight")
+        >>> model(torch.rand(1, 3, 640, 640)).logits.shape
+        torch.Size([1, 300, 80])
+    """
+    options = _derain_options(derain_type, num_residual_blocks)
+    rtdetr: Any = load_pretrained(model_name)
+    channels = list(rtdetr.model.backbone.intermediate_channel_sizes)
+    config = FeatureDerainRTDetrConfig(
+        rtdetr_config=rtdetr.config,
+        derain=options and {**options, "in_channels": channels},
+        freeze_backbone=freeze_backbone,
+    )
+    return FeatureDerainRTDetr(config, rtdetr).to(device).eval()
 
 
 def load_pretrained(source: str, model_types: Sequence[str] = DETECTORS) -> PreTrainedModel:
@@ -42,16 +92,6 @@ def load_pretrained(source: str, model_types: Sequence[str] = DETECTORS) -> PreT
     return model
 
 
-def refuse_incomplete(source: str, report: Mapping[str, Any]) -> None:
-    """Raise ValueError if transformers' loading report tells of weights that were not loaded."""
-    if report["missing_keys"] or report["mismatched_keys"]:
-        raise ValueError(
-            f"the weights of {source} do not fill the model its config.json describes: "
-            f"missing {sorted(report['missing_keys'])}, "
-            f"other shapes {sorted(report['mismatched_keys'])}"
-        )
-
-
 @contextmanager
 def _explained(source: str, *errors: type[Exception]) -> Iterator[None]:
     try:
@@ -63,3 +103,16 @@ def _explained(source: str, *errors: type[Exception]) -> Iterator[None]:
             "rtdetr`) and name that folder, or fill the cache there and copy it (HF_HOME). "
             f"transformers said: {str(error).splitlines()[0]}"
         ) from error
+
+
+def _derain_options(derain_type: str | None, num_residual_blocks: int) -> dict[str, Any] | None:
+    if derain_type is None:
+        return None
+    if derain_type not in DERAIN_TYPES:
+        raise ValueError(
+            f"derain_type must be {', '.join(map(repr, DERAIN_TYPES))} or None, got {derain_type!r}"
+        )
+    if not isinstance(num_residual_blocks, int) or num_residual_blocks < 0:
+        raise ValueError(f"num_residual_blocks must be 0 or more, got {num_residual_blocks!r}")
+    options = {"num_residual_blocks": num_residual_blocks} if derain_type == "multiscale" else {}
+    return {"type": DERAIN_TYPES[derain_type], **options}

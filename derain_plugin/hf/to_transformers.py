@@ -1,22 +1,26 @@
-"""Our mmdet detectors as models of transformers."""
+"""Our mmdet detectors as models of transformers, and as folders that ``from_pretrained`` loads."""
 
 from __future__ import annotations
 
+import re
+import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoModelForObjectDetection, PreTrainedModel, RTDetrConfig
 
-from derain_plugin.hf.feature_derain_rtdetr import DERAIN_NECKS, FeatureDerainRTDetr
-from derain_plugin.hf.feature_derain_rtdetr_config import FeatureDerainRTDetrConfig
+from derain_plugin.files import partial_of
+from derain_plugin.hf.configuration_feature_derain_rtdetr import FeatureDerainRTDetrConfig
 from derain_plugin.hf.hf_checkpoint import (
     DERAINED_KEY_PREFIXES,
     KEY_PREFIXES,
     to_transformers_keys,
 )
+from derain_plugin.hf.modeling_feature_derain_rtdetr import DERAIN_NECKS, FeatureDerainRTDetr
 from derain_plugin.models import (
     RTDETR,
     DerainNeck,
@@ -27,7 +31,7 @@ from derain_plugin.models import (
 )
 from derain_plugin.models.rtdetr.config import rtdetr_config
 
-# Settings of our parts that transformers' config has in another place, or not at all.
+# Settings of our parts that transformers' config has elsewhere, or not at all.
 OWN_SETTINGS = {"type", "init_cfg", "frozen_stages", "early_derain"}
 OWN_SETTINGS |= {"num_classes", "train_cfg", "test_cfg"}
 OF_BACKBONE = ("backbone_config", "freeze_backbone_batch_norms")
@@ -75,12 +79,58 @@ def to_transformers(
     return model
 
 
+def write_hf_folder(model: PreTrainedModel, image_size: tuple[int, int], out: Path) -> None:
+    """Write ``config.json``, ``model.safetensors`` and ``preprocessor_config.json``.
+
+    Args:
+        model: A detector.
+        image_size: Height and width to which images are resized, px.
+        out: Folder that appears whole or not at all. A process that is killed meanwhile leaves
+            ``partial_of(out)`` behind, which the next attempt replaces.
+
+    Raises:
+        FileExistsError: ``out`` exists.
+    """
+    # Not at the top: without torchvision transformers warns that it takes Pillow instead.
+    from transformers import RTDetrImageProcessor
+
+    if out.exists():
+        raise FileExistsError(f"{out} exists. Remove it, or name another folder.")
+    partial = partial_of(out)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    model.save_pretrained(partial)
+    height, width = image_size
+    processor = RTDetrImageProcessor(size=dict(height=height, width=width), do_normalize=False)
+    processor.save_pretrained(partial)
+    partial.rename(out)
+
+
+def image_size_of(pipeline: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """Return the height and width, px, to which an mmdet pipeline resizes its images.
+
+    Raises:
+        ValueError: It does not resize them all to the same size, which is what
+            ``RTDetrImageProcessor`` does.
+    """
+    steps = [step for step in pipeline if re.search("Resize|Pad", str(step["type"]))]
+    if len(steps) == 1 and steps[0]["type"].split(".")[-1] == "Resize":
+        scale = steps[0].get("scale")
+        if isinstance(scale, tuple | list) and not steps[0].get("keep_ratio"):
+            width, height = scale
+            return height, width
+    raise ValueError(
+        "the test pipeline must resize with dict(type='Resize', scale=(width, height), "
+        f"keep_ratio=False) alone, as transformers' RTDetrImageProcessor does; it has {steps}"
+    )
+
+
 def _check_parts(detector: RTDETR, neck: nn.Module) -> None:
     preprocessor = detector.data_preprocessor
     if isinstance(preprocessor, PixelDerainDataPreprocessor):
         raise ValueError(
             f"images of this detector go through {type(preprocessor.restorer).__name__} first, "
-            "and a model of transformers has no place for it"
+            "which a model of transformers cannot have"
         )
     pixels = detector.cfg.model.get("data_preprocessor") or {}
     found = {name: pixels.get(name) for name in PIXELS}
@@ -95,7 +145,7 @@ def _check_parts(detector: RTDETR, neck: nn.Module) -> None:
             )
     if detector.backbone.derain is not None:
         raise ValueError(
-            "a model of transformers has no place for the de-rain blocks inside this backbone "
+            "a model of transformers cannot have the de-rain blocks inside this backbone "
             "(early_derain), only for those of a DerainNeck"
         )
 

@@ -34,9 +34,9 @@ TYPES = ["multiscale", "lightweight", None]
 def folder(tmp_path_factory):
     """What ``save_pretrained`` writes of a detector without de-rain module."""
     path = tmp_path_factory.mktemp("plain")
-    twin = transformers_twin(num_classes=2, **TINY)
-    twin.config.id2label = {0: "square", 1: "disc"}
-    twin.save_pretrained(path)
+    reference = transformers_twin(num_classes=2, **TINY)
+    reference.config.id2label = {0: "square", 1: "disc"}
+    reference.save_pretrained(path)
     return path
 
 
@@ -80,11 +80,11 @@ def test_a_fresh_model_detects_bitwise_what_the_detector_does(derain_type, folde
 
 @pytest.mark.parametrize("derain_type", TYPES)
 def test_a_fresh_model_has_bitwise_the_losses_of_the_detector(derain_type, folder):
-    model, twin = create_feature_derain_rtdetr(str(folder), derain_type).train(), plain(folder)
+    model, reference = create_feature_derain_rtdetr(str(folder), derain_type).train(), plain(folder)
     torch.manual_seed(7)  # denoising draws
     outputs = model(IMAGES, labels=LABELS)
     torch.manual_seed(7)
-    expected = twin.train()(IMAGES, labels=LABELS)
+    expected = reference.train()(IMAGES, labels=LABELS)
     assert torch.equal(outputs.loss, expected.loss)
     assert outputs.loss_dict == expected.loss_dict
     assert any("_dn_" in name for name in outputs.loss_dict)
@@ -97,14 +97,16 @@ def test_a_fresh_model_has_bitwise_the_losses_of_the_detector(derain_type, folde
 def test_others_of_the_family(kind, config_class, tmp_path):
     settings = dict(TINY, backbone_config=RTDetrResNetConfig(**TINY_BACKBONE, **STAGES))
     torch.manual_seed(0)
-    twin = kind(config_class(num_labels=2, freeze_backbone_batch_norms=False, **settings)).eval()
-    twin.save_pretrained(tmp_path / "plain")
+    reference = kind(
+        config_class(num_labels=2, freeze_backbone_batch_norms=False, **settings)
+    ).eval()
+    reference.save_pretrained(tmp_path / "plain")
     model = create_feature_derain_rtdetr(str(tmp_path / "plain"))
-    assert_same_outputs(detect(model), detect(twin))
+    assert_same_outputs(detect(model), detect(reference))
     torch.manual_seed(7)
     loss = model.train()(IMAGES, labels=LABELS).loss
     torch.manual_seed(7)
-    assert torch.equal(loss, twin.train()(IMAGES, labels=LABELS).loss)
+    assert torch.equal(loss, reference.train()(IMAGES, labels=LABELS).loss)
     moved(model).eval().save_pretrained(tmp_path / "saved")
     assert_same_outputs(
         detect(FeatureDerainRTDetr.from_pretrained(tmp_path / "saved")), detect(model)

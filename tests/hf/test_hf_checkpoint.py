@@ -17,19 +17,19 @@ def arch(request):
 
 
 @pytest.fixture(scope="module")
-def twin(arch):
+def reference(arch):
     return tiny_twin(arch).eval()
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["frozen norms", "plain norms"])
-def hub_folder(request, twin, tmp_path_factory):
+def hub_folder(request, reference, tmp_path_factory):
     """A ``save_pretrained`` folder; converted hub models have frozen BatchNorm."""
     folder = tmp_path_factory.mktemp("hub")
-    config = type(twin.config)(
-        **{**twin.config.to_dict(), "freeze_backbone_batch_norms": request.param}
+    config = type(reference.config)(
+        **{**reference.config.to_dict(), "freeze_backbone_batch_norms": request.param}
     )
-    model = type(twin)(config)
-    model.load_state_dict(twin.state_dict(), strict=False)
+    model = type(reference)(config)
+    model.load_state_dict(reference.state_dict(), strict=False)
     model.save_pretrained(folder)
     return folder
 
@@ -55,11 +55,11 @@ def through_init_detector(source, arch="r18"):
 
 @pytest.mark.parametrize("load", [through_load_checkpoint, through_init_cfg, through_init_detector])
 @pytest.mark.parametrize("arch", FAMILY, indirect=True)
-def test_every_entry_point_gives_transformers_outputs(load, hub_folder, twin, arch):
+def test_every_entry_point_gives_transformers_outputs(load, hub_folder, reference, arch):
     model = load(f"hf://{hub_folder}", arch).eval()
     with torch.no_grad():
         logits, boxes = model(IMAGES, mode="tensor")
-        expected = twin(IMAGES)
+        expected = reference(IMAGES)
     torch.testing.assert_close(logits, expected.logits, atol=1e-5, rtol=0)
     torch.testing.assert_close(boxes, expected.pred_boxes, atol=1e-5, rtol=0)
 
@@ -79,18 +79,18 @@ def test_missing_folder_says_so(tmp_path):
         through_load_checkpoint(f"hf://{tmp_path}/absent")
 
 
-def test_folder_without_weights_says_so(twin, tmp_path):
-    twin.config.save_pretrained(tmp_path)
+def test_folder_without_weights_says_so(reference, tmp_path):
+    reference.config.save_pretrained(tmp_path)
     with pytest.raises(FileNotFoundError, match="no folder written by save_pretrained"):
         through_load_checkpoint(f"hf://{tmp_path}")
 
 
-def test_home_folder_is_expanded(twin, tmp_path, monkeypatch):
+def test_home_folder_is_expanded(reference, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    twin.save_pretrained(tmp_path / "weights")
+    reference.save_pretrained(tmp_path / "weights")
     model = through_load_checkpoint("hf://~/weights").eval()
     with torch.no_grad():
-        torch.testing.assert_close(model(IMAGES, mode="tensor")[0], twin(IMAGES).logits)
+        torch.testing.assert_close(model(IMAGES, mode="tensor")[0], reference(IMAGES).logits)
 
 
 def test_another_model_type_is_refused(tmp_path):
@@ -107,21 +107,21 @@ def test_another_generation_is_refused(theirs, ours, tmp_path):
 
 
 @pytest.mark.parametrize("arch", ["rtdetrv2_r18", "dfine_s"], indirect=True)
-def test_heads_that_transformers_does_not_use_are_left_out(twin, arch, tmp_path):
+def test_heads_that_transformers_does_not_use_are_left_out(reference, arch, tmp_path):
     """Their second names, ``class_embed`` and ``bbox_embed``, may hold anything in a checkpoint."""
-    state = {name: value.clone() for name, value in twin.state_dict().items()}
+    state = {name: value.clone() for name, value in reference.state_dict().items()}
     for name in state:
         if name.startswith(("class_embed.", "bbox_embed.")):
             state[name] += 1
-    twin.save_pretrained(tmp_path, state_dict=state)
+    reference.save_pretrained(tmp_path, state_dict=state)
     model = through_load_checkpoint(f"hf://{tmp_path}", arch).eval()
     with torch.no_grad():
-        torch.testing.assert_close(model(IMAGES, mode="tensor")[0], twin(IMAGES).logits)
+        torch.testing.assert_close(model(IMAGES, mode="tensor")[0], reference(IMAGES).logits)
 
 
-def test_weights_that_do_not_fill_the_config_are_refused(twin, tmp_path):
-    state = twin.state_dict()
+def test_weights_that_do_not_fill_the_config_are_refused(reference, tmp_path):
+    state = reference.state_dict()
     del state["model.enc_score_head.bias"]
-    twin.save_pretrained(tmp_path, state_dict=state)
+    reference.save_pretrained(tmp_path, state_dict=state)
     with pytest.raises(ValueError, match=r"missing \['model.enc_score_head.bias'\]"):
         through_load_checkpoint(f"hf://{tmp_path}")

@@ -8,8 +8,7 @@ from tiny_rtdetr import TINY, build, our_copy, tiny_rtdetr_cfg, transformers_twi
 from transformers import AutoModelForObjectDetection, RTDetrForObjectDetection
 
 from derain_plugin.hf import FeatureDerainRTDetr, create_feature_derain_rtdetr
-from derain_plugin.hf.hf_folder import image_size_of, write_hf_folder
-from derain_plugin.hf.to_transformers import to_transformers
+from derain_plugin.hf.to_transformers import image_size_of, to_transformers, write_hf_folder
 
 SIZE = (64, 96)
 CLASSES = ("square", "disc")
@@ -161,11 +160,11 @@ def test_another_detector_is_refused():
 
 
 def test_a_hub_model_survives_the_way_through_mmdet():
-    twin = transformers_twin(num_classes=2, **TINY)
-    detector = our_copy(twin, tiny_rtdetr_cfg()).eval()
+    reference = transformers_twin(num_classes=2, **TINY)
+    detector = our_copy(reference, tiny_rtdetr_cfg()).eval()
     detector.cfg = Config(dict(model=tiny_rtdetr_cfg()))
     model = to_transformers(detector, CLASSES, SIZE)
-    state = twin.state_dict()
+    state = reference.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from transformers import AutoConfig, PreTrainedConfig, RTDetrConfig
 
-from derain_plugin.hf.pretrained import DETECTORS
 from derain_plugin.version import __version__
+
+DETECTORS = ("rt_detr", "rt_detr_v2", "d_fine")
+"""transformers' ``model_type`` of the detectors that a de-rain module can clean features for."""
 
 
 class FeatureDerainRTDetrConfig(PreTrainedConfig):

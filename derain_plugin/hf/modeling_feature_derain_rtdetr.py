@@ -10,8 +10,7 @@ from torch import Tensor
 from transformers import AutoModelForObjectDetection, PreTrainedModel
 from transformers.models.rt_detr.modeling_rt_detr import RTDetrObjectDetectionOutput
 
-from derain_plugin.hf.feature_derain_rtdetr_config import FeatureDerainRTDetrConfig
-from derain_plugin.hf.pretrained import refuse_incomplete
+from derain_plugin.hf.configuration_feature_derain_rtdetr import FeatureDerainRTDetrConfig
 from derain_plugin.models.necks import (
     LightweightFeatureDerain,
     MultiScaleFeatureDerain,
@@ -27,7 +26,7 @@ DERAIN_NECKS: dict[str, type[BaseFeatureDerain]] = {
 
 
 class FeatureDerainRTDetr(PreTrainedModel):
-    """An RT-DETR whose encoder is given cleaned features; a model of transformers otherwise.
+    """An RT-DETR whose encoder gets cleaned features; a model of transformers otherwise.
 
     RT-DETRv2 and D-FINE, which have the same parts, will do as well. With a fresh de-rain module
     all outputs are bitwise those of the detector alone. Both parts have their own parameters, so
@@ -130,6 +129,16 @@ class FeatureDerainRTDetr(PreTrainedModel):
 
 
 AutoModelForObjectDetection.register(FeatureDerainRTDetrConfig, FeatureDerainRTDetr)
+
+
+def refuse_incomplete(source: str, report: Mapping[str, Any]) -> None:
+    """Raise ValueError if transformers' loading report tells of weights that were not loaded."""
+    if report["missing_keys"] or report["mismatched_keys"]:
+        raise ValueError(
+            f"the weights of {source} do not fill the model its config.json describes: "
+            f"missing {sorted(report['missing_keys'])}, "
+            f"other shapes {sorted(report['mismatched_keys'])}"
+        )
 
 
 def _build_derain(
