@@ -9,10 +9,9 @@ import numpy as np
 from mmengine.structures import InstanceData
 
 from derain_plugin.apis import Detector
-from derain_plugin.apis.detector import select
-from derain_plugin.apis.painter import Painter
-from derain_plugin.apis.views import View, arrange
-from derain_plugin.app.uploaded_image import shrink_to
+from derain_plugin.apis.annotator import Painter, View, arrange
+from derain_plugin.apis.base_predictor import select
+from derain_plugin.app.images import shrink_to
 from derain_plugin.rain import render_rain
 from derain_plugin.visualization import MaskedImage, RainMaskRecorder, crop_to_file
 
@@ -21,7 +20,7 @@ RAIN_SEED = 0  # one for all: the severities of an image share their streaks
 
 
 @dataclass(frozen=True)
-class Seen:
+class Result:
     """One detector's view of an image.
 
     Attributes:
@@ -37,7 +36,7 @@ class Seen:
 
 
 class Comparison:
-    """Render rain, and let two detectors look at it.
+    """Render rain, and detect in it with two detectors.
 
     Args:
         vanilla: Shown first.
@@ -61,8 +60,10 @@ class Comparison:
         """Whether there are rain masks to show."""
         return self._recorder is not None
 
-    def look(self, image: np.ndarray, *, severity: int, score_thr: float) -> tuple[Seen, Seen]:
-        """Return what the two see.
+    def detect(
+        self, image: np.ndarray, *, severity: int, score_thr: float
+    ) -> tuple[Result, Result]:
+        """Return what the two find.
 
         Args:
             image: ``(H, W, 3)`` uint8, BGR, without rain. Larger ones than ``MAX_SIDE`` are
@@ -77,19 +78,21 @@ class Comparison:
             raise ValueError(f"the score threshold must be in 0-1, got {score_thr}")
         image = shrink_to(image, side=MAX_SIDE)
         rainy = render_rain(image, severity, seed=RAIN_SEED)
-        first, second = (self._look(n, rainy, score_thr=score_thr) for n in (0, 1))
+        first, second = (self._detect(n, rainy, score_thr=score_thr) for n in (0, 1))
         if self._recorder is None:
             return first, second
         view = View(second.view.title, second.view.painted, self._masks(rainy, self._recorder))
-        return first, Seen(view, second.found, second.seconds)
+        return first, Result(view, second.found, second.seconds)
 
-    def _look(self, number: int, rainy: np.ndarray, *, score_thr: float) -> Seen:
+    def _detect(self, number: int, rainy: np.ndarray, *, score_thr: float) -> Result:
         detector = self.detectors[number]
         start = time.perf_counter()
         found = detector.detect(rainy)
         seconds = time.perf_counter() - start
         found = select(found, score_thr=score_thr, labels=detector.labels_of(None))
-        return Seen(View(detector.name, self._painters[number].paint(rainy, found)), found, seconds)
+        return Result(
+            View(detector.name, self._painters[number].paint(rainy, found)), found, seconds
+        )
 
     def _masks(self, rainy: np.ndarray, recorder: RainMaskRecorder) -> MaskedImage:
         """Detect once more: recording costs time, which is not the detector's latency."""
@@ -101,6 +104,6 @@ class Comparison:
         return crop_to_file(recorder.take()[0])
 
 
-def sheet_of(seen: tuple[Seen, Seen]) -> np.ndarray:
+def side_by_side(results: tuple[Result, Result]) -> np.ndarray:
     """Return both views in one image: uint8, BGR."""
-    return arrange([one.view for one in seen])
+    return arrange([one.view for one in results])

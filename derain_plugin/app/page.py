@@ -1,4 +1,4 @@
-"""The page: what is on it, what its controls do, and the server that it is given by."""
+"""The page: what is on it, what its controls do, and the server that sends it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from derain_plugin.apis.views import arrange
-from derain_plugin.app.comparison import Comparison, Seen, sheet_of
-from derain_plugin.app.examples import EXAMPLES, load_example
-from derain_plugin.app.uploaded_image import FORMATS, MEGA, read_uploaded_image
+from derain_plugin.apis.annotator import arrange
+from derain_plugin.app.comparison import Comparison, Result, side_by_side
+from derain_plugin.app.images import FORMATS, MEGA, Examples, read_uploaded_image
 from derain_plugin.files import write_whole
 from derain_plugin.rain import SEVERITIES
 
@@ -51,6 +50,7 @@ class Page:
     def __init__(self, comparison: Comparison, *, folder: Path, max_megapixels: float) -> None:
         self._gr = import_gradio()
         self._comparison = comparison
+        self._examples = Examples()
         self._result = folder / "derain_result.png"
         self._max_megapixels = max_megapixels
         self.blocks = self._gr.Blocks(
@@ -64,7 +64,7 @@ class Page:
 
         Args:
             upload: The file of an uploaded image; None for the example.
-            example: Name of a shipped image.
+            example: Name of one of :class:`Examples`.
             severity: Of the rain, 0-5.
             score_thr: 0-1.
 
@@ -73,26 +73,26 @@ class Page:
         """
         try:
             image = self._read(upload, example)
-            seen = self._comparison.look(image, severity=int(severity), score_thr=score_thr)
+            results = self._comparison.detect(image, severity=int(severity), score_thr=score_thr)
         except (ValueError, ImportError) as error:
             raise self._gr.Error(str(error), print_exception=False) from error
         # One request at a time: gradio has its own copy before the next one writes.
-        write_whole(self._result, cv2.imencode(".png", sheet_of(seen))[1].tobytes())
-        painted = [_as_rgb(one.view.painted) for one in seen]
-        masks = _as_rgb(arrange([seen[1].view])) if seen[1].view.masked else None
-        return *painted, masks, describe(seen), str(self._result)
+        write_whole(self._result, cv2.imencode(".png", side_by_side(results))[1].tobytes())
+        painted = [_as_rgb(one.view.painted) for one in results]
+        masks = _as_rgb(arrange([results[1].view])) if results[1].view.masked else None
+        return *painted, masks, describe(results), str(self._result)
 
     def _read(self, upload: str | None, example: str) -> np.ndarray:
         if upload is None:
-            return load_example(example)
+            return self._examples.load(example)
         return read_uploaded_image(Path(upload), max_megapixels=self._max_megapixels)
 
     def _lay_out(self) -> None:
-        gr = self._gr
+        gr, names = self._gr, self._examples.names
         gr.Markdown(ABOUT)
         with gr.Row():
             with gr.Column(scale=2):
-                example = gr.Radio(EXAMPLES, value=EXAMPLES[0], label="Shipped image")
+                example = gr.Radio(names, value=names[0], label="Example")
                 severity = gr.Slider(
                     0, max(SEVERITIES), value=0, step=1, label="Rain severity", elem_id="severity"
                 )
@@ -140,9 +140,11 @@ class Page:
         )
 
 
-def describe(seen: tuple[Seen, Seen]) -> str:
+def describe(results: tuple[Result, Result]) -> str:
     """Return a table of what the two took and found, as Markdown."""
-    rows = [f"| {one.view.title} | {1000 * one.seconds:.0f} | {len(one.found)} |" for one in seen]
+    rows = [
+        f"| {one.view.title} | {1000 * one.seconds:.0f} | {len(one.found)} |" for one in results
+    ]
     return "\n".join(["| detector | ms, this image | boxes |", "| --- | ---: | ---: |", *rows])
 
 

@@ -12,9 +12,9 @@ from mmengine.device import get_device
 
 from derain_plugin.apis import Detector
 from derain_plugin.app.comparison import Comparison
-from derain_plugin.app.examples import EXAMPLES, load_example
+from derain_plugin.app.demo import demo_detectors
+from derain_plugin.app.images import Examples
 from derain_plugin.app.page import Page, import_gradio, own_folder, serve
-from projects.study.demo.plan import DERAINED, VANILLA, Plan
 
 DESCRIPTION = """\
 Serve a page, in the browser: choose or upload an image, let it rain, and see what a vanilla and a
@@ -31,7 +31,6 @@ Examples:
   python tools/app.py --vanilla configs/rtdetr_r18_coco.py hf://PekingU/rtdetr_r18vd \\
       --derained configs/rtdetr_r18_featderain_ms.py epoch_15.pth --port 8000
 """
-DEMO = Path("work_dirs/demo")
 PAIR = ("CONFIG", "CHECKPOINT")
 
 
@@ -99,7 +98,7 @@ def comparison_of(args: argparse.Namespace) -> Comparison:
     Raises:
         FileNotFoundError: None are named, and the demo has not been run.
     """
-    pairs = (args.vanilla, args.derained) if args.vanilla else _demos_pairs()
+    pairs = (args.vanilla, args.derained) if args.vanilla else demo_detectors()
     names = [f"{kind}: {Path(config).stem}" for kind, (config, _) in zip(
         ("vanilla", "derained"), pairs, strict=True
     )]  # fmt: skip
@@ -108,23 +107,9 @@ def comparison_of(args: argparse.Namespace) -> Comparison:
             pairs, names, strict=True
         ))
     )  # fmt: skip
-    comparison.look(load_example(EXAMPLES[0]), severity=1, score_thr=1)  # the first is slow
+    examples = Examples()
+    comparison.detect(examples.load(examples.names[0]), severity=1, score_thr=1)  # slow at first
     return comparison
-
-
-def _demos_pairs() -> list[tuple[str, str]]:
-    plan = Plan(DEMO.resolve(), Path("data/toy_coco").resolve())
-    if not plan.configs.is_dir():
-        raise FileNotFoundError(
-            "the demo's detectors need a checkout of the repository: give --vanilla and --derained"
-        )
-    last = {model.config: plan.checkpoint_of(model) for model in plan.models}
-    for checkpoint in (last[VANILLA], last[DERAINED]):
-        if not checkpoint.is_file():
-            raise FileNotFoundError(
-                f"there is no {checkpoint}: run `make demo`, or give --vanilla and --derained"
-            )
-    return [(str(plan.configs / f"{name}.py"), str(last[name])) for name in (VANILLA, DERAINED)]
 
 
 def _write_screenshot(page: Page, path: Path, options: dict) -> None:

@@ -10,7 +10,6 @@ pytest.importorskip("gradio", reason="the page needs gradio: pip install .[app]"
 import gradio
 import httpx
 
-from derain_plugin.app.examples import EXAMPLES
 from derain_plugin.app.page import Page, own_folder, serve
 
 CONTENTS = (b"", b"no image", b"\x89PNG\r\n\x1a\n" + bytes(500), b"\xff\xd8\xff" + bytes(500))
@@ -29,7 +28,7 @@ def test_it_survives_200_bad_uploads_at_once(comparison, grey):
             assert httpx.get(address).status_code == 200
             refuse_all(page, [path for path in folder.rglob("*.png") if path.is_file()])
             cv2.imwrite(str(folder / "good.png"), grey)
-            assert "| 2 |" in page.show(str(folder / "good.png"), EXAMPLES[0], 0, 0.4)[3]
+            assert "| 2 |" in page.show(str(folder / "good.png"), "coffee", 0, 0.4)[3]
         finally:
             page.blocks.close(verbose=False)
     assert not folder.exists()
@@ -51,7 +50,7 @@ def refuse_all(page, paths):
 
     def refused(path):
         with pytest.raises(gradio.Error, match="cannot be read as an image"):
-            page.show(str(path), EXAMPLES[0], 0, 0.4)
+            page.show(str(path), "coffee", 0, 0.4)
         return True
 
     with ThreadPoolExecutor(16) as pool:

@@ -23,7 +23,7 @@ if __name__ == "__main__":  # coverage of what is imported below guides the fuzz
 
     atheris.instrument_imports(include=["derain_plugin", "PIL"]).__enter__()
 
-from derain_plugin.app.uploaded_image import read_uploaded_image
+from derain_plugin.app.images import read_uploaded_image
 from derain_plugin.datasets.checks.coco_check import read_coco
 from derain_plugin.datasets.checks.coco_entries import check_entries
 from derain_plugin.datasets.checks.image_check import damaged_images

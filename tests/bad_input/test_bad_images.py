@@ -10,7 +10,7 @@ from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 from skimage import data
 
-from derain_plugin.app.uploaded_image import read_uploaded_image
+from derain_plugin.app.images import read_uploaded_image
 from derain_plugin.datasets.checks.coco_check import check_datasets
 from derain_plugin.datasets.labels.convert import _read
 from derain_plugin.rain.copies.render_image import UnreadableError, read_image

@@ -35,7 +35,7 @@ def test_only_this_machine_unless_told_otherwise():
 
 def test_without_a_demo_it_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"epoch_10\.pth: run `make demo`, or give"):
+    with pytest.raises(FileNotFoundError, match=r"toy_rtdetr_coco\.py: run `make demo`, or give"):
         app.comparison_of(app.parse_args([]))
 
 
@@ -64,8 +64,8 @@ def test_masks_are_of_the_derained_detector_and_not_in_its_time(config, weights,
         return detect(self, image)
 
     monkeypatch.setattr(Detector, "detect", watched)
-    seen = Comparison(*pair).look(grey, severity=3, score_thr=0)
+    results = Comparison(*pair).detect(grey, severity=3, score_thr=0)
     assert hooks == [0, 0, 1]
     assert not pair[1].model.neck.derain._forward_pre_hooks
-    assert seen[0].view.masked is None
-    assert [mask.shape for mask in seen[1].view.masked.masks] == [(8, 8), (4, 4), (2, 2)]
+    assert results[0].view.masked is None
+    assert [mask.shape for mask in results[1].view.masked.masks] == [(8, 8), (4, 4), (2, 2)]

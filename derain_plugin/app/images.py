@@ -1,4 +1,4 @@
-"""An image that anyone may have sent."""
+"""Images for the page: examples that need no upload, and uploads that anyone may have sent."""
 
 from __future__ import annotations
 
@@ -8,8 +8,46 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
+from derain_plugin.app.demo import DATA, demo_images
+from derain_plugin.rain.copies.render_image import UnreadableError, read_image
+from derain_plugin.rain.photos import load_photos
+
+NUM_TOYS = 4
+PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 FORMATS = ("BMP", "JPEG", "PNG", "WEBP")
 MEGA = 1_000_000
+
+
+class Examples:
+    """The demo's first test images, if it has been run, and photographs that scikit-image ships.
+
+    Args:
+        data: Folder of the demo's data.
+
+    Attributes:
+        names: Of the images.
+    """
+
+    def __init__(self, data: Path = DATA) -> None:
+        toys = demo_images(data)[:NUM_TOYS]
+        self._files = {f"toy test image {n}": path for n, path in enumerate(toys, 1)}
+        self.names = (*self._files, *PHOTOS)
+
+    def load(self, name: str) -> np.ndarray:
+        """Return an example by its name: ``(H, W, 3)`` uint8, BGR.
+
+        Raises:
+            ValueError: No example has this name, or its file is damaged.
+            ImportError: scikit-image is not installed.
+        """
+        if name not in self.names:
+            raise ValueError(f"there is no example {name!r}; there are {', '.join(self.names)}")
+        if name not in self._files:
+            return load_photos(name)[0]
+        try:
+            return read_image(self._files[name])
+        except UnreadableError as error:
+            raise ValueError(f"{self._files[name]}: {error}") from error
 
 
 def read_uploaded_image(path: Path, *, max_megapixels: float) -> np.ndarray:

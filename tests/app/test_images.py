@@ -1,4 +1,4 @@
-"""Uploads: images come out as they are, anything else is a message."""
+"""Examples and uploads: images come out as they are, anything else is a message."""
 
 import struct
 import zlib
@@ -8,7 +8,53 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from derain_plugin.app.uploaded_image import read_uploaded_image, shrink_to
+from derain_plugin.app.images import NUM_TOYS, PHOTOS, Examples, read_uploaded_image, shrink_to
+
+
+@pytest.fixture
+def demo_data(tmp_path):
+    """Test images of a demo, whose grey is their number."""
+    folder = tmp_path / "toy_coco/test2017"
+    folder.mkdir(parents=True)
+    for number in range(NUM_TOYS + 2):
+        image = np.full((8, 9, 3), 10 * number, np.uint8)
+        cv2.imwrite(str(folder / f"{number:012d}.jpg"), image)
+    return tmp_path / "toy_coco"
+
+
+def test_examples_begin_with_the_demos_first_test_images(demo_data):
+    examples = Examples(demo_data)
+    toys = tuple(f"toy test image {number}" for number in range(1, NUM_TOYS + 1))
+    assert examples.names == (*toys, *PHOTOS)
+    assert [examples.load(name).mean() for name in toys] == [0, 10, 20, 30]
+
+
+def test_without_a_demo_there_are_photographs(tmp_path):
+    examples = Examples(tmp_path / "none")
+    assert examples.names == PHOTOS
+    for name in PHOTOS:
+        image = examples.load(name)
+        assert image.ndim == 3
+        assert image.dtype == np.uint8
+
+
+@pytest.mark.parametrize("name", [PHOTOS[0], "toy test image 1"])
+def test_who_writes_into_an_example_changes_no_other_users(demo_data, name):
+    examples = Examples(demo_data)
+    before = examples.load(name).copy()
+    examples.load(name)[:] = 255
+    np.testing.assert_array_equal(examples.load(name), before)
+
+
+def test_a_damaged_example_is_a_message(demo_data):
+    (demo_data / "test2017/000000000000.jpg").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"000000000000\.jpg: not an image"):
+        Examples(demo_data).load("toy test image 1")
+
+
+def test_no_other_file_is_an_example(demo_data):
+    with pytest.raises(ValueError, match="no example"):
+        Examples(demo_data).load("../../etc/passwd")
 
 
 def write(path, image):
