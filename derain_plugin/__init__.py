@@ -1,20 +1,13 @@
-"""Feature-level de-raining for MMDetection: importing this package registers its parts."""
+"""Feature-level de-raining for MMDetection: importing this package registers its parts.
+
+Only our own commands put that off until their work begins, see ``derain_command``.
+"""
+
+import sys
+from importlib import import_module
+from typing import Any
 
 from derain_plugin.version import __version__
-
-try:
-    import mmdet  # noqa: F401
-except ImportError as error:
-    raise ImportError(
-        f"derain_plugin needs MMDetection 3.x, which did not import ({error}). Install one stack:\n"
-        "  pip install 'derain_plugin[onedl]'       (maintained forks, the default)\n"
-        "  pip install 'derain_plugin[openmmlab]'   (the original distributions)\n"
-        "mmcv compiles against torch, so install torch first and pass --no-build-isolation."
-    ) from error
-
-from derain_plugin import datasets, engine, evaluation, hf, models
-from derain_plugin.config import load_config
-from derain_plugin.hf import create_feature_derain_rtdetr
 
 __all__ = [
     "__version__",
@@ -25,4 +18,42 @@ __all__ = [
     "hf",
     "load_config",
     "models",
+    "register_all_modules",
 ]
+
+_HOMES = dict(
+    create_feature_derain_rtdetr="derain_plugin.hf", load_config="derain_plugin.config"
+)  # of the names that are no submodules
+
+
+def register_all_modules() -> None:
+    """Register our parts in mmdet's registries; once is enough, more does nothing.
+
+    Raises:
+        ImportError: MMDetection 3.x does not import; the message says how to install it.
+    """
+    try:
+        import mmdet  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"derain_plugin needs MMDetection 3.x, which did not import ({error}). Install one "
+            "stack:\n"
+            "  pip install 'derain_plugin[onedl]'       (maintained forks, the default)\n"
+            "  pip install 'derain_plugin[openmmlab]'   (the original distributions)\n"
+            "mmcv compiles against torch, so install torch first and pass --no-build-isolation."
+        ) from error
+    for name in ("config", "datasets", "engine", "evaluation", "hf", "models"):
+        import_module(f"derain_plugin.{name}")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    return import_module(f"derain_plugin.{name}")
+
+
+if not getattr(sys.modules.get("derain_command"), "is_starting", False):
+    register_all_modules()

@@ -1,13 +1,16 @@
 """What installing and importing the package promises."""
 
-import importlib
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+import derain_command
+import derain_plugin.mim
 from derain_plugin import __version__
 
 ROOT = Path(__file__).parents[1]
@@ -22,12 +25,76 @@ def python(code, **kwargs):
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 
 
+TOOLS = {path.stem: path for path in (ROOT / "tools").rglob("*.py")}
+RENDERING = ("browse_rain", "make_rainy_coco")
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_commands_are_the_tools_and_return_no_exit_code(name):
-    module, function = SCRIPTS[name].split(":")
-    assert module.rpartition(".")[2] == name.removeprefix("derain-").replace("-", "_")
-    assert (ROOT / f"tools/{module.rpartition('.')[2]}.py").is_file()
-    assert getattr(importlib.import_module(module), function).__annotations__["return"] == "None"
+def test_commands_are_the_tools(name):
+    command = name.removeprefix("derain-").replace("-", "_")
+    assert SCRIPTS[name] == f"derain_command:{command}"
+    assert getattr(derain_command, command).args == (command,)
+    assert f'run("{command}")' in TOOLS[command].read_text()
+    shipped = derain_plugin.mim.MIM / "tools" / TOOLS[command].relative_to(ROOT / "tools")
+    assert shipped.resolve() == TOOLS[command]
+
+
+def test_every_tool_is_a_command_or_a_projects():
+    commands = {path.stem for path in TOOLS.values() if "derain_command" in path.read_text()}
+    assert commands == {name.removeprefix("derain-").replace("-", "_") for name in SCRIPTS}
+    others = TOOLS.keys() - commands
+    assert all("from projects." in TOOLS[name].read_text() for name in others)
+
+
+HEAVY = ("torch", "mmengine", "mmcv", "mmdet", "transformers", "gradio", "cv2")
+
+
+def loaded_by(command, *arguments):
+    """What of HEAVY a command has loaded when it ends, and how it ended."""
+    code = (
+        "import sys, derain_command\n"
+        f"sys.argv[1:] = {list(arguments)!r}\n"
+        f"try: derain_command.{command}()\n"
+        "except SystemExit as stop: print(stop.code or 0, end=' ')\n"
+        f"print(*sorted({set(HEAVY)!r} & sys.modules.keys()))"
+    )
+    result = python(code)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()[-1].split()
+
+
+@pytest.mark.parametrize(
+    "name", TOOLS.keys() & {part.partition(":")[2] for part in SCRIPTS.values()}
+)
+@pytest.mark.parametrize(("option", "code"), [("--help", "0"), ("--no-such-option", "2")])
+def test_help_and_wrong_options_load_nothing_heavy(name, option, code):
+    assert loaded_by(name, option) == [code]
+
+
+def test_rain_is_rendered_without_torch(tmp_path):
+    photo, copy = tmp_path / "in/1.png", tmp_path / "out"
+    photo.parent.mkdir()
+    cv2.imwrite(str(photo), np.full((40, 60, 3), 90, np.uint8))
+    assert loaded_by("make_rainy_coco", str(photo.parent), str(copy), "--workers", "1") == ["cv2"]
+    assert (copy / "1.png").is_file()
+    sheet = tmp_path / "rain.png"
+    assert loaded_by("browse_rain", str(photo), "--out", str(sheet))[-1] == "cv2"
+    assert sheet.is_file()
+
+
+def test_a_command_registers_once_its_work_begins():
+    code = (
+        "import sys, derain_command\n"
+        "derain_command.is_starting = True\n"
+        "import derain_plugin\n"
+        "assert 'mmdet' not in sys.modules\n"
+        "from derain_plugin.cli.work import working\n"
+        "with working():\n"
+        "    from mmdet.registry import HOOKS, MODELS\n"
+        "    assert MODELS.get('DerainNeck') and HOOKS.get('PhasedTrainingHook')\n"
+        "assert derain_plugin.load_config and derain_plugin.models.DerainNeck\n"
+    )
+    assert python(code).returncode == 0
 
 
 def test_import_without_mmdet_says_what_installs_it():

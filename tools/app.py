@@ -1,6 +1,6 @@
 """Serve a page to try detectors in rain on; --help says how."""
 
-from derain_plugin.cli.app import main
+from derain_command import run
 
 if __name__ == "__main__":
-    main()
+    run("app")

@@ -1,6 +1,6 @@
 """Look at the rain at every severity; --help says how."""
 
-from derain_plugin.cli.browse_rain import main
+from derain_command import run
 
 if __name__ == "__main__":
-    main()
+    run("browse_rain")

@@ -1,6 +1,6 @@
 """Compare saved predictions of several models; --help says how."""
 
-from derain_plugin.cli.compare_results import main
+from derain_command import run
 
 if __name__ == "__main__":
-    main()
+    run("compare_results")

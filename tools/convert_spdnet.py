@@ -1,6 +1,6 @@
 """Convert a checkpoint of SPDNet's authors; --help says how."""
 
-from derain_plugin.cli.convert_spdnet import main
+from derain_command import run
 
 if __name__ == "__main__":
-    main()
+    run("convert_spdnet")

@@ -1,6 +1,6 @@
 """Write a detector to a file for other runtimes; --help says how."""
 
-from derain_plugin.cli.export import main
+from derain_command import run
 
 if __name__ == "__main__":
-    main()
+    run("export")

@@ -1,6 +1,6 @@
 """Turn a trained RT-DETR into a folder for transformers; --help says how."""
 
-from derain_plugin.cli.export_hf import main
+from derain_command import run
 
 if __name__ == "__main__":
-    main()
+    run("export_hf")

@@ -1,6 +1,6 @@
 """Show what a detector finds in images and videos; --help says how."""
 
-from derain_plugin.cli.infer import main
+from derain_command import run
 
 if __name__ == "__main__":
-    main()
+    run("infer")

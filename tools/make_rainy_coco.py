@@ -1,6 +1,6 @@
 """Render a rainy copy of a COCO-format image folder; --help says how."""
 
-from derain_plugin.cli.make_rainy_coco import main
+from derain_command import run
 
 if __name__ == "__main__":
-    main()
+    run("make_rainy_coco")

@@ -1,6 +1,6 @@
 """Plot AP against rain severity; --help says how."""
 
-from derain_plugin.cli.plot_robustness import main
+from derain_command import run
 
 if __name__ == "__main__":
-    main()
+    run("plot_robustness")

@@ -1,6 +1,6 @@
 """Re-estimate BatchNorm statistics on a config's training data; --help says how."""
 
-from derain_plugin.cli.recalibrate_bn import main
+from derain_command import run
 
 if __name__ == "__main__":
-    main()
+    run("recalibrate_bn")

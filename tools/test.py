@@ -1,6 +1,6 @@
 """Evaluate a detector on clean and rainy images; --help says how."""
 
-from derain_plugin.cli.test import main
+from derain_command import run
 
 if __name__ == "__main__":
-    main()
+    run("test")

@@ -1,6 +1,6 @@
 """Train a detector; --help says how."""
 
-from derain_plugin.cli.train import main
+from derain_command import run
 
 if __name__ == "__main__":
-    main()
+    run("train")

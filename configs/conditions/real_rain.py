@@ -1,6 +1,6 @@
 # Clean COCO, and photographs of real rain with labels of their own, for example DAWN's:
-#   python tools/convert_labels.py voc data/real_rain/images data/real_rain/labels \
-#       data/real_rain/annotations.json
+#   python tools/dataset_converters/convert_labels.py voc data/real_rain/images \
+#       data/real_rain/labels data/real_rain/annotations.json
 # The images are others, and so may be the classes: the two rows cannot be subtracted.
 _base_ = "../_base_/datasets/coco_rain_mix.py"
 

@@ -15,7 +15,7 @@ from derain_plugin.apis.coco_detections import CocoDetections
 from derain_plugin.apis.sources import Source
 from derain_plugin.apis.video import VideoFile, VideoReader
 from derain_plugin.files import write_whole
-from derain_plugin.rain.copies.render_image import UnreadableError, read_image
+from derain_plugin.rain.images import UnreadableError, read_image
 
 
 class Session:

@@ -12,7 +12,7 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from derain_plugin.rain.copies.render_image import UnreadableError
+from derain_plugin.rain.images import UnreadableError
 
 
 @dataclass(frozen=True)

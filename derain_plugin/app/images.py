@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from derain_plugin.app.demo import DATA, demo_images
-from derain_plugin.rain.copies.render_image import UnreadableError, read_image
+from derain_plugin.rain.images import UnreadableError, read_image
 from derain_plugin.rain.photos import load_photos
 
 NUM_TOYS = 4

@@ -6,15 +6,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from mmengine.device import get_device
+from derain_plugin.cli.arguments import usable_device
+from derain_plugin.cli.work import working
 
-from derain_plugin.apis import Detector
-from derain_plugin.app.comparison import Comparison
-from derain_plugin.app.demo import demo_detectors
-from derain_plugin.app.images import Examples
-from derain_plugin.app.page import Page, import_gradio, own_folder, serve
+if TYPE_CHECKING:
+    from derain_plugin.app.comparison import Comparison
+    from derain_plugin.app.page import Page
 
 DESCRIPTION = """\
 Serve a page, in the browser: choose or upload an image, let it rain, and see what a vanilla and a
@@ -49,9 +48,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--max-megapixels", type=float, default=25, help="largest image; default %(default)s"
     )
-    parser.add_argument(
-        "--device", default=get_device(), help="such as cpu or cuda:1; default here %(default)s"
-    )
+    parser.add_argument("--device", help="such as cpu or cuda:1; default the best that is there")
     parser.add_argument(
         "--screenshot",
         type=Path,
@@ -69,16 +66,20 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error(f"--port must be in 1-65535, got {args.port}")
     if args.screenshot is not None and args.screenshot.suffix != ".png":
         parser.error(f"--screenshot must be a .png file, got {args.screenshot}")
-    try:
-        torch.zeros(1, device=args.device)
-    except (RuntimeError, AssertionError) as error:  # the latter without CUDA
-        parser.error(f"--device {args.device}: {str(error).splitlines()[0]}")
+    args.device = usable_device(parser, args.device)
     return args
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve the page until Ctrl-C, or take an image of it."""
     args = parse_args(arguments)
+    with working():
+        _serve(args)
+
+
+def _serve(args: argparse.Namespace) -> None:
+    from derain_plugin.app.page import Page, import_gradio, own_folder, serve
+
     try:
         with own_folder() as folder:
             import_gradio()  # what is missing is said before checkpoints load
@@ -98,6 +99,11 @@ def comparison_of(args: argparse.Namespace) -> Comparison:
     Raises:
         FileNotFoundError: None are named, and the demo has not been run.
     """
+    from derain_plugin.apis import Detector
+    from derain_plugin.app.comparison import Comparison
+    from derain_plugin.app.demo import demo_detectors
+    from derain_plugin.app.images import Examples
+
     pairs = (args.vanilla, args.derained) if args.vanilla else demo_detectors()
     names = [f"{kind}: {Path(config).stem}" for kind, (config, _) in zip(
         ("vanilla", "derained"), pairs, strict=True
@@ -113,6 +119,7 @@ def comparison_of(args: argparse.Namespace) -> Comparison:
 
 
 def _write_screenshot(page: Page, path: Path, options: dict) -> None:
+    from derain_plugin.app.page import serve
     from derain_plugin.app.screenshot import take_screenshot
 
     address = serve(page, **options, blocking=False)

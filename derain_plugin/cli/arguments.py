@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from mmengine.config import Config, DictAction
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
-from derain_plugin.config import load_config
-
+BLANK = "\N{SYMBOL FOR SPACE}"  # in the place of a blank, which mmengine drops
 SETTINGS_HELP = """\
 Settings of the shipped configs, given with --cfg-options:
   data_root=data/coco/            clean COCO-format data: annotations/, train2017/, val2017/
@@ -31,12 +33,7 @@ def build_parser(description: str, example: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--work-dir", help="folder for logs and checkpoints; default work_dirs/<name of config>"
     )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        help='overrides as key=value; lists as key=a,b or key="[a,b]", without white space',
-    )
+    add_cfg_options(parser)
     parser.add_argument(
         "--launcher",
         choices=["none", "pytorch", "slurm", "mpi"],
@@ -47,6 +44,64 @@ def build_parser(description: str, example: str) -> argparse.ArgumentParser:
     return parser
 
 
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add mmdet's ``--cfg-options``; :func:`parse_cfg_options` reads it."""
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help='overrides, such as data_root=data/coco/ "classes=car,traffic light" '
+        'synthetic_rain="(1, 5)"; lists as KEY=a,b or KEY="[a,b]"',
+    )
+
+
+def parse_cfg_options(words: Sequence[str] | None) -> dict[str, Any] | None:
+    """Read overrides as mmengine's ``DictAction`` does, but leave blanks inside values.
+
+    Raises:
+        SystemExit: One of ``words`` has no ``=``, or a bracket that does not close.
+    """
+    if words is None:
+        return None
+    from mmengine.config import DictAction
+
+    parser = argparse.ArgumentParser(usage="--cfg-options KEY=VALUE [KEY=VALUE ...]")
+    parser.add_argument("options", nargs="*", action=DictAction)
+    for word in words:
+        if "=" not in word:
+            parser.error(f"an override is KEY=VALUE, got {word!r}")
+    try:
+        options = parser.parse_args([word.replace(" ", BLANK) for word in words]).options
+    except AssertionError as error:
+        parser.error(f"cannot read {' '.join(words)}: {error}")
+    return {key: _with_blanks(value) for key, value in options.items()}
+
+
+def _with_blanks(value: Any) -> Any:
+    """Put back the blanks that mmengine would drop, but for those around an item."""
+    from mmengine.config import DictAction
+
+    if isinstance(value, list | tuple):
+        return type(value)(map(_with_blanks, value))
+    if not isinstance(value, str) or BLANK not in value:
+        return value
+    text = value.replace(BLANK, " ").strip()
+    return DictAction._parse_int_float_bool(text.strip("'\""))
+
+
+def usable_device(parser: argparse.ArgumentParser, name: str | None) -> str:
+    """Return ``name``, or the best device that is there, once a tensor was on it."""
+    import torch
+    from mmengine.device import get_device
+
+    device = name or get_device()
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter without CUDA
+        parser.error(f"--device {device}: {str(error).splitlines()[0]}")
+    return device
+
+
 def is_first_process() -> bool:
     """Whether this is rank 0 of the launcher; known before mmengine starts the group."""
     ranks = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK"))
@@ -55,6 +110,8 @@ def is_first_process() -> bool:
 
 def config_from(args: argparse.Namespace) -> Config:
     """Load the config that the arguments name, with their overrides."""
+    from derain_plugin.config import load_config
+
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher

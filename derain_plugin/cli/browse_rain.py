@@ -6,15 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-import cv2
-import numpy as np
+from typing import TYPE_CHECKING
 
 from derain_plugin.files import write_whole
-from derain_plugin.rain import RENDERER_VERSION
-from derain_plugin.rain.contact_sheet import contact_sheet
-from derain_plugin.rain.photos import load_photos
-from derain_plugin.rain.seeding import check_seed
+
+if TYPE_CHECKING:
+    import numpy as np
 
 DESCRIPTION = """\
 Write a contact sheet: each photo clean and at rain severities 1 to 5, as SyntheticRain and
@@ -42,6 +39,10 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other rain")
     parser.add_argument("--lens-drops", action="store_true", help="wet the lens, too")
     args = parser.parse_args(arguments)
+    import cv2
+
+    from derain_plugin.rain.seeding import check_seed
+
     try:
         check_seed(args.seed)
         if not cv2.haveImageWriter(args.out):
@@ -54,6 +55,12 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the contact sheet."""
     args = parse_args(arguments)
+    import cv2
+
+    from derain_plugin.rain import RENDERER_VERSION
+    from derain_plugin.rain.contact_sheet import contact_sheet
+    from derain_plugin.rain.photos import load_photos
+
     try:
         photos = [_read(path) for path in args.photos] or load_photos(*SHIPPED)
         sheet = contact_sheet(
@@ -67,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _read(path: str) -> np.ndarray:
+    import cv2
+
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no photo {path}")
     photo = cv2.imread(path)

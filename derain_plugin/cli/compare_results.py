@@ -9,17 +9,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from derain_plugin.cli.machine import describe_machine
-from derain_plugin.evaluation.comparison import (
-    EVERY_CONDITION,
-    METRICS,
-    Comparison,
-    ComparisonRow,
-    compare,
-)
+from derain_plugin.cli.work import working
 from derain_plugin.files import write_whole
+
+if TYPE_CHECKING:
+    from derain_plugin.evaluation.comparison import Comparison, ComparisonRow
+
+METRICS = ("AP", "AP50", "AP75")
 
 DESCRIPTION = """\
 Compare the AP of models that were tested on the same images, with 95 % intervals of the
@@ -96,6 +94,13 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> Comparison:
     """Compare as the command line says, print the tables and return what they show."""
     args = parse_args(arguments)
+    with working():
+        return _compare(args)
+
+
+def _compare(args: argparse.Namespace) -> Comparison:
+    from derain_plugin.evaluation.comparison import compare
+
     try:
         comparison = compare(
             args.models,
@@ -116,11 +121,6 @@ def main(arguments: Sequence[str] | None = None) -> Comparison:
     return comparison
 
 
-def run() -> None:
-    """Do as ``main``, whose result would count as the exit code of ``derain-compare-results``."""
-    main()
-
-
 def _model(text: str) -> tuple[str, list[Path]]:
     name, equals, files = text.partition("=")
     if not equals or Path(text).is_file():
@@ -131,6 +131,8 @@ def _model(text: str) -> tuple[str, list[Path]]:
 
 
 def _annotation(text: str) -> tuple[str, Path]:
+    from derain_plugin.evaluation.comparison import EVERY_CONDITION
+
     condition, equals, file = text.partition("=")
     if not equals or Path(text).is_file():
         return EVERY_CONDITION, Path(text)
@@ -165,6 +167,8 @@ def _cells(row: ComparisonRow) -> list[str]:
 
 def _record(comparison: Comparison, args: argparse.Namespace) -> dict[str, Any]:
     """What the json file holds."""
+    from derain_plugin.cli.machine import describe_machine
+
     files = {path for paths in args.models.values() for path in paths}
     files |= set(args.annotations.values())
     settings = {name: value for name, value in vars(args).items() if name not in ("workers", "out")}

@@ -1,4 +1,4 @@
-"""Turn VOC or YOLO labels into COCO's: the command line of ``tools/convert_labels.py``."""
+"""Turn VOC or YOLO labels into COCO's: ``tools/dataset_converters/convert_labels.py``."""
 
 from __future__ import annotations
 
@@ -9,27 +9,22 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from derain_plugin.datasets.labels import (
-    NAMES_FILES,
-    Conversion,
-    LabelFormat,
-    convert_labels,
-    find_names_file,
-    read_class_names,
-    read_voc,
-    read_yolo,
-)
+from derain_plugin.cli.work import working
 from derain_plugin.files import write_whole
 
-DESCRIPTION = f"""\
+if TYPE_CHECKING:
+    from derain_plugin.datasets.labels import Conversion, LabelFormat
+
+DESCRIPTION = """\
 Turn the label files of real rain (DAWN, MixedRain, RID, RIS, ...) into one json in COCO's format
 with COCO's 80 categories, so that a detector trained on COCO can be evaluated on it. Images stay
 where they are. Needs: pip install supervision
 
   voc   a Pascal VOC .xml for each image
   yolo  a darknet or Ultralytics .txt for each image; the class names come from --names, or from
-        {", ".join(NAMES_FILES)} in LABELS or the two folders above it
+        NAMES_FILES in LABELS or the two folders above it
 
 The label file of IMAGES/a/b.jpg is LABELS/a/b.xml or LABELS/a/b.txt. COCO's class names, in any
 case and with - _ or spaces, Pascal VOC's, and pedestrian map by themselves. Any other name must
@@ -39,8 +34,10 @@ a detector. Boxes are clipped to their image.
 
 EXAMPLES = """\
 Examples:
-  python tools/convert_labels.py voc data/RID/images data/RID/annotations data/RID/coco.json
-  python tools/convert_labels.py yolo data/rain/images data/rain/labels data/rain/coco.json \\
+  python tools/dataset_converters/convert_labels.py voc \\
+      data/RID/images data/RID/annotations data/RID/coco.json
+  python tools/dataset_converters/convert_labels.py yolo \\
+      data/rain/images data/rain/labels data/rain/coco.json \\
       --class-map rider=person van=car --ignore "traffic sign"
 """
 SHOWN = 5
@@ -84,6 +81,13 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Convert as the command line says, and print what became of the labels."""
     args = parse_args(arguments)
+    with working():
+        _convert(args)
+
+
+def _convert(args: argparse.Namespace) -> None:
+    from derain_plugin.datasets.labels import convert_labels
+
     try:
         conversion = convert_labels(
             args.images,
@@ -100,6 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _label_format(args: argparse.Namespace) -> LabelFormat:
+    from derain_plugin.datasets.labels import LabelFormat, read_voc, read_yolo
+
     if args.format == "voc":
         return LabelFormat("voc", ".xml", read_voc)
     names = _class_names(args.names, args.labels)
@@ -109,6 +115,8 @@ def _label_format(args: argparse.Namespace) -> LabelFormat:
 def _class_names(given: list[str] | None, labels: Path) -> Mapping[int, str]:
     if given and (len(given) > 1 or not Path(given[0]).suffix):
         return dict(enumerate(given))
+    from derain_plugin.datasets.labels import find_names_file, read_class_names
+
     path = Path(given[0]) if given else find_names_file(labels)
     print(f"class names from {path}")
     return read_class_names(path)

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from derain_plugin.engine.safety.checkpoint import load_from_local
+from derain_plugin.cli.work import working
 from derain_plugin.files import write_whole
-from derain_plugin.models.restorers.spdnet_checkpoint import convert_spdnet, official_names
+
+if TYPE_CHECKING:
+    import torch
 
 DESCRIPTION = """\
 Turn a checkpoint of SPDNet's authors into one for our SPDNet, which mmengine loads as any other.
@@ -41,6 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse_args(arguments)
     if args.out.exists():
         sys.exit(f"{args.out} exists. Remove it, or name another file.")
+    with working():
+        _convert(args)
+
+
+def _convert(args: argparse.Namespace) -> None:
+    import torch
+
+    from derain_plugin.engine.safety.checkpoint import load_from_local
+    from derain_plugin.models.restorers.spdnet_checkpoint import convert_spdnet
+
     try:
         state_dict = convert_spdnet(load_from_local(args.official))
     except (FileNotFoundError, ValueError) as error:
@@ -53,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _summary(out: Path, state_dict: dict[str, torch.Tensor]) -> str:
+    from derain_plugin.models.restorers.spdnet_checkpoint import official_names
+
     dropped = [theirs for theirs, ours in official_names().items() if ours is None]
     modules = dict.fromkeys(name.rpartition(".")[0] for name in dropped)
     return "\n".join(

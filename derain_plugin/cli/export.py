@@ -6,15 +6,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from mmengine.config import DictAction
-from torch import nn
-
-from derain_plugin.apis import Detector
-from derain_plugin.apis.exported_model import INSTALL
-from derain_plugin.export.calibration_images import read_images, spread
+from derain_plugin.cli.arguments import add_cfg_options, parse_cfg_options
+from derain_plugin.cli.work import working
 from derain_plugin.files import partial_of
+
+if TYPE_CHECKING:
+    from torch import nn
 
 DESCRIPTION = """\
 Write a detector to a file for ONNX Runtime, TensorRT (both --format onnx) or OpenVINO: from uint8
@@ -78,12 +77,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "int8, which should look like those to come; default the config's test images if they are "
         "there, else photographs of scikit-image",
     )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        help="overrides as key=value, such as image_size=480",
-    )
+    add_cfg_options(parser)
     args = parser.parse_args(arguments)
     suffix = {"onnx": ".onnx", "openvino": ".xml"}[args.format]
     if args.out.suffix != suffix:
@@ -93,12 +87,22 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
             f"--precision {args.precision} goes with --format openvino; for TensorRT see "
             "docs/deployment.md"
         )
+    args.cfg_options = parse_cfg_options(args.cfg_options)
     return args
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Export as the command line says."""
     args = parse_args(arguments)
+    with working():
+        _export(args)
+
+
+def _export(args: argparse.Namespace) -> None:
+    from derain_plugin.apis import Detector
+    from derain_plugin.apis.exported_model import INSTALL
+    from derain_plugin.export.calibration_images import read_images, spread
+
     try:
         from derain_plugin.export.export_detector import (
             DisagreementError,
@@ -148,9 +152,10 @@ def _refuse_existing(args: argparse.Namespace) -> None:
             raise ValueError(f"{file} exists: choose another name, or --overwrite")
 
 
-@torch.no_grad()
 def _shake(model: nn.Module) -> None:
     """Move all weights: a fresh neck's gates are zero, and it could be folded away."""
+    import torch
+
     torch.manual_seed(0)
     for parameter in model.parameters():
-        parameter.add_(torch.randn_like(parameter) * 0.02)
+        parameter.data.add_(torch.randn_like(parameter) * 0.02)

@@ -7,10 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from derain_plugin.apis import Detector
-from derain_plugin.hf.to_transformers import image_size_of, to_transformers, write_hf_folder
+from derain_plugin.cli.arguments import add_cfg_options, parse_cfg_options
+from derain_plugin.cli.work import working
 
 DESCRIPTION = """\
 Turn an RT-DETR that was trained here into a folder for transformers' from_pretrained. With a
@@ -42,13 +40,10 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "checkpoint", help="a file, or hf:// with a hub id or a save_pretrained folder"
     )
     parser.add_argument("out", type=Path, help="folder to write; an existing one is refused")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        help='overrides as key=value; lists as key=a,b or key="[a,b]", without white space',
-    )
-    return parser.parse_args(arguments)
+    add_cfg_options(parser)
+    args = parser.parse_args(arguments)
+    args.cfg_options = parse_cfg_options(args.cfg_options)
+    return args
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -56,6 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse_args(arguments)
     if args.out.exists():
         sys.exit(f"{args.out} exists. Remove it, or name another folder.")
+    with working():
+        _export(args)
+
+
+def _export(args: argparse.Namespace) -> None:
+    from derain_plugin.apis import Detector
+    from derain_plugin.hf.to_transformers import image_size_of, to_transformers, write_hf_folder
+
     try:
         detector = Detector(
             args.config, args.checkpoint, device="cpu", cfg_options=args.cfg_options

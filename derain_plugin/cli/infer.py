@@ -6,22 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from mmengine.config import DictAction
-from mmengine.device import get_device
+from derain_plugin.cli.arguments import add_cfg_options, parse_cfg_options, usable_device
+from derain_plugin.cli.work import working
 
-from derain_plugin.apis import (
-    Annotator,
-    BasePredictor,
-    CocoDetections,
-    Detector,
-    ExportedDetector,
-    Session,
-    find_sources,
-)
-from derain_plugin.apis.exported_model import is_exported
-from derain_plugin.cli.machine import describe_machine
+if TYPE_CHECKING:
+    from derain_plugin.apis import BasePredictor, Session
 
 DESCRIPTION = """\
 Paint what a detector finds into copies of images and videos. The images are taken as they are:
@@ -97,25 +88,16 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--start", type=float, metavar="SECONDS", help="of videos")
     parser.add_argument("--end", type=float, metavar="SECONDS", help="of videos")
-    parser.add_argument(
-        "--device", default=get_device(), help="such as cpu or cuda:1; default here %(default)s"
-    )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        help='overrides for both configs as key=value; lists as key=a,b or key="[a,b]"',
-    )
+    parser.add_argument("--device", help="such as cpu or cuda:1; default the best that is there")
+    add_cfg_options(parser)
     args = parser.parse_intermixed_args(arguments)
     _take_models(parser, args)
     if not 0 <= args.score_thr <= 1:
         parser.error(f"--score-thr must be in 0-1, got {args.score_thr:g}")
     if args.start is not None and args.end is not None and args.end <= args.start:
         parser.error(f"--end must be after --start, got {args.start:g} to {args.end:g}")
-    try:
-        torch.zeros(1, device=args.device)
-    except (RuntimeError, AssertionError) as error:  # the latter without CUDA
-        parser.error(f"--device {args.device}: {str(error).splitlines()[0]}")
+    args.device = usable_device(parser, args.device)
+    args.cfg_options = parse_cfg_options(args.cfg_options)
     return args
 
 
@@ -125,7 +107,7 @@ def _take_models(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
     args.models = [first]
     if args.compare:
         second, more = _split_model(args.compare)
-        if len(second) < 2 and not is_exported(second[0]):
+        if len(second) < 2 and not _is_exported(second[0]):
             parser.error("--compare needs a config and its checkpoint, or an exported file")
         args.models.append(second)
         args.inputs += more
@@ -134,13 +116,27 @@ def _take_models(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
 
 
 def _split_model(words: list[str]) -> tuple[list[str], list[str]]:
-    count = 1 if is_exported(words[0]) else 2
+    count = 1 if _is_exported(words[0]) else 2
     return words[:count], words[count:]
+
+
+def _is_exported(path: str) -> bool:
+    from derain_plugin.apis.exported_model import is_exported
+
+    return is_exported(path)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Annotate what the command line names."""
     args = parse_args(arguments)
+    with working():
+        _infer(args)
+
+
+def _infer(args: argparse.Namespace) -> None:
+    from derain_plugin.apis import Annotator, CocoDetections, Session, find_sources
+    from derain_plugin.cli.machine import describe_machine
+
     try:
         if args.out_dir.is_file():
             raise ValueError(f"--out-dir {args.out_dir} is a file: name a folder")
@@ -183,7 +179,9 @@ def _detectors(args: argparse.Namespace) -> list[BasePredictor]:
 
 
 def _detector(files: Sequence[str], name: str, args: argparse.Namespace) -> BasePredictor:
-    if is_exported(files[0]):
+    from derain_plugin.apis import Detector, ExportedDetector
+
+    if _is_exported(files[0]):
         return ExportedDetector(files[0], name=name)
     config, checkpoint = files
     return Detector(config, checkpoint, name=name, device=args.device, cfg_options=args.cfg_options)

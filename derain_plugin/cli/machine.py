@@ -5,16 +5,16 @@ import platform
 import subprocess
 from pathlib import Path
 
-import mmdet
-import mmengine
-import torch
-import transformers
-
 ROOT = Path(__file__).parents[2]
 
 
 def describe_machine() -> dict[str, str]:
     """Return date, commit, hardware and versions, for people to read."""
+    import mmdet
+    import mmengine
+    import torch
+    import transformers
+
     return dict(
         date=datetime.date.today().isoformat(),
         commit=_commit(),

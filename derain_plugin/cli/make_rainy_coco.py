@@ -8,12 +8,9 @@ import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
-
-from derain_plugin.rain.copies import Recipe, Verdict, make_rainy_copy, verify_copy
 
 DESCRIPTION = """\
 Render a rainy copy of a COCO-format image folder. File names stay, so the same annotation file
@@ -84,6 +81,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("two folders are needed: the images, and where to put the copy")
     if args.workers < 1:
         parser.error(f"--workers must be at least 1, got {args.workers}")
+    from derain_plugin.rain.copies import Recipe
+
     try:
         args.recipe = Recipe(
             severity=args.severity,
@@ -100,6 +99,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make or verify the copy that the command line names."""
     args = parse_args(arguments)
+    from concurrent.futures.process import BrokenProcessPool
+
     try:
         with _stoppable():
             is_good = _verify(args) if args.verify else _make(args)
@@ -115,6 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _make(args: argparse.Namespace) -> bool:
+    from derain_plugin.rain.copies import make_rainy_copy
+
     report = make_rainy_copy(
         args.images,
         args.out,
@@ -130,7 +133,9 @@ def _make(args: argparse.Namespace) -> bool:
 
 
 def _verify(args: argparse.Namespace) -> bool:
-    verdict: Verdict = verify_copy(args.out, num_workers=args.workers)
+    from derain_plugin.rain.copies import verify_copy
+
+    verdict = verify_copy(args.out, num_workers=args.workers)
     used = verdict.manifest.parameters
     shown = ", ".join(f"{key} {used.get(key)}" for key in ("severity", "seed", "renderer_version"))
     print(f"{args.out}: {len(verdict.manifest.files)} files recorded ({shown})")

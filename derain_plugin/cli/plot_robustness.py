@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from derain_plugin.evaluation.robustness_plot import draw_robustness
+from derain_plugin.cli.work import working
 
 DESCRIPTION = """\
 Plot AP against rain severity, one line per model, from the robustness.json that tools/test.py
@@ -43,6 +43,13 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Plot as the command line says."""
     args = parse_args(arguments)
+    with working():
+        _plot(args)
+
+
+def _plot(args: argparse.Namespace) -> None:
+    from derain_plugin.evaluation.robustness_plot import draw_robustness
+
     try:
         reports = _read_all(args.results)
         draw_robustness(reports, Path(args.out))

@@ -7,18 +7,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from mmengine.runner import Runner, load_checkpoint
-from mmengine.utils import track_iter_progress
-from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-
-from derain_plugin.cli.arguments import build_parser, config_from
-from derain_plugin.datasets.checks.coco_check import check_datasets
-from derain_plugin.engine.hooks import EpochSeedHook
+from derain_plugin.cli.arguments import build_parser, config_from, parse_cfg_options
+from derain_plugin.cli.work import working
 from derain_plugin.files import write_whole
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
+    from torch import nn
+    from torch.nn.modules.batchnorm import _BatchNorm
 
 DESCRIPTION = """\
 Adapt a detector to rain without training: re-estimate the running mean and variance of every
@@ -53,6 +51,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error(f"--epochs must be 1 or more, got {args.epochs}")
     if args.launcher != "none":
         parser.error("statistics are averaged in one process: leave --launcher out")
+    args.cfg_options = parse_cfg_options(args.cfg_options)
     return args
 
 
@@ -61,6 +60,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse_args(arguments)
     if args.out.exists():
         sys.exit(f"{args.out} exists. Remove it, or name another file.")
+    with working():
+        _recalibrate(args)
+
+
+def _recalibrate(args: argparse.Namespace) -> None:
+    from mmengine.runner import Runner, load_checkpoint
+
+    from derain_plugin.datasets.checks.coco_check import check_datasets
+
     cfg = config_from(args)
     cfg.setdefault("randomness", dict(seed=0))
     cfg.load_from = None
@@ -95,6 +103,8 @@ def recalibrate(detector: Any, batches: Iterator[Any]) -> int:
     Raises:
         ValueError: There are none, or the detector does not use some.
     """
+    import torch
+
     norms = _layers(detector)
     momenta = {norm: norm.momentum for norm in norms.values()}
     detector.eval()
@@ -115,6 +125,8 @@ def recalibrate(detector: Any, batches: Iterator[Any]) -> int:
 
 
 def _layers(detector: nn.Module) -> dict[str, _BatchNorm]:
+    from torch.nn.modules.batchnorm import _BatchNorm
+
     norms = {
         name: module
         for name, module in detector.named_modules()
@@ -129,6 +141,10 @@ def _layers(detector: nn.Module) -> dict[str, _BatchNorm]:
 
 def _batches(runner: Runner, epochs: int) -> Iterator[Any]:
     """Give the batches of the run's first epochs, as training would draw them."""
+    from mmengine.utils import track_iter_progress
+
+    from derain_plugin.engine.hooks import EpochSeedHook
+
     for epoch in range(epochs):
         seeding = EpochSeedHook(epoch_offset=epoch)
         seeding.before_train(runner)
@@ -138,6 +154,8 @@ def _batches(runner: Runner, epochs: int) -> Iterator[Any]:
 
 
 def _write(out: Path, model: nn.Module, meta: dict[str, Any]) -> None:
+    import torch
+
     content = BytesIO()
     torch.save(dict(meta=meta, state_dict=model.cpu().state_dict()), content)
     out.parent.mkdir(parents=True, exist_ok=True)

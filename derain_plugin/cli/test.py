@@ -7,27 +7,22 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmdet.engine.hooks.utils import trigger_visualization_hook
-from mmdet.evaluation import DumpDetResults
-from mmdet.registry import MODELS
-from mmdet.utils import setup_cache_size_limit_of_dynamo
-from mmengine.config import Config
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
-
-from derain_plugin.apis.exported_detector import use_exported
-from derain_plugin.apis.exported_model import is_exported
-from derain_plugin.cli.arguments import build_parser, config_from, is_first_process
-from derain_plugin.cli.machine import describe_machine
-from derain_plugin.config.conditions import use_conditions
-from derain_plugin.datasets.checks.coco_check import check_datasets
-from derain_plugin.engine.hooks import RainMaskSavingHook
-from derain_plugin.evaluation import CleanRainEvaluator
+from derain_plugin.cli.arguments import (
+    build_parser,
+    config_from,
+    is_first_process,
+    parse_cfg_options,
+)
+from derain_plugin.cli.work import working
 from derain_plugin.files import write_whole
-from derain_plugin.models import SupervisedRestorer
-from derain_plugin.rain import RENDERER_VERSION
-from derain_plugin.visualization import RainMaskRecorder
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from mmengine.runner import Runner
+
+    from derain_plugin.engine.hooks import RainMaskSavingHook
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -66,13 +61,23 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error(f"--out must end in .pkl or .pickle, got {args.out}")
     if args.show_masks and args.show_dir is None:
         parser.error("--show-masks needs --show-dir, the folder for its images")
+    args.cfg_options = parse_cfg_options(args.cfg_options)
     return args
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     """Evaluate as the command line says, and return the metrics."""
     args = parse_args(arguments)
-    setup_cache_size_limit_of_dynamo()
+    with working():
+        return _test(args, _config(args))
+
+
+def _config(args: argparse.Namespace) -> Config:
+    from mmdet.engine.hooks.utils import trigger_visualization_hook
+
+    from derain_plugin.apis.exported_model import is_exported
+    from derain_plugin.config.conditions import use_conditions
+
     cfg = config_from(args)
     cfg.load_from = args.checkpoint
     if _trains_restorer(cfg):
@@ -83,6 +88,19 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
         use_conditions(cfg, args.conditions, args.cfg_options)
     if args.show or args.show_dir:
         cfg = trigger_visualization_hook(cfg, args)
+    return cfg
+
+
+def _test(args: argparse.Namespace, cfg: Config) -> dict[str, float]:
+    from mmdet.evaluation import DumpDetResults
+    from mmdet.utils import setup_cache_size_limit_of_dynamo
+    from mmengine.registry import RUNNERS
+    from mmengine.runner import Runner
+
+    from derain_plugin.datasets.checks.coco_check import check_datasets
+    from derain_plugin.evaluation import CleanRainEvaluator
+
+    setup_cache_size_limit_of_dynamo()
     if is_first_process():
         check_datasets(cfg, ("test_dataloader",))
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
@@ -96,12 +114,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     return metrics
 
 
-def run() -> None:
-    """Do as ``main``, whose metrics would count as the exit code of ``derain-test``."""
-    main()
-
-
 def _use_exported(cfg: Config, path: str) -> None:
+    from derain_plugin.apis.exported_detector import use_exported
+
     try:
         use_exported(cfg, path)
     except (ValueError, OSError, ImportError) as error:
@@ -109,6 +124,10 @@ def _use_exported(cfg: Config, path: str) -> None:
 
 
 def _trains_restorer(cfg: Config) -> bool:
+    from mmdet.registry import MODELS
+
+    from derain_plugin.models import SupervisedRestorer
+
     kind = cfg.model.type
     if isinstance(kind, str):
         kind = MODELS.get(kind)
@@ -122,6 +141,9 @@ def _refuse_detector_options(args: argparse.Namespace) -> None:
 
 
 def _mask_saving_hook(runner: Runner, show_dir: str) -> RainMaskSavingHook:
+    from derain_plugin.engine.hooks import RainMaskSavingHook
+    from derain_plugin.visualization import RainMaskRecorder
+
     try:
         RainMaskRecorder(runner.model)
     except ValueError as error:
@@ -130,6 +152,9 @@ def _mask_saving_hook(runner: Runner, show_dir: str) -> RainMaskSavingHook:
 
 
 def _leave_report(runner: Runner, args: argparse.Namespace) -> None:
+    from derain_plugin.cli.machine import describe_machine
+    from derain_plugin.rain import RENDERER_VERSION
+
     report = dict(
         title=Path(args.config).stem,
         config=args.config,

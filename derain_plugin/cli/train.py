@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmdet.utils import setup_cache_size_limit_of_dynamo
-from mmengine.config import Config
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
-
-from derain_plugin.cli.arguments import build_parser, config_from, is_first_process
-from derain_plugin.datasets.checks.coco_check import check_datasets
-from derain_plugin.engine.optim_wrappers import enable_amp
+from derain_plugin.cli.arguments import (
+    build_parser,
+    config_from,
+    is_first_process,
+    parse_cfg_options,
+)
+from derain_plugin.cli.work import working
 from derain_plugin.files import NO_ROOM
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -38,12 +41,26 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="CHECKPOINT",
         help="continue from CHECKPOINT, or from the latest in the work dir, if there is one",
     )
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    args.cfg_options = parse_cfg_options(args.cfg_options)
+    return args
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train as the command line says."""
     args = parse_args(arguments)
+    with working():
+        _train(args)
+
+
+def _train(args: argparse.Namespace) -> None:
+    from mmdet.utils import setup_cache_size_limit_of_dynamo
+    from mmengine.registry import RUNNERS
+    from mmengine.runner import Runner
+
+    from derain_plugin.datasets.checks.coco_check import check_datasets
+    from derain_plugin.engine.optim_wrappers import enable_amp
+
     setup_cache_size_limit_of_dynamo()
     cfg = config_from(args)
     if args.amp:

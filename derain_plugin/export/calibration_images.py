@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from derain_plugin.rain.copies.render_image import UnreadableError, read_image
-from derain_plugin.rain.images import find_images
+from derain_plugin.rain.images import UnreadableError, find_images, read_image
 from derain_plugin.rain.photos import load_photos
 
 SHIPPED = ("astronaut", "chelsea", "coffee", "rocket", "stereo_motorcycle")

@@ -5,7 +5,7 @@ import pytest
 from small_videos import STEP, frame_numbers, write_video
 
 from derain_plugin.apis.video import VideoFile, VideoReader
-from derain_plugin.rain.copies.render_image import UnreadableError
+from derain_plugin.rain.images import UnreadableError
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ from derain_plugin.datasets.labels.voc import read_voc
 from derain_plugin.datasets.labels.yolo import read_yolo
 from derain_plugin.engine.hooks.phase import parse_phases
 from derain_plugin.engine.safety.stored_config import is_plain_data
-from derain_plugin.rain.copies.render_image import UnreadableError, read_image
+from derain_plugin.rain.images import UnreadableError, read_image
 
 FOLDER = tempfile.TemporaryDirectory(prefix="fuzz_")
 

@@ -13,7 +13,7 @@ from skimage import data
 from derain_plugin.app.images import read_uploaded_image
 from derain_plugin.datasets.checks.coco_check import check_datasets
 from derain_plugin.datasets.labels.convert import _read
-from derain_plugin.rain.copies.render_image import UnreadableError, read_image
+from derain_plugin.rain.images import UnreadableError, read_image
 
 RGB = np.ascontiguousarray(data.astronaut()[:120, :160])
 WHOLE = Image.fromarray(RGB)

@@ -9,7 +9,7 @@ from label_folders import BOXES, CLASSES, darknet_yolo, rid_voc, write_text
 from derain_plugin.cli.convert_labels import main
 from derain_plugin.datasets.labels import labelled_box as supervision_parser
 
-TOOL = Path(__file__).parents[2] / "tools" / "convert_labels.py"
+TOOL = Path(__file__).parents[2] / "tools/dataset_converters/convert_labels.py"
 
 
 def arguments(label_format: str, root: Path, *options: str) -> list[str]:

@@ -5,7 +5,6 @@ import re
 import shlex
 import shutil
 import tomllib
-from pathlib import Path
 
 import pytest
 from documentation import PAGES, ROOT, find_blocks
@@ -42,11 +41,16 @@ def inline_commands():
 def cli_of(words):
     """The module behind a command and its arguments; None for a command that is not ours."""
     if words[0] in SCRIPTS:
-        return SCRIPTS[words[0]].partition(":")[0], words[1:]
+        return f"derain_plugin.cli.{SCRIPTS[words[0]].partition(':')[2]}", words[1:]
     if words[0] == "python" and words[1].startswith("tools/"):
-        assert (ROOT / words[1]).is_file(), words[1]
-        return f"derain_plugin.cli.{Path(words[1]).stem}", words[2:]
+        return module_of(ROOT / words[1]), words[2:]
     return None
+
+
+def module_of(tool):
+    """The module that a file of tools/ runs: one of the package, or of a project."""
+    project = re.search(r"^from (projects\.\S+) import main", tool.read_text(), re.M)
+    return project[1] if project else f"derain_plugin.cli.{tool.stem}"
 
 
 def check(words):

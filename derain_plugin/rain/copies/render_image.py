@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL.JpegImagePlugin import JpegImageFile
 
 from derain_plugin.files import write_whole
 from derain_plugin.rain import image_seed, render_rain
 from derain_plugin.rain.copies.manifest import FileRecord
 from derain_plugin.rain.copies.recipe import Recipe
-from derain_plugin.rain.images import EXTENSIONS, SourceImage
-
-_JPEG_MAGIC = b"\xff\xd8\xff"
-
-
-class UnreadableError(Exception):
-    """An image cannot be read, or not be written in its own format; the message says why."""
+from derain_plugin.rain.images import SourceImage, UnreadableError, read_image
 
 
 class Job(NamedTuple):
@@ -63,43 +55,6 @@ def render_image(job: Job, *, images: Path, out: Path, recipe: Recipe) -> Outcom
     except UnreadableError as error:
         return Outcome(source, files, num_new, unreadable=str(error))
     return Outcome(source, files, num_new)
-
-
-def read_image(path: Path) -> np.ndarray:
-    """Read what mmcv's ``LoadImageFromFile`` reads, but nothing that is damaged.
-
-    Returns:
-        ``(H, W, 3)`` uint8, BGR, turned upright by its EXIF orientation.
-
-    Raises:
-        UnreadableError: The file is missing, empty, cut off or not an image.
-    """
-    if path.suffix.lower() not in EXTENSIONS:
-        raise UnreadableError(f"none of the formats {', '.join(sorted(EXTENSIONS))}")
-    try:
-        content = path.read_bytes()
-        if not content:
-            raise UnreadableError("the file is empty")
-        if content.startswith(_JPEG_MAGIC):
-            _check_whole_jpeg(content)
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except OSError as error:
-        raise UnreadableError(error.strerror or str(error)) from error
-    except cv2.error as error:
-        raise UnreadableError(f"OpenCV: {error.err or error}") from error
-    if image is None:
-        raise UnreadableError("not an image, or cut off")
-    return image
-
-
-def _check_whole_jpeg(content: bytes) -> None:
-    """Raise on damage that OpenCV fills with grey: before 4.11, all that a file lacks."""
-    try:
-        jpeg = JpegImageFile(BytesIO(content))
-        jpeg.draft("L", (1, 1))  # grey at an eighth of the size is decoded in half the time
-        jpeg.load()
-    except (OSError, SyntaxError) as error:  # the latter is Pillow's word for a bad header
-        raise UnreadableError(f"the JPEG is damaged: {error}") from error
 
 
 def _rain(image: np.ndarray, severity: int, source: SourceImage, recipe: Recipe) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Turn VOC or YOLO labels into one COCO json; --help says how."""
 
-from derain_plugin.cli.convert_labels import main
+from derain_command import run
 
 if __name__ == "__main__":
-    main()
+    run("convert_labels")

@@ -1,0 +1,1 @@
+../../../../configs/conditions/held_out_rain.py

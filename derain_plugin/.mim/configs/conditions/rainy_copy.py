@@ -1,0 +1,1 @@
+../../../../configs/conditions/rainy_copy.py

@@ -1,0 +1,1 @@
+../../../../configs/conditions/real_rain.py

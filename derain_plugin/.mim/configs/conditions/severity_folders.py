@@ -1,0 +1,1 @@
+../../../../configs/conditions/severity_folders.py

@@ -1,0 +1,1 @@
+../../../../configs/mmdet/dino_r50_featderain_ms.py

@@ -1,0 +1,1 @@
+../../../../configs/mmdet/faster_rcnn_r50_fpn_featderain_ms.py

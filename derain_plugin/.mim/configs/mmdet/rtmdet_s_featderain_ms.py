@@ -1,0 +1,1 @@
+../../../../configs/mmdet/rtmdet_s_featderain_ms.py

@@ -1,0 +1,1 @@
+../../../../configs/dfine_s_featderain_ms.py

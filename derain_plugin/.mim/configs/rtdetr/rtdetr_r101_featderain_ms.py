@@ -1,0 +1,1 @@
+../../../../configs/rtdetr_r101_featderain_ms.py

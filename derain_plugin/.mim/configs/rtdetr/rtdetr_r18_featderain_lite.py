@@ -1,0 +1,1 @@
+../../../../configs/rtdetr_r18_featderain_lite.py

@@ -1,0 +1,1 @@
+../../../../configs/rtdetr_r18_finetune_mix.py

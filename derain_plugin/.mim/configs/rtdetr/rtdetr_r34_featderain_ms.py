@@ -1,0 +1,1 @@
+../../../../configs/rtdetr_r34_featderain_ms.py

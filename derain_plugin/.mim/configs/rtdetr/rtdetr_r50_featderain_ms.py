@@ -1,0 +1,1 @@
+../../../../configs/rtdetr_r50_featderain_ms.py

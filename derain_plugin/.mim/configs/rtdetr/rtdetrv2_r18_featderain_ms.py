@@ -1,0 +1,1 @@
+../../../../configs/rtdetrv2_r18_featderain_ms.py

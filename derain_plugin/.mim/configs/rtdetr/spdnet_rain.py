@@ -1,0 +1,1 @@
+../../../../configs/spdnet_rain.py

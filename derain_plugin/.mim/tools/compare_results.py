@@ -1,0 +1,1 @@
+../../../tools/compare_results.py

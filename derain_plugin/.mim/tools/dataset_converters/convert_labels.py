@@ -1,0 +1,1 @@
+../../../../tools/dataset_converters/convert_labels.py

@@ -1,0 +1,1 @@
+../../../tools/dist_test.sh

@@ -1,0 +1,1 @@
+../../../tools/make_rainy_coco.py

@@ -1,0 +1,1 @@
+../../../tools/recalibrate_bn.py
