@@ -18,7 +18,7 @@ from derain_plugin.apis.views import arrange
 from derain_plugin.app.comparison import Comparison, Seen, sheet_of
 from derain_plugin.app.examples import EXAMPLES, load_example
 from derain_plugin.app.uploaded_image import FORMATS, MEGA, read_uploaded_image
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 from derain_plugin.rain import SEVERITIES
 
 SCORE_THR = 0.4
@@ -77,7 +77,7 @@ class Page:
         except (ValueError, ImportError) as error:
             raise self._gr.Error(str(error), print_exception=False) from error
         # One request at a time: gradio has its own copy before the next one writes.
-        write_whole(self._result, cv2.imencode(".png", sheet_of(seen))[1].tobytes())
+        atomic_write(self._result, cv2.imencode(".png", sheet_of(seen))[1].tobytes())
         painted = [_as_rgb(one.view.painted) for one in seen]
         masks = _as_rgb(arrange([seen[1].view])) if seen[1].view.masked else None
         return *painted, masks, describe(seen), str(self._result)

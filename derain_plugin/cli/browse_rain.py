@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 from derain_plugin.rain import RENDERER_VERSION
 from derain_plugin.rain.contact_sheet import contact_sheet
 from derain_plugin.rain.photos import load_photos
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, FileNotFoundError, ImportError) as error:
         sys.exit(str(error))
     out = Path(args.out)
-    write_whole(out, cv2.imencode(out.suffix, sheet)[1].tobytes())
+    atomic_write(out, cv2.imencode(out.suffix, sheet)[1].tobytes())
     print(f"{out}: {len(photos)} photos, severities 0-5, renderer version {RENDERER_VERSION}")
 
 

@@ -19,7 +19,7 @@ from derain_plugin.evaluation.comparison import (
     ComparisonRow,
     compare,
 )
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 
 DESCRIPTION = """\
 Compare the AP of models that were tested on the same images, with 95 % intervals of the
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> Comparison:
     print("\n".join(_report(comparison, args)))
     if args.out is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(args.out, json.dumps(_record(comparison, args), indent=1, allow_nan=False))
+        atomic_write(args.out, json.dumps(_record(comparison, args), indent=1, allow_nan=False))
     return comparison
 
 

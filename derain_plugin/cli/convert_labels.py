@@ -20,7 +20,7 @@ from derain_plugin.datasets.labels import (
     read_voc,
     read_yolo,
 )
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 
 DESCRIPTION = f"""\
 Turn the label files of real rain (DAWN, MixedRain, RID, RIS, ...) into one json in COCO's format
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             ignored=args.ignore,
         )
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(args.out, json.dumps(conversion.content))
+        atomic_write(args.out, json.dumps(conversion.content))
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f"convert_labels: {error}")
     print(f"{args.out}: {_summary(conversion)}")

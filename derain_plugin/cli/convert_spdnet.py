@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from derain_plugin.engine.safety.checkpoint import load_from_local
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 from derain_plugin.models.restorers.spdnet_checkpoint import convert_spdnet, official_names
 
 DESCRIPTION = """\
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     content = BytesIO()
     torch.save(dict(meta=dict(source=Path(args.official).name), state_dict=state_dict), content)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(args.out, content.getvalue())
+    atomic_write(args.out, content.getvalue())
     print(_summary(args.out, state_dict))
 
 

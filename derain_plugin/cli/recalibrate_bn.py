@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from derain_plugin.cli.arguments import build_parser, config_from
 from derain_plugin.datasets.checks.coco_check import check_datasets
 from derain_plugin.engine.hooks import EpochSeedHook
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 
 DESCRIPTION = """\
 Adapt a detector to rain without training: re-estimate the running mean and variance of every
@@ -141,4 +141,4 @@ def _write(out: Path, model: nn.Module, meta: dict[str, Any]) -> None:
     content = BytesIO()
     torch.save(dict(meta=meta, state_dict=model.cpu().state_dict()), content)
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out, content.getvalue())
+    atomic_write(out, content.getvalue())

@@ -24,7 +24,7 @@ from derain_plugin.config.conditions import use_conditions
 from derain_plugin.datasets.checks.coco_check import check_datasets
 from derain_plugin.engine.hooks import RainMaskSavingHook
 from derain_plugin.evaluation import CleanRainEvaluator
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 from derain_plugin.models import SupervisedRestorer
 from derain_plugin.rain import RENDERER_VERSION
 from derain_plugin.visualization import RainMaskRecorder
@@ -140,5 +140,5 @@ def _leave_report(runner: Runner, args: argparse.Namespace) -> None:
         **describe_machine(),
     )
     path = Path(runner.log_dir, "robustness.json")
-    write_whole(path, json.dumps(report, indent=1))
+    atomic_write(path, json.dumps(report, indent=1))
     print(path)
