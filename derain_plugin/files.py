@@ -11,7 +11,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 """Of an ``OSError``: the disk, or one's share of it, is full."""
 
 
-def write_whole(path: Path, content: bytes | str) -> None:
+def atomic_write(path: Path, content: bytes | str) -> None:
     """Write ``content`` beside ``path``, then move it there in one step.
 
     A process that is killed meanwhile leaves ``partial_of(path)`` behind, which the next
@@ -46,13 +46,13 @@ def partial_of(path: Path) -> Path:
 
 
 @contextmanager
-def hold_folder(folder: Path) -> Iterator[None]:
-    """Hold ``folder``, which must exist; commands started meanwhile share the hold.
+def lock_dir(folder: Path) -> Iterator[None]:
+    """Lock ``folder``, which must exist; commands started meanwhile share the lock.
 
-    So an orphan keeps the folder until it ends. Does nothing on Windows.
+    So an orphan keeps the folder locked until it ends. Does nothing on Windows.
 
     Raises:
-        ValueError: Another process holds it.
+        ValueError: Another process has locked it.
     """
     try:
         import fcntl

@@ -12,7 +12,7 @@ from mmengine.structures import InstanceData
 
 from derain_plugin.apis.video import Frame
 from derain_plugin.datasets.labels.coco_classes import CATEGORY_IDS
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 
 
 class CocoDetections:
@@ -72,4 +72,4 @@ class CocoDetections:
             annotations=self._annotations,
         )
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(content))
+        atomic_write(path, json.dumps(content))

@@ -14,7 +14,7 @@ from derain_plugin.apis.annotator import Annotator
 from derain_plugin.apis.coco_detections import CocoDetections
 from derain_plugin.apis.sources import Source
 from derain_plugin.apis.video import VideoFile, VideoReader
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 from derain_plugin.rain.images import UnreadableError, read_image
 
 
@@ -68,7 +68,7 @@ class Session:
             self._skip_file(source, error)
             return
         source.out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(source.out, content)
+        atomic_write(source.out, content)
         self._detections.add(source.path, image, found)
         self.num_images += 1
 

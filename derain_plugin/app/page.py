@@ -17,7 +17,7 @@ import numpy as np
 from derain_plugin.apis.annotator import arrange
 from derain_plugin.app.comparison import Comparison, Result, side_by_side
 from derain_plugin.app.images import FORMATS, MEGA, Examples, read_uploaded_image
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 from derain_plugin.rain import SEVERITIES
 
 SCORE_THR = 0.4
@@ -77,7 +77,7 @@ class Page:
         except (ValueError, ImportError) as error:
             raise self._gr.Error(str(error), print_exception=False) from error
         # One request at a time: gradio has its own copy before the next one writes.
-        write_whole(self._result, cv2.imencode(".png", side_by_side(results))[1].tobytes())
+        atomic_write(self._result, cv2.imencode(".png", side_by_side(results))[1].tobytes())
         painted = [_as_rgb(one.view.painted) for one in results]
         masks = _as_rgb(arrange([results[1].view])) if results[1].view.masked else None
         return *painted, masks, describe(results), str(self._result)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 SEVERITY = 5
@@ -27,7 +27,7 @@ def take_screenshot(address: str, path: Path) -> None:
         page.wait_for_timeout(500)
         content = page.screenshot(full_page=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, content)
+    atomic_write(path, content)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, FileNotFoundError, ImportError) as error:
         sys.exit(str(error))
     out = Path(args.out)
-    write_whole(out, cv2.imencode(out.suffix, sheet)[1].tobytes())
+    atomic_write(out, cv2.imencode(out.suffix, sheet)[1].tobytes())
     print(f"{out}: {len(photos)} photos, severities 0-5, renderer version {RENDERER_VERSION}")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from derain_plugin.cli.work import working
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 
 if TYPE_CHECKING:
     from derain_plugin.evaluation.comparison import Comparison, ComparisonRow
@@ -117,7 +117,7 @@ def _compare(args: argparse.Namespace) -> Comparison:
     print("\n".join(_report(comparison, args)))
     if args.out is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(args.out, json.dumps(_record(comparison, args), indent=1, allow_nan=False))
+        atomic_write(args.out, json.dumps(_record(comparison, args), indent=1, allow_nan=False))
     return comparison
 
 

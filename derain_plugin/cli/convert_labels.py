@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from derain_plugin.cli.work import working
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 
 if TYPE_CHECKING:
     from derain_plugin.datasets.labels import Conversion, LabelFormat
@@ -97,7 +97,7 @@ def _convert(args: argparse.Namespace) -> None:
             ignored=args.ignore,
         )
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(args.out, json.dumps(conversion.content))
+        atomic_write(args.out, json.dumps(conversion.content))
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f"convert_labels: {error}")
     print(f"{args.out}: {_summary(conversion)}")

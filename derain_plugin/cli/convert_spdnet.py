@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from derain_plugin.cli.work import working
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 
 if TYPE_CHECKING:
     import torch
@@ -59,7 +59,7 @@ def _convert(args: argparse.Namespace) -> None:
     content = BytesIO()
     torch.save(dict(meta=dict(source=Path(args.official).name), state_dict=state_dict), content)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(args.out, content.getvalue())
+    atomic_write(args.out, content.getvalue())
     print(_summary(args.out, state_dict))
 
 

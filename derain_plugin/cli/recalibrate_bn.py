@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from derain_plugin.cli.arguments import build_parser, config_from, parse_cfg_options
 from derain_plugin.cli.work import working
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 
 if TYPE_CHECKING:
     from mmengine.runner import Runner
@@ -159,4 +159,4 @@ def _write(out: Path, model: nn.Module, meta: dict[str, Any]) -> None:
     content = BytesIO()
     torch.save(dict(meta=meta, state_dict=model.cpu().state_dict()), content)
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out, content.getvalue())
+    atomic_write(out, content.getvalue())

@@ -16,7 +16,7 @@ from derain_plugin.cli.arguments import (
     parse_cfg_options,
 )
 from derain_plugin.cli.work import working
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -165,5 +165,5 @@ def _leave_report(runner: Runner, args: argparse.Namespace) -> None:
         **describe_machine(),
     )
     path = Path(runner.log_dir, "robustness.json")
-    write_whole(path, json.dumps(report, indent=1))
+    atomic_write(path, json.dumps(report, indent=1))
     print(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 
 
 def draw_robustness(reports: Mapping[str, dict], path: Path) -> None:
@@ -48,7 +48,7 @@ def draw_robustness(reports: Mapping[str, dict], path: Path) -> None:
     axes.legend(fontsize="small")
     image = io.BytesIO()
     figure.savefig(image, dpi=110, format=path.suffix.removeprefix("."))
-    write_whole(path, image.getvalue())
+    atomic_write(path, image.getvalue())
 
 
 def _by_severity(report: dict) -> dict[int, float]:

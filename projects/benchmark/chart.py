@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 
 
 def draw_bars(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -31,7 +31,7 @@ def draw_bars(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     time.invert_yaxis()
     image = io.BytesIO()
     figure.savefig(image, dpi=110, format=path.suffix.removeprefix("."))
-    write_whole(path, image.getvalue())
+    atomic_write(path, image.getvalue())
 
 
 def _bars(axes: Axes, names: Sequence[str], values: Sequence[float | None], label: str) -> None:

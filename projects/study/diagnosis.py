@@ -22,7 +22,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from derain_plugin.cli.machine import describe_machine
 from derain_plugin.config import load_config
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 from derain_plugin.models import DerainNeck
 from derain_plugin.models.detectors.twin_supervised_rtdetr import feature_consistency_loss
 
@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = diagnose(load_config(args.config), args.checkpoint)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     content = dict(settings=args.settings, images=IMAGES, **found, **describe_machine())
-    write_whole(args.out, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    atomic_write(args.out, json.dumps(content, indent=1, allow_nan=False) + "\n")
     print(args.out)
 
 

@@ -20,7 +20,7 @@ from derain_plugin.config import load_config
 from derain_plugin.evaluation.coco_truth import CocoTruth
 from derain_plugin.evaluation.image_matches import match_images
 from derain_plugin.evaluation.saved_predictions import load_predictions
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 from projects.study.demo.image_grid import SCORE_THRESHOLD, draw_grid
 from projects.study.options import portable
 
@@ -105,7 +105,7 @@ def write_failures(control: Path, neck: Path, out: Path, *, images: int = 3) -> 
     checkpoints = [portable(test.cfg.load_from) for test in tests.values()]
     content: dict[str, Any] = dict(condition=CONDITION, images=chosen, checkpoints=checkpoints)
     text = json.dumps(dict(content, **describe_machine()), indent=1) + "\n"
-    write_whole(out.with_suffix(".json"), text)
+    atomic_write(out.with_suffix(".json"), text)
     return chosen
 
 

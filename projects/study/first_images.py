@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ids = {image["id"] for image in kept}
     found = [label for label in content["annotations"] if label["image_id"] in ids]
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(args.out, json.dumps(dict(content, images=kept, annotations=found)))
+    atomic_write(args.out, json.dumps(dict(content, images=kept, annotations=found)))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from mmengine.registry import init_default_scope
 
 from derain_plugin.cli.machine import ROOT, describe_machine
 from derain_plugin.config import load_config
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 from projects.benchmark.resources import count_parameters
 from projects.benchmark.setting import Setting
 from projects.benchmark.timing import ROUNDS, times_in_turns
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"error: there is no config of an arm like {args.configs}/{args.family}_*.py")
     found = measure_latency(there)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(args.out, json.dumps(dict(found, **describe_machine()), indent=1) + "\n")
+    atomic_write(args.out, json.dumps(dict(found, **describe_machine()), indent=1) + "\n")
     print(args.out)
 
 

@@ -17,7 +17,7 @@ from derain_plugin.cli.machine import describe_machine
 from derain_plugin.config import load_config
 from derain_plugin.evaluation.coco_truth import CocoTruth
 from derain_plugin.evaluation.saved_predictions import load_predictions
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 from projects.benchmark.arm import build_detector
 from projects.benchmark.resources import count_parameters
 from projects.benchmark.setting import Setting
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(args.out, json.dumps(record, indent=1, allow_nan=False) + "\n")
+    atomic_write(args.out, json.dumps(record, indent=1, allow_nan=False) + "\n")
     print(args.out)
 
 

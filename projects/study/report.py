@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from derain_plugin.cli.machine import describe_machine
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 from projects.study.arm_records import ArmRecords, PlannedArm, load_arms
 from projects.study.arms import ARMS
 from projects.study.report_diagnosis import diagnosis_table
@@ -82,7 +82,7 @@ def write_report(
         **describe_machine(),
     )
     content = json.dumps(report, indent=1, allow_nan=False) + "\n"
-    write_whole(results / f"report{suffix}.json", content)
+    atomic_write(results / f"report{suffix}.json", content)
     _draw(found, parts, results, suffix)
     sections = [f"# {TITLES.get(split, f'The study on {split} images')}"]
     if split == REPORTED_SPLIT:
@@ -95,7 +95,7 @@ def write_report(
     sections += _origin(found, missing, results, docs)
     docs.mkdir(parents=True, exist_ok=True)
     text = "\n\n".join(sections) + "\n"
-    write_whole(docs / f"study{suffix}.md", text)
+    atomic_write(docs / f"study{suffix}.md", text)
     return text
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from derain_plugin.evaluation.robustness_plot import draw_robustness
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 from projects.study.arm_records import HARD_MEAN, ArmRecords
 from projects.study.report_rows import VANILLA
 
@@ -111,4 +111,4 @@ def _by_epoch(curve: Sequence[Sequence[float]]) -> list[tuple[float, Sequence[fl
 def _save(figure: Figure, path: Path) -> None:
     image = io.BytesIO()
     figure.savefig(image, dpi=110, format=path.suffix.removeprefix("."))
-    write_whole(path, image.getvalue())
+    atomic_write(path, image.getvalue())

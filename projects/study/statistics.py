@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from derain_plugin.cli.machine import describe_machine
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 from derain_plugin.rain import image_seed, render_rain
 from projects.study.coco_folder import STUDY
 from projects.study.photos import PHOTOS
@@ -63,10 +63,10 @@ def write_statistics(root: Path, out: Path) -> None:
     machine = describe_machine()
     report = dict(made_with=made_with, splits=counted, **machine)
     out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "data.json", json.dumps(report, indent=1))
-    write_whole(out / "data.md", _text(counted, made_with, machine))
+    atomic_write(out / "data.json", json.dumps(report, indent=1))
+    atomic_write(out / "data.md", _text(counted, made_with, machine))
     jpeg = cv2.imencode(".jpg", contact_sheet(root), [cv2.IMWRITE_JPEG_QUALITY, 70])[1]
-    write_whole(out / "data.jpg", jpeg.tobytes())
+    atomic_write(out / "data.jpg", jpeg.tobytes())
 
 
 def contact_sheet(root: Path) -> np.ndarray:

@@ -12,7 +12,7 @@ from mmengine import hooks
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 
 OUTDATED = "outdated_ckpts"
 
@@ -77,7 +77,7 @@ class CheckpointHook(hooks.CheckpointHook):
             **self.args,
         )
         if is_main_process():
-            write_whole(Path(runner.work_dir, "last_checkpoint"), self.last_ckpt)
+            atomic_write(Path(runner.work_dir, "last_checkpoint"), self.last_ckpt)
 
     def _keep(self, runner: Runner, step: int) -> None:
         if self.max_keep_ckpts <= 0 or step in list(self.keep_ckpt_ids)[-1:]:

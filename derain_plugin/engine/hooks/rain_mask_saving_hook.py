@@ -9,7 +9,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 from derain_plugin.visualization import (
     ImageNames,
     MaskedImage,
@@ -59,7 +59,7 @@ class RainMaskSavingHook(Hook):
         for seen in map(crop_to_file, self._recorder.take()):
             name = self._names.name_next(seen.sample.img_path)
             if name is not None:
-                write_whole(folder / f"{name}_masks.jpg", _as_jpeg(seen))
+                atomic_write(folder / f"{name}_masks.jpg", _as_jpeg(seen))
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Listen no more."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
 
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 
 
 @register_backend("local", force=True, prefixes="")
@@ -23,4 +23,4 @@ class WholeFileBackend(LocalBackend):
             OSError: There is no room, say; an earlier file of that name stays as it is.
         """
         Path(filepath).parent.mkdir(parents=True, exist_ok=True)
-        write_whole(Path(filepath), obj)
+        atomic_write(Path(filepath), obj)

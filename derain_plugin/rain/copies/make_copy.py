@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from derain_plugin.files import PARTIAL_SUFFIX, hold_folder
+from derain_plugin.files import PARTIAL_SUFFIX, lock_dir
 from derain_plugin.rain.copies.manifest import Manifest, claim, refuse_foreign
 from derain_plugin.rain.copies.recipe import Recipe
 from derain_plugin.rain.copies.render_image import Job, Outcome, render_image
@@ -69,7 +69,7 @@ def make_rainy_copy(
     refuse_overlap(images, sources, out)
     refuse_foreign(out)
     out.mkdir(parents=True, exist_ok=True)
-    with hold_folder(out):
+    with lock_dir(out):
         source = dict(images=str(images), annotations=_identify(annotations))
         manifest = claim(out, {**source, **recipe.parameters()})
         present = _clear_up(out)

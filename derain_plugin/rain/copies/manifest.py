@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
-from derain_plugin.files import PARTIAL_SUFFIX, write_whole
+from derain_plugin.files import PARTIAL_SUFFIX, atomic_write
 
 MANIFEST = "manifest.json"
 OWN_FILES = frozenset((MANIFEST, MANIFEST + PARTIAL_SUFFIX, ".lock"))
@@ -46,7 +46,7 @@ class Manifest:
             "files": dict(sorted(self.files.items())),
             "unreadable": dict(sorted(self.unreadable.items())),
         }
-        write_whole(out / MANIFEST, json.dumps(content, indent=1))
+        atomic_write(out / MANIFEST, json.dumps(content, indent=1))
 
 
 def read_manifest(out: Path) -> Manifest | None:

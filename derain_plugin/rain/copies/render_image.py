@@ -10,7 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 from derain_plugin.rain import image_seed, render_rain
 from derain_plugin.rain.copies.manifest import FileRecord
 from derain_plugin.rain.copies.recipe import Recipe
@@ -48,7 +48,7 @@ def render_image(job: Job, *, images: Path, out: Path, recipe: Recipe) -> Outcom
                 image = read_image(images / source.path) if image is None else image
                 content = _encode(_rain(image, severity, source, recipe), path, recipe.quality)
                 (out / path).parent.mkdir(parents=True, exist_ok=True)
-                write_whole(out / path, content)
+                atomic_write(out / path, content)
                 num_new += 1
             digest = hashlib.sha256(content).hexdigest()
             files[path] = FileRecord(sha256=digest, severity=severity, image_id=source.image_id)

@@ -15,7 +15,7 @@ from typing import Any
 
 from derain_plugin.apis.exported_model import is_exported
 from derain_plugin.cli.machine import describe_machine
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 from derain_plugin.mim import CONFIGS
 from projects.benchmark.chart import draw_bars
 from projects.benchmark.inference import measure_inference
@@ -116,8 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"benchmark: {error}")
     report |= dict(setting=asdict(setting), arguments=_spoken(arguments), **describe_machine())
     text = report_text(report)
-    write_whole(out.with_suffix(".json"), json.dumps(report, indent=1))
-    write_whole(out.with_suffix(".md"), text)
+    atomic_write(out.with_suffix(".json"), json.dumps(report, indent=1))
+    atomic_write(out.with_suffix(".md"), text)
     print(f"\n{text}\n{out.with_suffix('.md')}")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from derain_plugin.cli.machine import describe_machine
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 from projects.benchmark.rain_cost import YARDSTICK, loader_rates, rendering_times
 
 DESCRIPTION = """\
@@ -42,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     machine = describe_machine()
     text = f"{_table(times)}\n\n{_rates(rates)}\n\n{_caption(machine)}\n"
     report = dict(milliseconds=times, images_per_second=rates, **machine)
-    write_whole(out / "benchmark.json", json.dumps(report, indent=1))
-    write_whole(out / "benchmark.md", text)
+    atomic_write(out / "benchmark.json", json.dumps(report, indent=1))
+    atomic_write(out / "benchmark.md", text)
     print(text)
 
 

@@ -14,7 +14,7 @@ from mmengine.dataset import BaseDataset, pseudo_collate
 
 from derain_plugin.cli.machine import describe_machine
 from derain_plugin.evaluation.robustness_plot import draw_robustness
-from derain_plugin.files import write_whole
+from derain_plugin.files import atomic_write
 from projects.benchmark.resources import count_parameters
 from projects.benchmark.timing import median_times
 from projects.study.demo.curves import draw_curves
@@ -62,8 +62,8 @@ def write_report(plan: Plan, *, seconds: Mapping[str, float]) -> str:
     total = time_needed(plan.steps, seconds, jobs=JOBS)
     tables = _table(rows), differences_table(comparison)
     text = "\n\n".join([*tables, _caption(report, minutes=total / 60)]) + "\n"
-    write_whole(plan.folder / "report.json", json.dumps(report, indent=1))
-    write_whole(plan.folder / "report.md", text)
+    atomic_write(plan.folder / "report.json", json.dumps(report, indent=1))
+    atomic_write(plan.folder / "report.md", text)
     _draw(plan, models, detectors, images)
     return text
 

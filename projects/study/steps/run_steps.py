@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from derain_plugin.files import hold_folder, write_whole
+from derain_plugin.files import atomic_write, lock_dir
 from projects.study.steps.progress import Progress
 from projects.study.steps.schedule import most_at_once, next_steps, steps_left
 from projects.study.steps.step import ROOT, Step
@@ -46,7 +46,7 @@ def run_steps(steps: Sequence[Step], folder: Path, *, jobs: int) -> dict[str, fl
             ran beside it are ended.
     """
     (folder / RECORDS).mkdir(parents=True, exist_ok=True)
-    with hold_folder(folder):
+    with lock_dir(folder):
         left = unfinished_steps(steps, folder)
         threads = {
             name: str(max(1, (os.cpu_count() or 1) // count))
@@ -114,7 +114,7 @@ def _end(step: Step, process: subprocess.Popen, start: float, folder: Path) -> N
 def _record(step: Step, folder: Path, seconds: float, *, done: bool) -> None:
     seconds = round(_load(folder, step).get("seconds", 0.0) + seconds, 1)
     record = dict(seconds=seconds, settings=step.settings, done=done)
-    write_whole(record_file(folder, step.name), json.dumps(record))
+    atomic_write(record_file(folder, step.name), json.dumps(record))
 
 
 def _resume_option(step: Step) -> list[str]:

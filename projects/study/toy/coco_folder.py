@@ -13,7 +13,7 @@ import cv2
 from mmengine.logging import print_log
 from tqdm import tqdm
 
-from derain_plugin.files import partial_of, write_whole
+from derain_plugin.files import atomic_write, partial_of
 from derain_plugin.rain.worker_pool import worker_pool
 from projects.study.toy.scene import Scene, render_scene
 from projects.study.toy.shapes import CLASSES
@@ -119,7 +119,7 @@ def _claim(root: Path, source: ImageSource, arguments: dict) -> None:
     if root.exists() and not (root.is_dir() and set(root.iterdir()) <= {partial_of(marker)}):
         raise ValueError(f"{root} is not empty and was not made by this command: choose another")
     root.mkdir(parents=True, exist_ok=True)
-    write_whole(marker, json.dumps(arguments))
+    atomic_write(marker, json.dumps(arguments))
 
 
 @contextmanager
@@ -164,11 +164,11 @@ def _write_split(
         images.append(dict(id=image_id, file_name=name, width=width, height=height))
         annotations += _annotations(scene, image_id=image_id, first_id=len(annotations) + 1)
         if not (folder / name).is_file():
-            write_whole(folder / name, jpeg)
+            atomic_write(folder / name, jpeg)
             written += 1
     categories = [dict(id=label + 1, name=name) for label, name in enumerate(source.classes)]
     content = dict(images=images, annotations=annotations, categories=categories)
-    write_whole(annotation_file, json.dumps(content))  # last: it says that all are there
+    atomic_write(annotation_file, json.dumps(content))  # last: it says that all are there
     return written
 
 

@@ -17,7 +17,7 @@ from small_disk import fill_disk, mount_small_disk, require_small_disk
 from small_photos import MIXED, NAMES
 from tqdm import tqdm
 
-from derain_plugin.files import hold_folder
+from derain_plugin.files import lock_dir
 from derain_plugin.rain.copies import make_rainy_copy
 from derain_plugin.rain.copies import render_image as module
 
@@ -68,7 +68,7 @@ def wait_until(condition, seconds=20):
 
 def is_free(folder):
     try:
-        with hold_folder(folder):
+        with lock_dir(folder):
             return True
     except ValueError:
         return False
@@ -106,7 +106,7 @@ def test_a_file_is_written_under_another_name_first(photos, reference, tmp_path,
         os.kill(os.getpid(), signal.SIGKILL)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "write_whole", die_half_way)
+        patch.setattr(module, "atomic_write", die_half_way)
         with pytest.raises(Exception, match="terminated abruptly"):
             make_rainy_copy(photos, out, recipe=MIXED)
     assert times(out) == {}
@@ -188,5 +188,5 @@ def copy_to_full_disk(disk, leave, photos, expected):
 def test_two_runs_at_once_are_refused(photos, reference, tmp_path):
     out = tmp_path / "rainy"
     shutil.copytree(reference, out)
-    with hold_folder(out), pytest.raises(ValueError, match=r"still works in .*rainy"):
+    with lock_dir(out), pytest.raises(ValueError, match=r"still works in .*rainy"):
         make_rainy_copy(photos, out, recipe=MIXED)

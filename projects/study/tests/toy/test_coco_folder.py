@@ -60,7 +60,7 @@ def test_no_image_id_is_in_two_splits(toy):
 
 @pytest.mark.parametrize("written", range(10))
 def test_an_interrupted_run_continues(toy, tmp_path, monkeypatch, written):
-    root, write, left = tmp_path / "coco", module.write_whole, [written]
+    root, write, left = tmp_path / "coco", module.atomic_write, [written]
 
     def stop_after_some(path, content):
         if left[0] == 0:
@@ -70,11 +70,11 @@ def test_an_interrupted_run_continues(toy, tmp_path, monkeypatch, written):
         left[0] -= 1
         write(path, content)
 
-    monkeypatch.setattr(module, "write_whole", stop_after_some)
+    monkeypatch.setattr(module, "atomic_write", stop_after_some)
     with pytest.raises(KeyboardInterrupt):
         make_toy_coco(root, num_images=FEW)
     before = {p: p.stat().st_mtime_ns for p in root.rglob("*.jpg")}
-    monkeypatch.setattr(module, "write_whole", write)
+    monkeypatch.setattr(module, "atomic_write", write)
     new = make_toy_coco(root, num_images=FEW)
     assert sum(new.values()) == sum(FEW.values()) - len(before)
     assert {p: p.stat().st_mtime_ns for p in before} == before
