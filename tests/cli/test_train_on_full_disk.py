@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from derain_plugin.cli import train as module
+from derain_plugin.cli import train as train_cli
 from derain_plugin.cli.machine import ROOT
 
 CONFIG = str(ROOT / "projects/study/configs/toy/toy_rtdetr_coco.py")
@@ -24,10 +24,8 @@ def test_what_to_do_is_told(tmp_path, monkeypatch, number, message):
         raise OSError(number, os.strerror(number))
 
     runner = SimpleNamespace(from_cfg=lambda _: SimpleNamespace(train=train))
-    monkeypatch.setattr(module, "Runner", runner)
-    monkeypatch.setattr(module, "check_datasets", lambda *_: None)
+    monkeypatch.setattr("mmengine.runner.Runner", runner)
+    monkeypatch.setattr("derain_plugin.datasets.checks.coco_check.check_datasets", lambda *_: None)
     with pytest.raises(OSError, match=message) as caught:
-        module.main(
-            [str(module.Path(__file__).parents[2] / CONFIG), "--work-dir", f"{tmp_path}/work"]
-        )
+        train_cli.main([CONFIG, "--work-dir", f"{tmp_path}/work"])
     assert caught.value.errno == number
