@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from derain_plugin.evaluation.coco_truth import CocoTruth
-from derain_plugin.evaluation.matched_predictions import match_predictions
 from derain_plugin.evaluation.paired_bootstrap import PairedBootstrap, Trained
 from derain_plugin.evaluation.saved_predictions import load_predictions
+from derain_plugin.evaluation.weighted_ap import match_predictions
 
 METRICS = {"AP": np.linspace(0.5, 0.95, 10), "AP50": np.array([0.5]), "AP75": np.array([0.75])}
 EVERY_CONDITION = "*"
