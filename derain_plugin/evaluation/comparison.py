@@ -231,8 +231,8 @@ def compare_draws(
     """
     conditions = list(conditions)
     if rainy:
-        places = [conditions.index(name) for name in rainy]
-        measured, draws = (with_summary(values, places) for values in (measured, draws))
+        indices = [conditions.index(name) for name in rainy]
+        measured, draws = (with_summary(values, indices) for values in (measured, draws))
         conditions += SUMMARY
     rows = []
     for m, c in product(range(1, len(names)), range(len(conditions))):

@@ -99,10 +99,10 @@ class WeightedAp:
         # How many ignored detections precede each correct one, and each segment.
         ignored_threshold, ignored_rank = np.nonzero(matches.ignored[:, ranking])
         self._ignored_image = _after_nothing(matches, matches.image[ranking][ignored_rank])
-        place = ignored_threshold * len(ranking) + ignored_rank
+        position = ignored_threshold * len(ranking) + ignored_rank
         starts = np.add.outer(np.arange(self._shape[0]) * len(ranking), first).ravel()
-        self._ignored_before = np.searchsorted(place, threshold * len(ranking) + rank)
-        self._ignored_first = np.searchsorted(place, starts)
+        self._ignored_before = np.searchsorted(position, threshold * len(ranking) + rank)
+        self._ignored_first = np.searchsorted(position, starts)
 
     def __call__(self, weights: np.ndarray) -> float:
         """Return the mean over the categories that have ground truth, 0 to 1.

@@ -91,10 +91,10 @@ class RainTwin(SyntheticRain):
 
     For training only, with ``RainTwinDataPreprocessor`` and ``TwinSupervisedRTDETR``. Whatever
     flips, crops or resizes ``img`` after this treats all channels alike. Place it right after
-    ``LoadImageFromFile``, in the clean pipeline too, where ``severity=0`` makes a clean image
-    its own twin. What works on colours (``PhotoMetricDistortion``) fits neither behind it, where
-    images have 7 channels, nor before it, as it leaves floats: leave it out. ``Expand`` needs
-    one ``mean`` per channel, ``[0] * 7``.
+    ``LoadImageFromFile``, in the clean pipeline, too, there with ``severity=0``: all six colour
+    channels are then of the clean image. What works on colours (``PhotoMetricDistortion``) fits
+    neither behind it, where images have 7 channels, nor before it, as it leaves floats: leave it
+    out. ``Expand`` needs one ``mean`` per channel, ``[0] * 7``.
 
     With a seed it draws nothing from the global generators, so that later transforms draw as
     they do behind ``SyntheticRain`` with a seed, or behind nothing on clean images.
@@ -112,7 +112,7 @@ class RainTwin(SyntheticRain):
 
     - rain_severity (int; 0 where it does not rain, and no streak is)
 
-    Arguments are those of ``SyntheticRain``. In a config that ``load_config`` reads, a twin
+    Arguments are those of ``SyntheticRain``. In a config that ``load_config`` reads, one
     without ``severity`` takes the setting ``synthetic_rain``.
     """
 
