@@ -97,15 +97,11 @@ class PixelDerainDataPreprocessor(DetDataPreprocessor):
         own = self.restorer.state_dict(prefix=f"{prefix}restorer.")
         if own and not any(key in state_dict for key in own):
             state_dict.update(own)
-            is_pretrained = bool(getattr(self.restorer, "init_cfg", None))
+            is_loaded = bool(getattr(self.restorer, "init_cfg", None))
+            kept = "those of its init_cfg" if is_loaded else "its own, random unless loaded before"
             print_log(
-                f"the checkpoint has no weights of {type(self.restorer).__name__}: it keeps "
-                + (
-                    "those of its init_cfg"
-                    if is_pretrained
-                    else "its own, random unless loaded before"
-                ),
+                f"the checkpoint has no weights of {type(self.restorer).__name__}: it keeps {kept}",
                 logger="current",
-                level=logging.INFO if is_pretrained else logging.WARNING,
+                level=logging.INFO if is_loaded else logging.WARNING,
             )
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
