@@ -11,7 +11,7 @@ import numpy as np
 from mmengine.structures import InstanceData
 
 from derain_plugin.apis.video import Frame
-from derain_plugin.datasets.labels.coco_classes import CATEGORY_IDS
+from derain_plugin.datasets.labels.classes import CATEGORY_IDS
 from derain_plugin.files import atomic_write
 
 

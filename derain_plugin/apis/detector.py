@@ -20,7 +20,7 @@ from torch import nn
 
 from derain_plugin.apis.base_predictor import BasePredictor
 from derain_plugin.config import load_config
-from derain_plugin.datasets.labels.coco_classes import COCO_NAMES, match_classes
+from derain_plugin.datasets.labels.classes import COCO_NAMES, match_classes
 from derain_plugin.visualization import MaskedImage, RainMaskRecorder, crop_to_file
 
 

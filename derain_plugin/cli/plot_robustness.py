@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _plot(args: argparse.Namespace) -> None:
-    from derain_plugin.evaluation.robustness_plot import draw_robustness
+    from derain_plugin.evaluation.robustness import draw_robustness
 
     try:
         reports = _read_all(args.results)

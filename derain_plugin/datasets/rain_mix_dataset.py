@@ -77,10 +77,10 @@ class RainMixDataset(Dataset):
         check_options(rain_ratio=rain_ratio, percent=percent, seed=seed)
         self._sides = build_sides(clean, rainy)
         _check_classes(*self._sides)
-        places = _match(*self._sides)  # (2, P)
-        on_clean, on_rainy = places >= 0
+        indices = _match(*self._sides)  # (2, P)
+        on_clean, on_rainy = indices >= 0
         self._draw = RainDraw(on_clean, on_rainy, rain_ratio=rain_ratio, percent=percent, seed=seed)
-        self._places = places[:, self._draw.images]  # (2, N)
+        self._indices = indices[:, self._draw.images]  # (2, N)
         if not (on_clean & on_rainy).all():
             _log_difference(on_clean, on_rainy, self._draw, rain_ratio)
         self._epoch = torch.zeros((), dtype=torch.int64)
@@ -110,18 +110,18 @@ class RainMixDataset(Dataset):
 
     def __len__(self) -> int:
         """Return the number of images, the same in every epoch."""
-        return self._places.shape[1]
+        return self._indices.shape[1]
 
     def get_data_info(self, idx: int) -> dict:
         """Return the annotations of the side that image ``idx`` shows in this epoch."""
-        dataset, place, rainy = self._locate(idx)
-        info = dataset.get_data_info(place)
+        dataset, index, rainy = self._locate(idx)
+        info = dataset.get_data_info(index)
         return {**info, "sample_idx": int(idx) % len(self), "rainy": rainy}
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Return the labels in image ``idx``, for class-balanced sampling."""
-        dataset, place, _ = self._locate(idx)
-        return dataset.get_cat_ids(place)
+        dataset, index, _ = self._locate(idx)
+        return dataset.get_cat_ids(index)
 
     def __getitem__(self, idx: int) -> Any:
         """Return what the pipeline of the image's side makes of it."""
@@ -148,7 +148,7 @@ class RainMixDataset(Dataset):
 
     def _locate(self, idx: int) -> tuple[BaseDataset, int, bool]:
         rainy = bool(self._is_rainy()[idx])
-        return self._sides[rainy], int(self._places[int(rainy), idx]), rainy
+        return self._sides[rainy], int(self._indices[int(rainy), idx]), rainy
 
     def _fetch(self, idx: int) -> Any:
         info = self.get_data_info(idx)

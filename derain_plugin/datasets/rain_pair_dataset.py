@@ -123,8 +123,8 @@ class RainPairDataset(Dataset):
             "and the first transform"
         )
 
-    def _tell(self, place: int, name: str, value: int) -> None:
+    def _tell(self, index: int, name: str, value: int) -> None:
         if value < 0:
             raise ValueError(f"{name} must not be negative, got {value}")
         # Shared memory is what workers that outlive an epoch see; a deep copy has to share anew.
-        self._draw.share_memory_()[place] = value
+        self._draw.share_memory_()[index] = value

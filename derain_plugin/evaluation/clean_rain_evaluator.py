@@ -19,7 +19,7 @@ from derain_plugin.evaluation.robustness import (
     robustness_table,
 )
 
-# Keeps the place of a sample of another dataset; collect_results would drop a None.
+# Stands for a sample of another dataset; collect_results would drop a None.
 ELSEWHERE = "elsewhere"
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from derain_plugin.evaluation.coco_truth import CocoTruth
-from derain_plugin.evaluation.matched_predictions import match_predictions
 from derain_plugin.evaluation.paired_bootstrap import PairedBootstrap, Trained
 from derain_plugin.evaluation.saved_predictions import load_predictions
+from derain_plugin.evaluation.weighted_ap import match_predictions
 
 METRICS = {"AP": np.linspace(0.5, 0.95, 10), "AP50": np.array([0.5]), "AP75": np.array([0.75])}
 EVERY_CONDITION = "*"
@@ -231,8 +231,8 @@ def compare_draws(
     """
     conditions = list(conditions)
     if rainy:
-        places = [conditions.index(name) for name in rainy]
-        measured, draws = (with_summary(values, places) for values in (measured, draws))
+        indices = [conditions.index(name) for name in rainy]
+        measured, draws = (with_summary(values, indices) for values in (measured, draws))
         conditions += SUMMARY
     rows = []
     for m, c in product(range(1, len(names)), range(len(conditions))):

@@ -60,11 +60,11 @@ class RainMaskRecorder:
     def start(self) -> None:
         """Copy the present weights of the de-rain neck, and listen."""
         self.stop()
-        twin = copy.deepcopy(self._derain).eval().requires_grad_(False)
+        observer = copy.deepcopy(self._derain).eval().requires_grad_(False)
 
         def keep_masks(_: nn.Module, args: tuple[Sequence[Tensor]]) -> None:
             feats = [feat.detach()[: self._num_images] for feat in args[0]]
-            self._masks = [mask.float().cpu() for mask in twin.rain_masks(feats)]
+            self._masks = [mask.float().cpu() for mask in observer.rain_masks(feats)]
 
         self._handles = [
             self._detector.data_preprocessor.register_forward_hook(self._keep_images),

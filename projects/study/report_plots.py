@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from derain_plugin.evaluation.robustness_plot import draw_robustness
+from derain_plugin.evaluation.robustness import draw_robustness
 from derain_plugin.files import atomic_write
 from projects.study.arm_records import HARD_MEAN, ArmRecords
 from projects.study.report_rows import VANILLA

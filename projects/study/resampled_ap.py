@@ -11,9 +11,9 @@ import numpy as np
 
 from derain_plugin.evaluation.coco_truth import CocoTruth
 from derain_plugin.evaluation.comparison import METRICS, SUMMARY, with_summary
-from derain_plugin.evaluation.matched_predictions import match_predictions
 from derain_plugin.evaluation.paired_bootstrap import PairedBootstrap
 from derain_plugin.evaluation.saved_predictions import SavedPredictions
+from derain_plugin.evaluation.weighted_ap import match_predictions
 from derain_plugin.rain import SEVERITIES
 
 RESAMPLES, BOOTSTRAP_SEED = 1000, 0

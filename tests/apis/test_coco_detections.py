@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 
 from derain_plugin.apis import CocoDetections
 from derain_plugin.apis.video import Frame
-from derain_plugin.datasets.labels.coco_classes import COCO_NAMES
+from derain_plugin.datasets.labels.classes import COCO_NAMES
 
 IMAGE = np.zeros((60, 80, 3), np.uint8)
 

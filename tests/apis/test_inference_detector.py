@@ -12,7 +12,7 @@ from tiny_rtdetr import TINY, tiny_rtdetr_cfg, transformers_twin
 
 from derain_plugin.apis import Detector
 from derain_plugin.apis.base_predictor import select
-from derain_plugin.datasets.labels.coco_classes import COCO_NAMES
+from derain_plugin.datasets.labels.classes import COCO_NAMES
 from derain_plugin.hf.hf_checkpoint import to_mmdet_keys
 
 PIPELINE = [

@@ -24,11 +24,9 @@ if __name__ == "__main__":  # coverage of what is imported below guides the fuzz
     atheris.instrument_imports(include=["derain_plugin", "PIL"]).__enter__()
 
 from derain_plugin.app.images import read_uploaded_image
-from derain_plugin.datasets.checks.coco_check import read_coco
-from derain_plugin.datasets.checks.coco_entries import check_entries
+from derain_plugin.datasets.checks.coco_check import check_entries, read_coco
 from derain_plugin.datasets.checks.image_check import damaged_images
-from derain_plugin.datasets.labels.voc import read_voc
-from derain_plugin.datasets.labels.yolo import read_yolo
+from derain_plugin.datasets.labels import read_voc, read_yolo
 from derain_plugin.engine.hooks.phase import parse_phases
 from derain_plugin.engine.safety.stored_config import is_plain_data
 from derain_plugin.rain.images import UnreadableError, read_image

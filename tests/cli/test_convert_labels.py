@@ -7,7 +7,7 @@ import pytest
 from label_folders import BOXES, CLASSES, darknet_yolo, rid_voc, write_text
 
 from derain_plugin.cli.convert_labels import main
-from derain_plugin.datasets.labels import labelled_box as supervision_parser
+from derain_plugin.datasets.labels import label_files as supervision_parser
 
 TOOL = Path(__file__).parents[2] / "tools/dataset_converters/convert_labels.py"
 

@@ -10,9 +10,8 @@ import cv2
 import mmcv
 from tqdm import tqdm
 
-from derain_plugin.datasets.labels.class_names import NAMES_FILES
-from derain_plugin.datasets.labels.coco_classes import CATEGORY_IDS, match_classes
-from derain_plugin.datasets.labels.labelled_box import LabelledBox
+from derain_plugin.datasets.labels.classes import CATEGORY_IDS, NAMES_FILES, match_classes
+from derain_plugin.datasets.labels.label_files import LabelledBox
 from derain_plugin.version import __version__
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")

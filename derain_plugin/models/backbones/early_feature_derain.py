@@ -6,7 +6,7 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule, ModuleDict
 from torch import Tensor
 
-from derain_plugin.models.layers.derain_blocks import GatedDerainBlock, check_block_options
+from derain_plugin.models.layers.derain_blocks import FeatureDerainBlock, check_block_options
 from derain_plugin.models.layers.rain_gate import RainGate
 
 
@@ -29,7 +29,7 @@ class EarlyFeatureDerain(BaseModule):
         init_cfg: mmengine initialisation; the identity survives anything but ``Pretrained``.
 
     Attributes:
-        blocks: A :class:`GatedDerainBlock` by place. A forward hook on one sees its mask.
+        blocks: A :class:`FeatureDerainBlock` by place. A forward hook on one sees its mask.
         gate: The :class:`RainGate`, or None. A forward hook on it sees its logits.
 
     Raises:
@@ -52,8 +52,8 @@ class EarlyFeatureDerain(BaseModule):
         check_block_options(num_residual_blocks, reduction)
         self.blocks = ModuleDict(
             {
-                place: GatedDerainBlock(
-                    stage_channels[place], num_residual_blocks, reduction=reduction
+                place: FeatureDerainBlock(
+                    stage_channels[place], num_residual_blocks, reduction=reduction, gated=True
                 )
                 for place in places
             }
@@ -80,7 +80,7 @@ class EarlyFeatureDerain(BaseModule):
         """
         if place not in self.blocks:
             return feat, None
-        gate = 1.0 if logits is None else logits.sigmoid().to(feat.dtype).view(-1, 1, 1, 1)
+        gate = None if logits is None else logits.sigmoid().to(feat.dtype).view(-1, 1, 1, 1)
         return self.blocks[place](feat, gate)
 
 

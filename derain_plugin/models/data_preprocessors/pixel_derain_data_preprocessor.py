@@ -16,7 +16,7 @@ from torch import Tensor
 class PixelDerainDataPreprocessor(DetDataPreprocessor):
     """mmdet's data preprocessor behind a network that restores each image first.
 
-    Goes in front of any mmdet detector in place of ``DetDataPreprocessor``. Images are restored
+    Goes in front of any mmdet detector instead of ``DetDataPreprocessor``. Images are restored
     before normalisation, padding and batch augmentations, one at a time: they may differ in size,
     and a pixel-level network needs gigabytes for a batch. They are handed over as RGB, 0-255, in
     the device and dtype of the restorer's parameters and under the caller's autocast; what comes
@@ -26,7 +26,7 @@ class PixelDerainDataPreprocessor(DetDataPreprocessor):
     learns from the detector's loss (in a phase: ``"data_preprocessor.restorer"``); where the
     clamp cuts, no gradient passes.
 
-    Weights given by the restorer's own ``init_cfg`` are loaded at construction, so that testing
+    Weights of the restorer's own ``init_cfg`` are loaded at construction, so that testing
     has them as well as training. A checkpoint of the detector alone leaves them as they are.
 
     Args:
@@ -97,11 +97,11 @@ class PixelDerainDataPreprocessor(DetDataPreprocessor):
         own = self.restorer.state_dict(prefix=f"{prefix}restorer.")
         if own and not any(key in state_dict for key in own):
             state_dict.update(own)
-            given = getattr(self.restorer, "init_cfg", None)
+            is_loaded = bool(getattr(self.restorer, "init_cfg", None))
+            kept = "those of its init_cfg" if is_loaded else "its own, random unless loaded before"
             print_log(
-                f"the checkpoint has no weights of {type(self.restorer).__name__}: it keeps "
-                + ("those of its init_cfg" if given else "its own, random unless loaded before"),
+                f"the checkpoint has no weights of {type(self.restorer).__name__}: it keeps {kept}",
                 logger="current",
-                level=logging.INFO if given else logging.WARNING,
+                level=logging.INFO if is_loaded else logging.WARNING,
             )
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""Batches of rainy images, their clean twins and their streaks."""
+"""Batches of rainy images with their clean versions and their streaks."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class RainTwinDataPreprocessor(DetDataPreprocessor):
             training: Whether to apply the batch augmentations.
 
         Returns:
-            ``inputs``, ``(N, 3, H, W)``, normalised, and ``data_samples``; of twins also
-            ``clean``, as ``inputs`` but without rain, and ``streaks``, ``(N, 1, H, W)``, their
+            ``inputs``, ``(N, 3, H, W)``, normalised, and ``data_samples``; of seven channels
+            also ``clean``, as ``inputs`` but without rain, and ``streaks``, ``(N, 1, H, W)``, their
             opacity 0-1.
 
         Raises:

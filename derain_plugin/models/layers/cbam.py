@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+CHANNEL_STEP = 8
+
 
 class ChannelAttention(nn.Module):
     """Which channels matter: section 3.1, equation 2, ``sigmoid(MLP(avg) + MLP(max))``.
@@ -32,7 +34,7 @@ class ChannelAttention(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """Which places matter: section 3.1, equation 3, ``sigmoid(conv([avg; max]))``.
+    """Which positions matter: section 3.1, equation 3, ``sigmoid(conv([avg; max]))``.
 
     Args:
         kernel_size: Side of the convolution; the paper's best is 7 (table 2).
@@ -47,7 +49,7 @@ class SpatialAttention(nn.Module):
         self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the weight of each place."""
+        """Return the weight of each position."""
         pooled = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
         return self.conv(pooled).sigmoid()
 
@@ -69,12 +71,9 @@ class CBAM(nn.Module):
         self.spatial = SpatialAttention()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh channels, then places."""
+        """Weigh channels, then positions."""
         x = x * self.channel(x)
         return x * self.spatial(x)
-
-
-CHANNEL_STEP = 8
 
 
 def bottleneck_width(channels: int, reduction: int) -> int:

@@ -1,4 +1,9 @@
-"""De-rain one pyramid level: mask, suppress, refine."""
+"""Blocks that de-rain one feature map, and one that only refines it, to compare with.
+
+Each is the identity at first: mask, suppress, refine (Woo et al.'s CBAM in :mod:`.cbam`).
+"""
+
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -8,22 +13,28 @@ from derain_plugin.models.layers.residual_blocks import CBAMResidualBlock, Plain
 
 
 class FeatureDerainBlock(nn.Module):
-    """``x · (1 - blend · mask) + expand(refine(reduce(x · (1 - blend · mask))))``.
+    """``clean(x)``, or with a gate ``x + gate · (clean(x) - x)``.
 
-    ``blend`` and ``expand`` start at zero, so a fresh block is the identity and a pretrained
-    detector keeps its clean-weather AP at iteration 0. Only three passes touch all ``C``
-    channels: ``reduce`` is linear and the gate differs by place only, so they commute, and one
-    reduced map serves the mask and the refinement.
+    ``clean(x) = x · (1 - blend · mask) + expand(refine(reduce(x · (1 - blend · mask))))``.
+    ``blend`` and ``expand`` start at zero, so a fresh block is the identity, whatever the gate, and
+    a pretrained detector keeps its clean-weather AP at iteration 0. Only three passes touch all
+    ``C`` channels: ``reduce`` is linear and the mask the same for all channels, so they commute,
+    and one reduced map serves the mask and the refinement.
 
     Args:
         channels: Channels ``C`` of the level.
         num_residual_blocks: Residual blocks with CBAM that refine the reduced map.
         reduction: The reduced map has ``C / reduction`` channels, rounded up to a multiple of 8.
+        gated: Whether ``forward`` may be given a gate. It scales the narrow map before ``expand``
+            rather than the wide one after it; therefore ``expand`` then has no bias.
 
     Shape:
-        - Input: ``(N, C, H, W)``.
+        - Input: ``(N, C, H, W)``, and if gated perhaps a gate ``(N, 1, 1, 1)``, 0-1.
         - Output: the cleaned map, shape and dtype of the input, and the rain mask
-          ``(N, 1, H, W)``, 0-1.
+          ``(N, 1, H, W)``, 0-1, which the gate does not change.
+
+    Raises:
+        ValueError: A gate for a block that is not gated.
 
     Example:
         >>> x = torch.randn(2, 64, 5, 7)
@@ -32,72 +43,43 @@ class FeatureDerainBlock(nn.Module):
         (True, torch.Size([2, 1, 5, 7]))
     """
 
-    def __init__(self, channels: int, num_residual_blocks: int = 2, *, reduction: int = 4) -> None:
+    def __init__(
+        self,
+        channels: int,
+        num_residual_blocks: int = 2,
+        *,
+        reduction: int = 4,
+        gated: bool = False,
+    ) -> None:
         super().__init__()
         width = bottleneck_width(channels, reduction)
         self.reduce = nn.Conv2d(channels, width, 1, bias=False)
         self.mask = RainMask(width)
         self.blend = nn.Parameter(torch.zeros(()))
         self.refine = nn.Sequential(*(CBAMResidualBlock(width) for _ in range(num_residual_blocks)))
-        self.expand = nn.Conv2d(width, channels, 1)
+        self.expand = nn.Conv2d(width, channels, 1, bias=not gated)
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Close the gates; mmengine calls this after any ``init_cfg`` that reached the layers."""
-        for gate in (self.blend, *self.expand.parameters()):
-            nn.init.zeros_(gate)
+        """Start as the identity; mmengine calls this after any ``init_cfg`` for the layers."""
+        for parameter in (self.blend, *self.expand.parameters()):
+            nn.init.zeros_(parameter)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the cleaned map and the mask that cleaned it."""
-        reduced = self.reduce(x)
-        mask = self.mask(reduced).to(x.dtype)
-        keep = 1 - self.blend * mask
-        residual = self.expand(self.refine(reduced * keep))
-        return torch.addcmul(residual, x, keep), mask
-
-
-class GatedDerainBlock(nn.Module):
-    """``x + gate · (clean(x) - x)``, where ``clean`` is what :class:`FeatureDerainBlock` does.
-
-    ``clean(x) = x · (1 - blend · mask) + expand(refine(reduce(x) · (1 - blend · mask)))``. The gate
-    is folded into the suppression and into the narrow map that is expanded, since at stride 4
-    each pass over all ``C`` channels counts; therefore ``expand`` has no bias. ``blend`` and
-    ``expand`` start at zero: a fresh block is the identity, whatever the gate.
-
-    Args:
-        channels: Channels ``C`` of the map.
-        num_residual_blocks: Residual blocks with CBAM that refine the reduced map.
-        reduction: The reduced map has ``C / reduction`` channels, rounded up to a multiple of 8.
-
-    Shape:
-        - Input: ``(N, C, H, W)``, and a gate ``(N, 1, 1, 1)``, 0-1.
-        - Output: the cleaned map, shape and dtype of the input, and the rain mask
-          ``(N, 1, H, W)``, 0-1, which the gate does not change.
-    """
-
-    def __init__(self, channels: int, num_residual_blocks: int = 1, *, reduction: int = 8) -> None:
-        super().__init__()
-        width = bottleneck_width(channels, reduction)
-        self.reduce = nn.Conv2d(channels, width, 1, bias=False)
-        self.mask = RainMask(width)
-        self.blend = nn.Parameter(torch.zeros(()))
-        self.refine = nn.Sequential(*(CBAMResidualBlock(width) for _ in range(num_residual_blocks)))
-        self.expand = nn.Conv2d(width, channels, 1, bias=False)
-        self.init_weights()
-
-    def init_weights(self) -> None:
-        """Close the block; mmengine calls this after any ``init_cfg`` that reached the layers."""
-        nn.init.zeros_(self.blend)
-        nn.init.zeros_(self.expand.weight)
-
-    def forward(self, x: Tensor, gate: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, gate: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the cleaned map and the mask that cleaned it."""
         reduced = self.reduce(x)
         mask = self.mask(reduced).to(x.dtype)
         suppression = self.blend * mask
         refined = self.refine(reduced * (1 - suppression))
-        residual = self.expand(gate * refined)
-        return torch.addcmul(residual, x, 1 - gate * suppression), mask
+        if gate is not None:
+            if self.expand.bias is not None:
+                raise ValueError("this FeatureDerainBlock takes no gate: build it with gated=True")
+            suppression, refined = gate * suppression, gate * refined
+        return torch.addcmul(self.expand(refined), x, 1 - suppression), mask
+
+
+GatedDerainBlock = partial(FeatureDerainBlock, num_residual_blocks=1, reduction=8, gated=True)
+"""The gated block by its former name, with its former defaults."""
 
 
 class LightweightDerainBlock(nn.Module):
@@ -124,7 +106,7 @@ class LightweightDerainBlock(nn.Module):
         self.offset = nn.Parameter(torch.zeros(channels, 1, 1))
 
     def init_weights(self) -> None:
-        """Close the gates; mmengine calls this after any ``init_cfg`` that reached the layers."""
+        """Start as the identity; mmengine calls this after any ``init_cfg`` for the layers."""
         nn.init.zeros_(self.suppression)
         nn.init.zeros_(self.offset)
 
@@ -147,8 +129,8 @@ class PlainRefineBlock(nn.Module):
 
     Shape:
         - Input: ``(N, C, H, W)``.
-        - Output: the refined map, shape and dtype of the input, and in the place of a rain mask
-          zeros ``(N, 1, H, W)``: there is none.
+        - Output: the refined map, shape and dtype of the input, and instead of a rain mask zeros
+          ``(N, 1, H, W)``.
     """
 
     def __init__(self, channels: int, num_residual_blocks: int, *, reduction: int) -> None:
@@ -162,9 +144,9 @@ class PlainRefineBlock(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Close the block; mmengine calls this after any ``init_cfg`` that reached the layers."""
-        for gate in self.expand.parameters():
-            nn.init.zeros_(gate)
+        """Start as the identity; mmengine calls this after any ``init_cfg`` for the layers."""
+        for parameter in self.expand.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the refined map and an empty mask."""
@@ -172,7 +154,7 @@ class PlainRefineBlock(nn.Module):
 
 
 class RainMask(nn.Sequential):
-    """Estimate how much rain disturbs each place of a feature map.
+    """Estimate how much rain disturbs each position of a feature map.
 
     A depthwise 3x3 convolution sees each channel's high frequencies, the pointwise ones
     inconsistencies between channels: the two ways in which rain shows in features. SiLU rather

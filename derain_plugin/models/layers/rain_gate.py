@@ -1,4 +1,4 @@
-"""Whether an image is rainy, judged from one early feature map."""
+"""Whether an image is rainy, judged from one early feature map; this project's own design."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""A cheap residual block of plain convolutions."""
+"""Cheap residual blocks at one width: plain convolutions, with CBAM or without."""
 
 from torch import Tensor, nn
 

@@ -172,7 +172,7 @@ class LightweightFeatureDerain(BaseFeatureDerain):
 
 @MODELS.register_module()
 class PlainFeatureRefine(BaseFeatureDerain):
-    """Plain convolutions on every level, in the place of :class:`MultiScaleFeatureDerain`.
+    """Plain convolutions on every level, instead of :class:`MultiScaleFeatureDerain`.
 
     ``x + expand(refine(reduce(x)))`` with neither rain mask nor suppression nor CBAM, but of the
     same width; a third residual block makes up for them, so that parameters and multiplications

@@ -117,7 +117,7 @@ class SPDNet(BaseModule):
                 f"scale={scale:g}: give it the scale that it was trained with"
             )
         own = {prefix + name: tensor for name, tensor in self.state_dict().items()}
-        misfit = describe_misfit(
+        mismatch = describe_misfit(
             {
                 "misses": [name for name in own if name not in state_dict],
                 "has other shapes for": [
@@ -127,9 +127,9 @@ class SPDNet(BaseModule):
                 ],
             }
         )
-        if misfit:
+        if mismatch:
             raise ValueError(
-                f"the checkpoint does not fill this SPDNet: {misfit}. Convert the authors' with "
+                f"the checkpoint does not fill this SPDNet: {mismatch}. Convert the authors' with "
                 "tools/convert_spdnet.py; n_feats and num_blocks must be those it was trained with"
             )
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

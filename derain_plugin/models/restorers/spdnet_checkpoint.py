@@ -4,36 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from derain_plugin.engine.safety.checkpoint import load_from_local
 from derain_plugin.models.loading import describe_misfit
 from derain_plugin.models.restorers import SPDNet
 
 STAGES = LEVELS = BLOCKS = (1, 2, 3)  # the authors count from 1, we from 0
 CONTAINERS = ("state_dict", "model")
 PARALLEL_PREFIX = "module."
-
-
-def load_spdnet(source: str | Path | Mapping[str, Any]) -> SPDNet:
-    """Build the network of an official checkpoint.
-
-    Args:
-        source: A file, or what it holds; see :func:`convert_spdnet`.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it needs code to be loaded, or is not such a checkpoint.
-    """
-    checkpoint = source if isinstance(source, Mapping) else load_from_local(str(source))
-    network = SPDNet()
-    network.load_state_dict(convert_spdnet(checkpoint))
-    return network
 
 
 def convert_spdnet(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -54,7 +36,7 @@ def convert_spdnet(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     """
     weights = _unwrapped(checkpoint)
     names = official_names()
-    _refuse_misfit(weights, names)
+    _check_names_and_shapes(weights, names)
     _warn_of_other_wavelet(weights)
     return {ours: weights[theirs] for theirs, ours in names.items() if ours is not None}
 
@@ -160,12 +142,12 @@ def _unwrapped(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     return {name.removeprefix(PARALLEL_PREFIX): weight for name, weight in checkpoint.items()}
 
 
-def _refuse_misfit(weights: Mapping[str, Any], names: Mapping[str, str | None]) -> None:
+def _check_names_and_shapes(weights: Mapping[str, Any], names: Mapping[str, str | None]) -> None:
     kernels, own = haar_kernels(), SPDNet().state_dict()
     shapes = {name: kernel.shape for name, kernel in kernels.items()}
     shapes |= {theirs: own[ours].shape for theirs, ours in names.items() if ours is not None}
     expected = names.keys() | kernels.keys()
-    misfit = describe_misfit(
+    mismatch = describe_misfit(
         {
             "misses": sorted(expected - weights.keys()),
             "has, unlike SPDNet,": sorted(weights.keys() - expected),
@@ -176,9 +158,9 @@ def _refuse_misfit(weights: Mapping[str, Any], names: Mapping[str, str | None]) 
             ],
         }
     )
-    if misfit:
+    if mismatch:
         raise ValueError(
-            f"this is no checkpoint of the authors' SPDNet: {misfit}. One that "
+            f"this is no checkpoint of the authors' SPDNet: {mismatch}. One that "
             "tools/convert_spdnet.py wrote, or that was trained here, needs no conversion"
         )
 

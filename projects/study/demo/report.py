@@ -13,7 +13,7 @@ from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset, pseudo_collate
 
 from derain_plugin.cli.machine import describe_machine
-from derain_plugin.evaluation.robustness_plot import draw_robustness
+from derain_plugin.evaluation.robustness import draw_robustness
 from derain_plugin.files import atomic_write
 from projects.benchmark.resources import count_parameters
 from projects.benchmark.timing import median_times

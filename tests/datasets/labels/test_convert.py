@@ -34,7 +34,7 @@ from derain_plugin.datasets.labels import (
     read_voc,
     read_yolo,
 )
-from derain_plugin.datasets.labels.coco_classes import CATEGORY_IDS
+from derain_plugin.datasets.labels.classes import CATEGORY_IDS
 
 VOC = LabelFormat("voc", ".xml", read_voc)
 CAR_LINE = "0 0.5 0.5 0.5 0.5"

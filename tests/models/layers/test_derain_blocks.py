@@ -1,7 +1,11 @@
 import pytest
 import torch
 
-from derain_plugin.models.layers.derain_blocks import FeatureDerainBlock, LightweightDerainBlock
+from derain_plugin.models.layers.derain_blocks import (
+    FeatureDerainBlock,
+    GatedDerainBlock,
+    LightweightDerainBlock,
+)
 
 
 @pytest.fixture
@@ -40,3 +44,37 @@ def test_mask_varies_over_the_image(block, x):
     mask = block(x)[1]
     assert mask.shape == (2, 1, 5, 7)
     assert mask.std() > 0
+
+
+class TestGate:
+    @pytest.fixture
+    def block(self) -> FeatureDerainBlock:
+        torch.manual_seed(0)
+        block = FeatureDerainBlock(24, gated=True)
+        torch.nn.init.constant_(block.blend, 0.7)
+        torch.nn.init.normal_(block.expand.weight)
+        return block
+
+    def test_without_a_gate_it_masks_suppresses_and_refines_in_this_order(self, block, x):
+        cleaned, mask = block(x)
+        suppressed = x * (1 - 0.7 * mask)
+        refined = suppressed + block.expand(block.refine(block.reduce(suppressed)))
+        torch.testing.assert_close(cleaned, refined)
+
+    def test_the_gate_scales_the_change_of_each_image_and_not_the_mask(self, block, x):
+        gate = torch.tensor([0.3, 0.0]).view(2, 1, 1, 1)
+        cleaned, mask = block(x)
+        gated, same_mask = block(x, gate)
+        torch.testing.assert_close(gated, x + gate * (cleaned - x))
+        assert torch.equal(gated[1], x[1])
+        assert torch.equal(mask, same_mask)
+
+    def test_a_block_whose_bias_would_escape_the_gate_takes_none(self, x):
+        with pytest.raises(ValueError, match="gated=True"):
+            FeatureDerainBlock(24)(x, torch.ones(2, 1, 1, 1))
+
+    def test_the_former_name_builds_the_former_block(self):
+        state = GatedDerainBlock(24).state_dict()
+        assert "expand.bias" not in state
+        assert state["expand.weight"].shape == (24, 8, 1, 1)
+        assert {name.split(".")[1] for name in state if name.startswith("refine.")} == {"0"}

@@ -1,0 +1,149 @@
+import pytest
+from label_folders import HEIGHT, WIDTH, voc_annotation, voc_object, write_text
+
+from derain_plugin.datasets.labels import LabelledBox, read_voc, read_yolo
+
+BOX = (8, 6, 40, 30)
+NAMES = {0: "car", 2: "bus"}
+
+
+def voc_boxes(path, *objects: str, **size) -> list[LabelledBox]:
+    return read_voc(write_text(path / "a.xml", voc_annotation(*objects, **size)), WIDTH, HEIGHT)
+
+
+def test_pixels_counted_from_one_become_edges(tmp_path):
+    (box,) = voc_boxes(tmp_path, voc_object("car", BOX))
+    assert box.corners == BOX
+    assert (box.name, box.is_difficult) == ("car", False)
+
+
+def test_objects_keep_their_order_and_place(tmp_path):
+    boxes = voc_boxes(tmp_path, voc_object("van", BOX), voc_object(" bus\n", (0, 0, 1, 1.5)))
+    assert [box.name for box in boxes] == ["van", "bus"]
+    assert boxes[1].corners == (0, 0, 1, 1.5)
+    assert boxes[1].where == f"{tmp_path / 'a.xml'}, object 2"
+
+
+@pytest.mark.parametrize(("flag", "expected"), [("1", True), ("0", False), ("", False)])
+def test_difficult_flag(tmp_path, flag, expected):
+    (box,) = voc_boxes(tmp_path, voc_object("car", BOX, extra=f"<difficult>{flag}</difficult>"))
+    assert box.is_difficult is expected
+
+
+def test_parts_and_polygons_do_not_disturb_the_box(tmp_path):
+    extra = (
+        "<part><name>head</name><bndbox><xmin>1</xmin></bndbox></part>"
+        "<polygon><x1>1</x1><y1>1</y1><x2>5</x2></polygon>"
+    )
+    (box,) = voc_boxes(tmp_path, voc_object("person", BOX, extra=extra))
+    assert (box.name, box.corners) == ("person", BOX)
+
+
+def test_reversed_corners_are_the_same_box(tmp_path):
+    x1, y1, x2, y2 = BOX
+    (box,) = voc_boxes(tmp_path, voc_object("car", (x2 - 1, y1, x1 + 1, y2)))
+    assert box.corners == BOX
+
+
+@pytest.mark.parametrize("size", [None, (0, 0), (WIDTH, HEIGHT)])
+def test_size_may_be_absent_or_zero(tmp_path, size):
+    assert len(voc_boxes(tmp_path, voc_object("car", BOX), size=size)) == 1
+
+
+@pytest.mark.parametrize("size", [(HEIGHT, WIDTH), (640, 480), (WIDTH, 0), (float("nan"), HEIGHT)])
+def test_labels_of_another_size_are_refused(tmp_path, size):
+    with pytest.raises(ValueError, match=r"a\.xml labels an image of .* loaded as 64 x 48"):
+        voc_boxes(tmp_path, voc_object("car", BOX), size=size)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<annotation><object>", "well-formed.*line 1"),
+        ("", "well-formed"),
+        ("\x00", "well-formed"),
+        ('<!DOCTYPE a [<!ENTITY e "x">]><annotation>&e;</annotation>', "well-formed"),
+        ("<annotations><image/></annotations>", "root is <annotations>"),
+        (voc_annotation(size=("wide", 48)), "<size>.*'wide'"),
+        (voc_annotation("<object/>"), "object 1: it has no name"),
+        (voc_annotation(voc_object("car", BOX), "<object><name>car</name></object>"), "object 2"),
+        (voc_annotation(voc_object("car", (float("nan"), 0, 1, 1))), "object 1.*xmin.*nan"),
+        (voc_annotation(voc_object("car", (0, 0, float("inf"), 1))), "object 1.*xmax.*inf"),
+        (voc_annotation(voc_object("car", BOX).replace("<ymax>30", "<ymax>3O")), "ymax.*'3O'"),
+        (voc_annotation(voc_object("car", BOX, extra="<difficult>yes</difficult>")), "'yes'"),
+    ],
+)
+def test_malformed_files_are_refused_by_name(tmp_path, text, message):
+    path = write_text(tmp_path / "bad.xml", text)
+    with pytest.raises(ValueError, match=rf"bad\.xml.*{message}"):
+        read_voc(path, WIDTH, HEIGHT)
+
+
+def yolo_boxes(path, text: str) -> list[LabelledBox]:
+    return read_yolo(write_text(path / "a.txt", text), 64, 48, names=NAMES)
+
+
+def test_shares_of_the_image_become_pixels(tmp_path):
+    (box,) = yolo_boxes(tmp_path, "2 0.5 0.25 0.25 0.5\n")
+    assert box == LabelledBox("bus", (24, 0, 40, 24), f"{tmp_path / 'a.txt'}:1")
+
+
+def test_polygon_becomes_its_box(tmp_path):
+    boxes = yolo_boxes(tmp_path, "0 0.25 0.5 0.75 0.25 0.5 1.0\n0 0.5 0.5 1 1\n")
+    assert [box.corners for box in boxes] == [(16, 12, 48, 48), (0, 0, 64, 48)]
+
+
+def test_blank_lines_count_but_are_no_labels(tmp_path):
+    boxes = yolo_boxes(tmp_path, "\n0 .5 .5 1 1\n \n\t2 .5 .5 1 1\r\n")
+    assert [(box.name, box.where.rpartition(":")[2]) for box in boxes] == [
+        ("car", "2"),
+        ("bus", "4"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "\n\n"])
+def test_empty_file_has_no_boxes(tmp_path, text):
+    assert yolo_boxes(tmp_path, text) == []
+
+
+def test_byte_order_mark_and_index_written_as_float(tmp_path):
+    (box,) = yolo_boxes(tmp_path, "\ufeff2.0 0.5 0.5 1 1")
+    assert box.name == "bus"
+
+
+def test_coordinates_rounded_beyond_the_image_are_taken(tmp_path):
+    (box,) = yolo_boxes(tmp_path, "0 0.5 0.5 1.0000012 1.001")
+    assert box.clipped(64, 48) == (0, 0, 64, 48)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("0 0.5 0.5 1", "4 columns"),
+        ("0", "1 columns"),
+        ("0 0.5 0.5 1 1 0.9", "6 columns.*predictions"),
+        ("0 .1 .1 .2 .1 .2 .2 .9", "8 columns"),
+        ("car 0.5 0.5 1 1", "'car'"),
+        ("0.5 0.5 0.5 1 1", r"'0\.5'"),
+        ("nan 0.5 0.5 1 1", "'nan'"),
+        ("1 0.5 0.5 1 1", r"class 1 has no name.*\[0, 2\]"),
+        ("-1 0.5 0.5 1 1", "class -1"),
+        ("0 nan 0.5 1 1", "nan must be in 0-1"),
+        ("0 0.5 inf 1 1", "inf must be in 0-1"),
+        ("0 32 24 64 48", "32 must be in 0-1"),
+        ("0 0.5 0.5 -0.5 1", r"-0\.5 must be in 0-1"),
+        ("0 0.5 0.5 -0.005 1", r"negative|non-negative"),
+        ("0 0,5 0.5 1 1", "0,5"),
+        ("0 .1 .1 .2 .1 .2 7", "7 must be in 0-1"),
+    ],
+)
+def test_malformed_lines_are_refused_by_file_and_line(tmp_path, line, message):
+    with pytest.raises(ValueError, match=rf"a\.txt:2: .*{message}"):
+        yolo_boxes(tmp_path, f"0 0.5 0.5 1 1\n{line}\n")
+
+
+def test_what_is_not_text_is_refused(tmp_path):
+    path = tmp_path / "b.txt"
+    path.write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(ValueError, match=r"b\.txt is not text"):
+        read_yolo(path, 64, 48, names=NAMES)
