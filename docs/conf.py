@@ -21,7 +21,7 @@ exclude_patterns = ["_build", "study_conclusions.md"]  # the latter is part of s
 nitpicky = True  # a :class: that leads nowhere is an error
 nitpick_ignore_regex = [
     ("py:.*", r"(collections|mmdet|mmengine|numbers|numpy|pathlib|torch|transformers)\..*"),
-    ("py:.*", "EarlyStoppingHook|fnmatch|uint8"),
+    ("py:.*", "Config|EarlyStoppingHook|fnmatch|uint8"),
     (
         "py:class",
         r".* .*|Metainfo|Nothing|RGB",

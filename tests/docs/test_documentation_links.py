@@ -1,4 +1,4 @@
-"""Links of the README and the pages lead somewhere, to the heading if they name one."""
+"""Links of the pages lead somewhere, to the heading if they name one."""
 
 import re
 

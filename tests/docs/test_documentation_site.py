@@ -67,7 +67,7 @@ def test_pages_load_nothing_from_other_machines(site):
 
 
 @pytest.mark.slow
-def test_the_first_page_has_the_table_of_the_readme(site):
+def test_the_first_page_has_the_verdict_of_the_readme_and_a_command_for_each_situation(site):
     text = (site / "index.html").read_text()
-    assert "What you have" in text
+    assert text.index("The verdict") < text.index("What you have")
     assert 'href="coco.html"' in text

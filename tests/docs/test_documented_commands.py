@@ -11,10 +11,13 @@ from documentation import PAGES, ROOT, find_blocks
 
 BLOCKS = find_blocks("bash")
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-TARGETS = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M)
-FILE = re.compile(r"(?:configs|requirements|tools|tests|examples)/[\w./-]+\.\w+")
+TARGETS = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
+FILE = re.compile(
+    r"(?<![\w./])(?:configs|examples|projects|requirements|tests|tools)/[\w./-]+\.\w+"
+)
+NAMED_TEST = re.compile(r"\b(?:projects/\w+/)?tests/[\w/]+\.py")
 # Programs that are not ours.
-OTHERS = {"cd", "curl", "mkdir", "source", "trtexec", "unzip"}
+OTHERS = {".ci/run", ".venv/bin/pre-commit", "cd", "curl", "mkdir", "source", "trtexec", "unzip"}
 INLINE = re.compile(r"`((?:python tools/|derain-|make |tools/\w+\.sh |pip install )[^`]+)`")
 
 
@@ -43,6 +46,7 @@ def cli_of(words):
     if words[0] in SCRIPTS:
         return f"derain_plugin.cli.{SCRIPTS[words[0]].partition(':')[2]}", words[1:]
     if words[0] == "python" and words[1].startswith("tools/"):
+        assert (ROOT / words[1]).is_file(), words[1]
         return module_of(ROOT / words[1]), words[2:]
     return None
 
@@ -98,6 +102,19 @@ def test_inline_commands_exist(code, monkeypatch):
 def test_what_does_not_run_here_says_why(block):
     assert set(block.marks) <= {"needs", "tested"}
     assert all(block.marks.values())
+
+
+def test_each_tool_is_a_command_that_is_known_here():
+    for tool in ROOT.glob("tools/**/*.py"):
+        assert callable(importlib.import_module(module_of(tool)).parse_args), tool
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if NAMED_TEST.search(page.read_text())], ids=lambda p: p.name
+)
+def test_named_tests_exist(page):
+    for path in NAMED_TEST.findall(page.read_text()):
+        assert (ROOT / path).is_file(), path
 
 
 @pytest.mark.parametrize(

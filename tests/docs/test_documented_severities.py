@@ -1,11 +1,13 @@
+"""The table of severities in docs/rain.md is the renderer's."""
+
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
+from documentation import ROOT
 
 from derain_plugin.rain import SEVERITIES, Severity
 
-TEXT = (Path(__file__).parents[2] / "docs/rain.md").read_text()
+TEXT = (ROOT / "docs/rain.md").read_text()
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Severity)])

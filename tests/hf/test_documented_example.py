@@ -1,4 +1,4 @@
-"""The README's example of the transformers API runs, line for line."""
+"""The documented example of the transformers API runs, line for line."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from PIL import Image
 from tiny_rtdetr import TINY, transformers_twin
 from transformers import RTDetrImageProcessor
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/transformers.md").read_text()
 
 
 def test_example(tmp_path, monkeypatch):
@@ -21,7 +21,7 @@ def test_example(tmp_path, monkeypatch):
     Image.fromarray(pixels).save("rainy_image.jpg")
     (code,) = (
         block
-        for block in re.findall(r"```python\n(.*?)```", README, re.S)
+        for block in re.findall(r"```python\n(.*?)```", PAGE, re.S)
         if "create_feature_derain_rtdetr(" in block
     )
     for theirs, ours in (("PekingU/rtdetr_r18vd", "local"), ('"cuda"', '"cpu"'), ("0.5", "0.0")):

@@ -1,0 +1,39 @@
+"""Tables on the pages are those that commands wrote, on clean checkouts."""
+
+import json
+import re
+
+import pytest
+from documentation import ROOT
+
+STUDY_RESULTS = ROOT / "projects/study/results"
+BENCHMARK_RESULTS = ROOT / "projects/benchmark/results"
+TABLES = {
+    "demo.md": [STUDY_RESULTS / "demo/report.md"],
+    "benchmarks.md": [
+        BENCHMARK_RESULTS / "benchmark/cpu_fp32_640px_batch1.md",
+        BENCHMARK_RESULTS / "benchmark/training_cpu_fp32_640px_batch2.md",
+        BENCHMARK_RESULTS / "overhead/cpu_fp32_640px_batch1.md",
+        ROOT / "results/rain/benchmark.md",
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("page", "written"), [(page, path) for page in TABLES for path in TABLES[page]]
+)
+def test_the_page_has_what_the_command_wrote(page, written):
+    assert written.read_text().strip() in (ROOT / "docs" / page).read_text()
+
+
+def test_the_demo_measured_a_clean_checkout_and_a_detector_that_rain_hurts():
+    report = json.loads((STUDY_RESULTS / "demo/report.json").read_text())
+    assert re.fullmatch(r"[0-9a-f]{7,}", report["commit"])
+    vanilla = report["rows"][0]
+    assert vanilla["clean"] >= 0.5
+    assert vanilla["clean"] - vanilla["rainy"][2] >= 0.08
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARK_RESULTS.glob("benchmark/*.json")), ids=str)
+def test_the_benchmark_measured_a_clean_checkout(path):
+    assert re.fullmatch(r"[0-9a-f]{7,}", json.loads(path.read_text())["commit"])
