@@ -2,9 +2,8 @@
 
 from derain_plugin.rain.render import render_rain
 from derain_plugin.rain.seeding import RENDERER_VERSION, Seed, image_seed
-from derain_plugin.rain.severity import SEVERITIES, Severity
+from derain_plugin.rain.severity import SEVERITIES, Severity, draw_severity
 from derain_plugin.rain.streaks import streak_mask
-from derain_plugin.rain.weather import draw_severity
 
 __all__ = [
     "RENDERER_VERSION",

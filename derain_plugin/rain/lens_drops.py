@@ -53,10 +53,10 @@ def _scatter(height: int, width: int, severity: Severity, *, seed: Seed) -> list
     unit = max(height, width / MAX_ASPECT)
     count = round(severity.lens_drops * height * width / unit**2)
     # Filled row by row, so that more drops leave the first ones unchanged.
-    place_x, place_y, size, stretch = random_stream(seed, "lens drops").random((count, 4)).T
+    x, y, size, stretch = random_stream(seed, "lens drops").random((count, 4)).T
     smallest, largest = _RADII
     radius = unit * (smallest + (largest - smallest) * size**3)
-    centers = np.stack([place_x * width, place_y * height], axis=1)
+    centers = np.stack([x * width, y * height], axis=1)
     radii = np.stack([radius, radius * (1 + _STRETCH * stretch)], axis=1).clip(1)
     return [_Drop(*drop) for drop in zip(centers, radii, strict=True)]
 

@@ -1,9 +1,11 @@
-"""The five rain severities: one table of documented parameters."""
+"""The five rain severities: one table of documented parameters, and which one an image gets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from types import MappingProxyType
+
+from derain_plugin.rain.seeding import Seed, random_stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +100,31 @@ def check_severity(severity: int) -> None:
         raise TypeError(f"severity must be an integer, got {severity!r}")
     if severity != 0 and severity not in SEVERITIES:
         raise ValueError(f"severity must be in 0-{max(SEVERITIES)}, got {severity}")
+
+
+def draw_severity(mildest: int, worst: int, *, seed: Seed, prob: float = 1.0) -> int:
+    """Draw a severity uniformly from ``mildest`` to ``worst``, or 0 where it does not rain.
+
+    Args:
+        mildest: 0 to 5.
+        worst: ``mildest`` to 5, included.
+        seed: What also seeds :func:`render_rain` for this image.
+        prob: How probable rain is, 0-1. The seeds on which it rains at a smaller ``prob`` are
+            among those of a larger one.
+
+    Raises:
+        TypeError: If a severity is not an integer.
+        ValueError: If a severity is outside 0-5, or the range is empty.
+    """
+    check_severity_range(mildest, worst)
+    weather = random_stream(seed, "weather")
+    rains = weather.random() < prob
+    return int(weather.integers(mildest, worst + 1)) if rains else 0
+
+
+def check_severity_range(mildest: int, worst: int) -> None:
+    """Raise unless both are severities, in this order."""
+    for end in (mildest, worst):
+        check_severity(end)
+    if mildest > worst:
+        raise ValueError(f"a severity range goes from mild to worst, got {(mildest, worst)}")

@@ -87,7 +87,7 @@ class _Canvas(NamedTuple):
 
 class _Streaks(NamedTuple):
     center: np.ndarray  # (S, 2), x and y in pixels
-    arm: np.ndarray  # (S, 2), from the center to the lower end
+    half: np.ndarray  # (S, 2), from the center to the lower end
     shade: np.ndarray  # (S,), index into _SHADES
 
 
@@ -108,7 +108,7 @@ def _scatter(
     angle = np.deg2rad(lean + _MAX_WOBBLE * (2 * wobble - 1))
     return _Streaks(
         center=canvas.unit * (np.stack([x, y], axis=1) * frame - _MARGIN),
-        arm=canvas.unit * length[:, None] / 2 * np.stack([np.sin(angle), np.cos(angle)], axis=1),
+        half=canvas.unit * length[:, None] / 2 * np.stack([np.sin(angle), np.cos(angle)], axis=1),
         shade=(light**2 * len(_SHADES)).astype(int),  # squared: few are bright
     )
 
@@ -121,10 +121,10 @@ def _paint(canvas: _Canvas, streaks: _Streaks, layer: _Layer, severity: Severity
     order = np.argsort(streaks.shade, kind="stable")
     order = order[_touches(streaks, canvas)[order]]
     counts = np.bincount(streaks.shade[order], minlength=len(_SHADES))
-    center, arm = streaks.center[order], streaks.arm[order]
+    center, half = streaks.center[order], streaks.half[order]
     strokes: list[tuple[float, float, np.ndarray]] = []
     for opacity, reach in layer.taper:
-        ends = np.stack([center - reach * arm, center + reach * arm], axis=1)
+        ends = np.stack([center - reach * half, center + reach * half], axis=1)
         lines = np.rint(ends * 2**_SUBPIXEL_BITS).astype(np.int32)
         by_shade = np.split(lines, np.cumsum(counts)[:-1])
         strokes += zip(peak * _SHADES * opacity, repeat(reach), by_shade, strict=False)
@@ -143,5 +143,5 @@ def _paint(canvas: _Canvas, streaks: _Streaks, layer: _Layer, severity: Severity
 
 def _touches(streaks: _Streaks, canvas: _Canvas) -> np.ndarray:
     """Tell which streaks may be seen in the frame: (S,) bool."""
-    size, reach = canvas.mask.shape[::-1], np.abs(streaks.arm) + _LINE_REACH
+    size, reach = canvas.mask.shape[::-1], np.abs(streaks.half) + _LINE_REACH
     return ((streaks.center > -reach) & (streaks.center < size + reach)).all(axis=1)

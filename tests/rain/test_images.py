@@ -2,13 +2,17 @@ import errno
 import json
 import os
 
+import cv2
+import numpy as np
 import pytest
 from small_photos import NAMES
 
 from derain_plugin.rain.images import (
     SourceImage,
+    UnreadableError,
     find_images,
     listed_images,
+    read_image,
     refuse_overlap,
 )
 
@@ -107,3 +111,39 @@ def test_a_folder_that_may_not_be_read_is_not_skipped(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", scan_as_a_user)
     with pytest.raises(PermissionError, match="closed"):
         find_images(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "reason"),
+    [
+        ("a.jpg", lambda photo: b"", "empty"),
+        ("a.jpg", lambda photo: b"<html>404 Not Found</html>", "not an image"),
+        ("a.jpg", lambda photo: photo[: len(photo) // 2], "truncated"),
+        ("a.jpg", lambda photo: photo[:-1], "truncated"),
+        ("a.jpg", lambda photo: photo[:3] + bytes(99), "damaged"),
+        ("a.gif", lambda photo: photo, "formats"),
+        ("absent.jpg", None, "No such file"),
+    ],
+)
+def test_damaged_images_are_not_read(photos, tmp_path, name, damage, reason):
+    if damage is not None:
+        photo = (photos / "val2017/000000000139.jpg").read_bytes()
+        (tmp_path / name).write_bytes(damage(photo))
+    with pytest.raises(UnreadableError, match=reason):
+        read_image(tmp_path / name)
+
+
+def test_a_cut_off_jpeg_is_not_read_where_opencv_fills_it_with_grey(photos, tmp_path, monkeypatch):
+    grey = np.full((40, 72, 3), 128, np.uint8)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: grey)  # as before OpenCV 4.11
+    content = (photos / "val2017/000000000139.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(content[: len(content) // 2])
+    with pytest.raises(UnreadableError, match="truncated"):
+        read_image(tmp_path / "a.jpg")
+
+
+def test_cut_off_png_is_not_read(photos, tmp_path):
+    content = (photos / "val2017/000000000724.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(content[: len(content) // 2])
+    with pytest.raises(UnreadableError, match="cut off"):
+        read_image(tmp_path / "a.png")

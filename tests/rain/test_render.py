@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,7 +14,12 @@ from skimage import data
 
 import derain_plugin
 from derain_plugin.rain import SEVERITIES, image_seed, render_rain, streak_mask
-from derain_plugin.rain.render import render_rain_with_streaks
+from derain_plugin.rain.render import (
+    airlight,
+    mean_light,
+    render_rain_with_streaks,
+    veil_table,
+)
 
 # Loads the renderer without the package around it, which would import mmdet.
 ELSEWHERE = """
@@ -179,3 +185,42 @@ def test_image_seed_tells_images_apart():
     seeds = [image_seed(0, image_id) for image_id in (1, 10, 11, "1_", "a", -1)]
     assert len(set(seeds)) == len(seeds)
     assert image_seed(0, 7) == image_seed(0, np.int64(7)) == image_seed(0, "7")
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+@pytest.mark.parametrize("mean", [0.0, 0.4, 1.0])
+def test_veil_flattens_but_keeps_the_order(severity, mean):
+    table = veil_table(SEVERITIES[severity], mean=mean)
+    assert table.shape == (256,)
+    assert (np.diff(table) > 0).all()
+    assert np.ptp(table) < 1
+    assert table[0] >= 0
+    assert table[-1] < 1
+
+
+def test_black_rises_and_white_falls_with_severity():
+    tables = [veil_table(severity, mean=0.4) for severity in SEVERITIES.values()]
+    black, white = [table[0] for table in tables], [table[-1] for table in tables]
+    assert black == sorted(black)
+    assert white == sorted(white, reverse=True)
+
+
+def test_thick_veil_is_the_airlight():
+    opaque = veil_table(replace(SEVERITIES[3], transmission=0.0), mean=0.3)
+    np.testing.assert_allclose(opaque, airlight(0.3))
+
+
+def test_clear_veil_only_dims():
+    severity = replace(SEVERITIES[3], transmission=1.0)
+    table = veil_table(severity, mean=0.3)
+    assert np.ptp(table) == pytest.approx(severity.contrast * severity.brightness)
+
+
+def test_night_has_a_darker_sky_than_day():
+    assert airlight(0.05) < airlight(0.6) < 1
+
+
+def test_mean_light_is_over_channels():
+    image = np.zeros((5, 7, 3), np.uint8)
+    image[..., 1] = 255
+    assert mean_light(image) == pytest.approx(1 / 3)

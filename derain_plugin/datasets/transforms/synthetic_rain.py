@@ -9,8 +9,7 @@ from mmdet.registry import TRANSFORMS
 
 from derain_plugin.rain import Seed, draw_severity, image_seed, render_rain
 from derain_plugin.rain.seeding import check_seed
-from derain_plugin.rain.severity import check_severity
-from derain_plugin.rain.weather import check_severity_range
+from derain_plugin.rain.severity import check_severity, check_severity_range
 
 
 @TRANSFORMS.register_module()

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from derain_plugin.files import PARTIAL_SUFFIX, lock_dir
-from derain_plugin.rain.copies.manifest import Manifest, claim, refuse_foreign
+from derain_plugin.rain.copies.manifest import Manifest, open_manifest, refuse_foreign
 from derain_plugin.rain.copies.recipe import Recipe
 from derain_plugin.rain.copies.render_image import Job, Outcome, render_image
 from derain_plugin.rain.images import (
@@ -71,7 +71,7 @@ def make_rainy_copy(
     out.mkdir(parents=True, exist_ok=True)
     with lock_dir(out):
         source = dict(images=str(images), annotations=_identify(annotations))
-        manifest = claim(out, {**source, **recipe.parameters()})
+        manifest = open_manifest(out, {**source, **recipe.parameters()})
         present = _clear_up(out)
         manifest.files = {path: manifest.files[path] for path in present & manifest.files.keys()}
         work = partial(render_image, images=images, out=out, recipe=recipe)

@@ -77,7 +77,7 @@ def refuse_foreign(out: Path) -> None:
         )
 
 
-def claim(out: Path, parameters: Mapping[str, Any]) -> Manifest:
+def open_manifest(out: Path, parameters: Mapping[str, Any]) -> Manifest:
     """Mark ``out`` as a copy with these parameters, or return its manifest if it is one.
 
     Raises:
@@ -99,9 +99,9 @@ def claim(out: Path, parameters: Mapping[str, Any]) -> Manifest:
 
 def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
     for key in sorted({*found, *wanted}):
-        there, here = found.get(key), wanted.get(key)
-        if there == here:
+        old, new = found.get(key), wanted.get(key)
+        if old == new:
             continue
         # The table of severities would fill the screen.
-        is_table = isinstance(there, dict) or isinstance(here, dict)
-        yield key if is_table else f"{key} was {there!r}, now {here!r}"
+        is_table = isinstance(old, dict) or isinstance(new, dict)
+        yield key if is_table else f"{key} was {old!r}, now {new!r}"

@@ -10,7 +10,7 @@ import cv2
 from derain_plugin.rain import SEVERITIES, draw_severity, image_seed
 from derain_plugin.rain.images import SourceImage
 from derain_plugin.rain.seeding import RENDERER_VERSION, check_seed
-from derain_plugin.rain.weather import check_severity_range
+from derain_plugin.rain.severity import check_severity_range
 
 
 @dataclass(frozen=True)
