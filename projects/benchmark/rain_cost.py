@@ -18,7 +18,7 @@ from derain_plugin.config import load_config
 from derain_plugin.datasets.transforms import HeldOutRain
 from derain_plugin.mim import CONFIGS
 from derain_plugin.rain import SEVERITIES, render_rain
-from derain_plugin.rain.photos import PHOTOS, load_photos
+from derain_plugin.rain.photos import load_photos
 from projects.benchmark.timing import median_times
 
 SIZE = 640, 480  # px, about COCO's median
@@ -26,6 +26,11 @@ BATCH_SIZE, WORKERS = 16, 4
 RAINY_SHARE = 0.7  # of a training epoch
 EPOCH = 20 * BATCH_SIZE
 YARDSTICK = "albumentations RandomRain"
+PHOTOS = (
+    "astronaut", "cell", "coins", "grass", "hubble_deep_field", "immunohistochemistry", "moon",
+    "page", "retina", "stereo_motorcycle", "brick", "camera", "coffee", "rocket", "text",
+)  # fmt: skip
+"""Names in ``skimage.data`` of what the data loader reads."""
 
 
 def rendering_times() -> dict[str, float]:
@@ -98,7 +103,7 @@ class _Images(Dataset):
 def _write_photos(folder: Path) -> list[dict]:
     box = dict(bbox=[150, 90, 480, 400], bbox_label=0, ignore_flag=0)
     images = []
-    for number, photo in enumerate(load_photos(*PHOTOS["train"], *PHOTOS["test"])):
+    for number, photo in enumerate(load_photos(*PHOTOS)):
         path = folder / f"{number}.jpg"
         cv2.imwrite(str(path), cv2.resize(photo, SIZE))
         images.append(

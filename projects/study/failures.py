@@ -22,7 +22,7 @@ from derain_plugin.evaluation.image_matches import match_images
 from derain_plugin.evaluation.saved_predictions import load_predictions
 from derain_plugin.files import atomic_write
 from projects.study.demo.image_grid import SCORE_THRESHOLD, draw_grid
-from projects.study.options import portable
+from projects.study.plan import portable
 
 CONDITION = "severity_5"
 IOU = np.array([0.5])  # from which a box counts as found

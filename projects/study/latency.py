@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,19 +15,19 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from derain_plugin.cli.machine import ROOT, describe_machine
-from derain_plugin.config import load_config
+from derain_plugin.cli.machine import describe_machine
 from derain_plugin.files import atomic_write
 from projects.benchmark.resources import count_parameters
 from projects.benchmark.setting import Setting
 from projects.benchmark.timing import ROUNDS, times_in_turns
+from projects.study.arm_configs import FAMILIES, arm_config
 from projects.study.arms import ARMS
 
 SECONDS = 60  # of timing for a network, beyond which it sits rounds out
 
 
 @torch.inference_mode()
-def measure_latency(configs: Mapping[str, Path], *, rounds: int = ROUNDS) -> dict[str, Any]:
+def measure_latency(configs: Mapping[str, Config], *, rounds: int = ROUNDS) -> dict[str, Any]:
     """Time detectors with random weights, in turns in one process.
 
     Arms of the same network are timed once, so that they cannot differ by noise.
@@ -41,13 +40,12 @@ def measure_latency(configs: Mapping[str, Path], *, rounds: int = ROUNDS) -> dic
         ``size`` of the image (px), and ``arms``: for each, by name, median ``ms`` per image
         and ``relative`` to the first.
     """
-    loaded = {name: load_config(path) for name, path in configs.items()}
-    detectors = {name: _build(cfg) for name, cfg in loaded.items()}
+    detectors = {name: _build(cfg) for name, cfg in configs.items()}
     network = {name: _network(detector) for name, detector in detectors.items()}
     distinct: dict[str, Any] = {}
     for name, detector in detectors.items():
         distinct.setdefault(network[name], detector)
-    size = next(iter(loaded.values())).get("image_size", Setting.size)
+    size = next(iter(configs.values())).get("image_size", Setting.size)
     batch = Setting(size=size).draw_batch()
     runs = [[partial(detector.test_step, batch)] for detector in distinct.values()]
     times = times_in_turns(runs, rounds=rounds, seconds=SECONDS)
@@ -73,22 +71,15 @@ def _network(detector: Any) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Time the arms that have a config, and write what was found."""
+    """Time the arms of a family, and write what was found."""
     parser = argparse.ArgumentParser(
         description="Time every arm's detector with random weights, in turns, on one image at a "
         "time; the report reads the result."
     )
-    parser.add_argument("--family", default="study", help="prefix of the configs; default study")
-    parser.add_argument(
-        "--configs", type=Path, default=ROOT / "projects/study/configs/study", help="their folder"
-    )
+    parser.add_argument("--family", choices=FAMILIES, default="study", help="default study")
     parser.add_argument("--out", type=Path, required=True, help="json to write: latency.json")
     args = parser.parse_args(arguments)
-    files = {arm.name: args.configs / f"{args.family}_{arm.config}.py" for arm in ARMS}
-    there = {name: file for name, file in files.items() if file.is_file()}
-    if not there:
-        sys.exit(f"error: there is no config of an arm like {args.configs}/{args.family}_*.py")
-    found = measure_latency(there)
+    found = measure_latency({arm.name: arm_config(args.family, arm.config) for arm in ARMS})
     args.out.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(args.out, json.dumps(dict(found, **describe_machine()), indent=1) + "\n")
     print(args.out)

@@ -1,8 +1,9 @@
-"""Where a study's configs, data and results are."""
+"""Where a study's data, configs and results are."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,10 +11,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-from derain_plugin.config import load_config
+from projects.study.arm_configs import arm_config, write_config
 from projects.study.arms import ARMS, Arm
 from projects.study.coco_folder import SIZES_OF_SPLITS, STUDY
-from projects.study.steps import ROOT
 
 EMBEDDED = "study"
 """The family whose data the project makes itself."""
@@ -24,12 +24,12 @@ class Layout:
     """One study: a family of configs on one data set.
 
     Attributes:
-        family: Prefix of the configs.
+        family: Which detector and data, see ``arm_configs.FAMILIES``.
         folder: Where commands write.
         results: Folder of the results that are kept.
         split: ``test``, on which the configs test, or ``val``, to choose variants on.
         given_data: Folder of the COCO-format data; None is the ``data_root`` of the configs.
-        configs: Folder of the configs.
+        configs: ``configs(family, name, options)`` gives a config.
     """
 
     family: str
@@ -37,7 +37,7 @@ class Layout:
     results: Path
     split: str = "test"
     given_data: Path | None = None
-    configs: Path = ROOT / "configs" / "study"
+    configs: Callable[..., Config] = arm_config
 
     @property
     def data(self) -> Path:
@@ -49,20 +49,18 @@ class Layout:
         """Where weights are made."""
         return self.folder / "train"
 
-    def config_file(self, name: str) -> Path:
-        """Return the config of this family.
-
-        Raises:
-            FileNotFoundError: There is none.
-        """
-        file = self.configs / f"{self.family}_{name}.py"
-        if not file.is_file():
-            raise FileNotFoundError(f"there is no {file}: write it, or leave out the arms with it")
-        return file
-
     def load(self, name: str) -> Config:
-        """Load a config as it is; its data root is that of the file."""
-        return _load(self.config_file(name))
+        """Return a config as it is; its data root is that of its base."""
+        return _load(self.configs, self.family, name)
+
+    def config_file(self, work_dir: Path, name: str) -> Path:
+        """Return where the command that works in ``work_dir`` finds its config."""
+        return work_dir / f"{self.family}_{name}.py"
+
+    def write_config(self, name: str, file: Path, options: dict[str, Any]) -> None:
+        """Write a config for the study's data, with further options, as one file."""
+        options = {"data_root": str(self.data), **options}
+        write_config(self.configs(self.family, name, options), file)
 
     def record_file(self, arm: Arm, seed: int) -> Path:
         """Return where the result of an arm and seed is kept."""
@@ -110,5 +108,5 @@ class Layout:
 
 
 @cache
-def _load(file: Path) -> Config:
-    return load_config(file)
+def _load(configs: Callable[..., Config], family: str, name: str) -> Config:
+    return configs(family, name)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from derain_plugin.rain.photos import random_crop
 from projects.study import difficulty as hard
-from projects.study.looks import Look
+from projects.study.glyphs import Look
+from projects.study.toy.photos import random_crop
 
 _DARK, _LIGHT = 8.0, 247.0  # tones keep off both ends of the grey scale
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from derain_plugin.rain.photos import PHOTOS as TOY_PHOTOS
-from derain_plugin.rain.photos import load_split as load_toy_split
+from projects.study.toy.photos import PHOTOS as TOY_PHOTOS
+from projects.study.toy.photos import load_split as load_toy_split
 
 FURTHER_PHOTOS = {
     "train": ("imgaug", "quokka.jpg"),

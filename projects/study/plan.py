@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,18 +12,10 @@ from mmengine.config import Config
 
 from projects.study.arms import EVALUATION, Arm
 from projects.study.layout import EMBEDDED, Layout
-from projects.study.options import (
-    module,
-    overrides,
-    portable,
-    restorer_options,
-    split_options,
-    tool,
-)
 from projects.study.settings import settings_of, testing_sections
-from projects.study.steps import Step, steps_left
+from projects.study.steps import ROOT, Step, steps_left
 from projects.study.steps.run_steps import record_file
-from projects.study.weights import Weights, WeightsPlanner
+from projects.study.weights import Weights, WeightsPlanner, restorer_options
 
 RECORD_SECONDS, DIAGNOSIS_SECONDS, TIMING_SECONDS = 60.0, 30.0, 120.0
 IMAGES, IMAGE_SECONDS, RESTORED_IMAGE_SECONDS = 500, 0.04, 1.0  # of one under one condition
@@ -35,7 +28,7 @@ def plan_steps(layout: Layout, arms: Sequence[Arm], seeds: Sequence[int]) -> lis
     steps and folders end in their settings: what a changed config gives comes beside the old.
 
     Raises:
-        FileNotFoundError: There is no such config, or no data where it is not made here.
+        FileNotFoundError: There is no data where it is not made here.
         ValueError: A config does not keep the checkpoint that an arm needs.
     """
     planner = _Planner(layout)
@@ -70,13 +63,13 @@ class _Planner(WeightsPlanner):
         cfg = layout.load(arm.config)
         annotations, listing = self._annotations(cfg, arm)
         test, work_dir = self._add_test(arm, seed, weights, annotations, listing)
-        config = portable(work_dir / layout.config_file(arm.config).name)
+        config = portable(layout.config_file(work_dir, arm.config))
         self._add_result(
             f"record {arm.name} on {layout.split}, seed {seed}",
             test,
             layout.record_file(arm, seed),
             (
-                "record_arm", "--tested", work_dir, *self._training_of(arm, weights),
+                "record", "--tested", work_dir, *self._training_of(arm, weights),
                 "--arm", arm.name, "--title", arm.title, "--seed", seed, "--split", layout.split,
                 "--annotations", annotations, "--checkpoint", portable(weights.checkpoint),
                 # As the test left it, with all that its command line changed.
@@ -102,7 +95,7 @@ class _Planner(WeightsPlanner):
         step = self.add(
             what,
             test.settings,
-            module(str(name), *others, "--out", out, "--settings", test.settings),
+            module_command(str(name), *others, "--out", out, "--settings", test.settings),
             seconds=seconds,
             needs=(test.name,),
             is_there=is_there,
@@ -120,7 +113,7 @@ class _Planner(WeightsPlanner):
         step = self.add(
             "time the detectors",
             settings_of(names),
-            module("latency", "--family", layout.family, "--configs", layout.configs, "--out", out),
+            module_command("latency", "--family", layout.family, "--out", out),
             seconds=TIMING_SECONDS,
             needs=tuple(step.name for step in after),
             is_there=is_there,
@@ -138,20 +131,22 @@ class _Planner(WeightsPlanner):
         name = f"{arm.name}_{layout.split}_seed{seed}_{settings[:8]}"
         work_dir = layout.folder / "test" / name
         predictions = work_dir / "predictions.pkl"
-        options = restorer_options(restorer.checkpoint) if restorer else []
+        options = restorer_options(restorer.checkpoint) if restorer else {}
         if layout.split != "test" or arm.images is not None:
-            options += split_options(cfg, layout, annotations)
+            options |= split_options(cfg, layout, annotations)
         if "consistency_weight" in cfg.model:
-            options.append("model.consistency_weight=0")  # its teacher is for training
-        command = tool(
-            "test", layout.config_file(arm.config), weights.checkpoint, "--out", predictions,
-            "--work-dir", work_dir, *overrides(layout, options),
-        )  # fmt: skip
+            options["model.consistency_weight"] = 0  # its teacher is for training
         each = RESTORED_IMAGE_SECONDS if restorer else IMAGE_SECONDS
-        step = self.add(
+        step = self.add_run(
             f"test {arm.name} on {layout.split}, seed {seed}",
-            settings,
-            command,
+            "test",
+            arm.config,
+            work_dir,
+            weights.checkpoint,
+            "--out",
+            predictions,
+            options=options,
+            settings=settings,
             seconds=each * (arm.images or IMAGES) * len(cfg.test_dataloader.dataset.datasets),
             needs=(*self.data(), *listing, *weights.needs, *(restorer.needs if restorer else ())),
             is_there=predictions.is_file,
@@ -178,12 +173,34 @@ class _Planner(WeightsPlanner):
         step = self.add(
             f"list the first {arm.images} images of {layout.split}",
             settings,
-            module("first_images", file, arm.images, out),
+            module_command("first_images", file, arm.images, out),
             seconds=2,
             needs=self.data(),
             is_there=out.is_file,
         )
         return out, (step.name,)
+
+
+def module_command(name: str, *arguments: object) -> tuple[str, ...]:
+    """Return the command of ``projects.study.<name>``."""
+    return (sys.executable, "-m", f"projects.study.{name}", *map(str, arguments))
+
+
+def split_options(cfg: Config, layout: Layout, annotations: Path) -> dict[str, str]:
+    """Move all test conditions to a split and to the images that ``annotations`` has."""
+    options = {}
+    for index in range(len(cfg.test_dataloader.dataset.datasets)):
+        dataset = f"test_dataloader.dataset.datasets.{index}"
+        if layout.split != "test":
+            options[f"{dataset}.data_prefix.img"] = f"{layout.data / layout.split}2017/"
+        options[f"{dataset}.ann_file"] = str(annotations)
+        options[f"test_evaluator.metrics.{index}.ann_file"] = str(annotations)
+    return options
+
+
+def portable(path: str | Path) -> str:
+    """Return a path below the checkout as relative to it: results tell nothing of the machine."""
+    return str(path).removeprefix(f"{ROOT}/")
 
 
 def _is_recorded(file: Path, settings: str) -> bool:

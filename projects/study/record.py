@@ -40,10 +40,11 @@ images (so that intervals of differences need no predictions any more), learning
 EPILOG = """\
 Example:
   python -m projects.study.record --arm control --title "fine-tune control" --seed 1 \\
-      --split test --predictions predictions.pkl --robustness 20260101_000000/robustness.json \\
+      --split test --tested work_dirs/study/test/control_test_seed1 \\
       --annotations data/study_coco/annotations/instances_test2017.json \\
-      --config projects/study/configs/study/study_finetune_mix.py --checkpoint epoch_10.pth \\
-      --scalars work_dirs/study/control_seed1 --seconds 310 --settings 1f0c \\
+      --config work_dirs/study/test/control_test_seed1/study_finetune_mix.py \\
+      --checkpoint epoch_10.pth --scalars work_dirs/study/train/control_seed1 \\
+      --timing work_dirs/study/steps/train_control.json --settings 1f0c \\
       --out projects/study/results/study/arms/control/test_seed1.json
 """
 
@@ -63,8 +64,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     ):
         parser.add_argument(f"--{option}", required=True, help=explanation)
     for option, explanation in (
-        ("predictions", "what tools/test.py --out wrote"),
-        ("robustness", "the robustness.json of the same test"),
+        ("tested", "work dir of tools/test.py, whose --out is predictions.pkl in it"),
         ("annotations", "COCO annotations that it was tested on"),
         ("config", "of the detector, whose parameters are counted"),
         ("checkpoint", "the weights that were tested"),
@@ -72,7 +72,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     ):
         parser.add_argument(f"--{option}", type=Path, required=True, help=explanation)
     parser.add_argument("--seed", type=int, required=True, help="of the training")
-    parser.add_argument("--seconds", type=float, required=True, help="that the training took")
+    parser.add_argument("--timing", type=Path, help="record of the step that made the weights")
     parser.add_argument("--scalars", type=Path, help="work dir of the training, for its curve")
     parser.add_argument(
         "--resamples", type=int, default=RESAMPLES, help="of the images; default %(default)s"
@@ -95,9 +95,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _record(args: argparse.Namespace) -> dict[str, Any]:
     cfg = load_config(args.config)
-    saved, truth = load_predictions(args.predictions), CocoTruth(args.annotations)
+    predictions, robustness = _files_of_test(args.tested)
+    saved, truth = load_predictions(predictions), CocoTruth(args.annotations)
     how = dict(classes=cfg.get("classes"), workers=args.workers)
-    conditions = _conditions(args.robustness, saved)
+    conditions = _conditions(robustness, saved)
     details = {name: {key: row.get(key) for key in DETAILS} for name, row in conditions.items()}
     whole = resample_images(saved, truth, details=details, resamples=args.resamples, **how)
     _check_same_test(whole, conditions, args)
@@ -107,7 +108,7 @@ def _record(args: argparse.Namespace) -> dict[str, Any]:
         seed=args.seed,
         split=args.split,
         settings=args.settings,
-        seconds=args.seconds,
+        seconds=json.loads(args.timing.read_text())["seconds"] if args.timing else 0.0,
         config=str(args.config),
         checkpoint=str(args.checkpoint),
         parameters=count_parameters(build_detector(args.config, Setting())),
@@ -122,6 +123,12 @@ def _record(args: argparse.Namespace) -> dict[str, Any]:
             first, truth, details=details, resamples=args.resamples, **how
         )
     return record
+
+
+def _files_of_test(work_dir: Path) -> tuple[Path, Path]:
+    """Return the predictions and the robustness.json of the newest test in ``work_dir``."""
+    reports = work_dir.glob("*/robustness.json")
+    return work_dir / "predictions.pkl", max(reports, default=work_dir / "robustness.json")
 
 
 def _conditions(path: Path, saved: Saved) -> dict[str, dict[str, float | None]]:
@@ -141,8 +148,8 @@ def _check_same_test(whole: dict, conditions: dict, args: argparse.Namespace) ->
     for name, row in whole["conditions"].items():
         if abs(row["AP"] - (conditions[name]["AP"] or 0)) > ROUNDING:
             raise ValueError(
-                f"under {name} {args.predictions} has an AP of {row['AP']:.3f} by "
-                f"{args.annotations}, {args.robustness} one of {conditions[name]['AP']}: they "
+                f"under {name} the predictions in {args.tested} have an AP of {row['AP']:.3f} by "
+                f"{args.annotations}, its robustness.json one of {conditions[name]['AP']}: they "
                 "are of other models or images, or the test left out images of its annotations"
             )
 

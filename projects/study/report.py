@@ -11,11 +11,22 @@ from derain_plugin.cli.machine import describe_machine
 from derain_plugin.files import atomic_write
 from projects.study.arm_records import ArmRecords, PlannedArm, load_arms
 from projects.study.arms import ARMS
-from projects.study.report_diagnosis import diagnosis_table
-from projects.study.report_part import CONTROL, LONG_CONTROL, ReportPart, measure_parts
+from projects.study.report_numbers import (
+    CONTROL,
+    LONG_CONTROL,
+    VANILLA,
+    ReportPart,
+    measure_parts,
+    missing_seeds,
+)
 from projects.study.report_plots import draw_curves, draw_latency, draw_severities
-from projects.study.report_rows import VANILLA, missing_seeds
-from projects.study.report_tables import differences_table, results_table, runs_table
+from projects.study.report_tables import (
+    diagnosis_table,
+    differences_table,
+    results_table,
+    runs_table,
+)
+from projects.study.steps import ROOT
 
 REPORTED_SPLIT = "test"
 """The split of ``study.md``; names of what is written for others end in theirs."""
@@ -26,6 +37,7 @@ HEADINGS = {
     LONG_CONTROL: "Against the control with all 15 epochs",
     VANILLA: "Against the vanilla detector",
 }
+COSTS = ROOT / "projects/benchmark/results/benchmark/cpu_fp32_640px_batch1.json"
 NO_CONCLUSIONS = "*No conclusions have been written yet.*"
 RESULTS_NOTE = """\
 AP is COCO's, on {images} images of the {split} split: clean, in our rain of severities 1-5, and in
@@ -151,7 +163,7 @@ def _images(results: Path, docs: Path, suffix: str) -> Iterator[str]:
     for name, heading, note in (
         (f"robustness{suffix}.png", "AP against rain severity", ""),
         (f"curves{suffix}.png", "Learning curves", CURVES_NOTE),
-        (f"latency{suffix}.png", "AP in rain against time", _detector_costs(results)),
+        (f"latency{suffix}.png", "AP in rain against time", _detector_costs()),
         (f"failures{suffix}.jpg", "Where the neck fails, and where it helps", FAILURES_NOTE),
     ):
         if (results / name).is_file():
@@ -161,14 +173,13 @@ def _images(results: Path, docs: Path, suffix: str) -> Iterator[str]:
                 yield note
 
 
-def _detector_costs(results: Path) -> str:
+def _detector_costs() -> str:
     """Quote what the necks cost in front of a detector of ordinary size."""
-    path = results.parent / "benchmark" / "cpu_fp32_640px_batch1.json"
-    if not path.is_file():
+    if not COSTS.is_file():
         return ""
     costs = [
         f"{row['derain']} {row['overhead_alone']:,.1%}"
-        for row in json.loads(path.read_text())["inference"]
+        for row in json.loads(COSTS.read_text())["inference"]
         if row["derain"]
     ]
     return (

@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 from derain_plugin.evaluation.robustness import draw_robustness
 from derain_plugin.files import atomic_write
 from projects.study.arm_records import HARD_MEAN, ArmRecords
-from projects.study.report_rows import VANILLA
+from projects.study.report_numbers import VANILLA
 
 SIDES = ("clean", "rainy")
 FAR = 3.0  # times the vanilla detector's latency, from which on the axis is logarithmic
 
-Row = Mapping[str, Any]  # of report_rows.arm_row
+Row = Mapping[str, Any]  # of report_numbers.arm_row
 
 
 def draw_curves(arms: Sequence[ArmRecords], path: Path) -> None:
@@ -52,7 +52,7 @@ def draw_curves(arms: Sequence[ArmRecords], path: Path) -> None:
 
 
 def draw_severities(rows: Sequence[Row], path: Path) -> None:
-    """Draw mean AP against rain severity, one line per row of ``report_rows.arm_row``."""
+    """Draw mean AP against rain severity, one line per row of ``report_numbers.arm_row``."""
     reports = {
         row["title"]: dict(
             conditions={
@@ -71,7 +71,7 @@ def draw_latency(rows: Sequence[Row], path: Path) -> None:
     """Draw mean AP at severities 3-5 against latency relative to the vanilla detector.
 
     Args:
-        rows: Of ``report_rows.arm_row``; those without a latency are left out.
+        rows: Of ``report_numbers.arm_row``; those without a latency are left out.
         path: The image to write, in the format of its suffix.
     """
     timed = [row for row in rows if row["relative_latency"] is not None]

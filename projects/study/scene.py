@@ -5,12 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from derain_plugin.rain.photos import random_crop
 from projects.study import difficulty as hard
-from projects.study.glyphs import CLASSES, DISTRACTORS, GLYPHS, draw_glyph
-from projects.study.looks import STYLES, draw_look
+from projects.study.glyphs import CLASSES, DISTRACTORS, GLYPHS, STYLES, draw_glyph, draw_look
 from projects.study.paint import Stamp, fill_stamp, make_stamp, photo_stamp
 from projects.study.photos import load_split
+from projects.study.toy.photos import random_crop
 from projects.study.toy.scene import Scene
 
 _SPLITS = ("train", "val", "test")

@@ -38,6 +38,12 @@ def testing_sections(cfg: Config) -> dict[str, Any]:
     return _sections(cfg, TESTING)
 
 
+def phases_of(cfg: Config) -> list[dict[str, Any]]:
+    """Return the phases that ``cfg`` trains in; none where it trains all the time alike."""
+    hooks = cfg.get("custom_hooks") or ()
+    return next((h["phases"] for h in hooks if h["type"] == "PhasedTrainingHook"), [])
+
+
 def _sections(cfg: Config, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: _without_idle(cfg.get(name)) for name in names}
 

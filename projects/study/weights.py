@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,8 @@ from mmengine.config import Config
 
 from projects.study.arms import ARMS, EVALUATION, RECALIBRATION, VANILLA_SEED, Arm, find_arm
 from projects.study.layout import Layout
-from projects.study.options import (
-    lacks_restorer,
-    overrides,
-    restorer_options,
-    seed_options,
-    tool,
-)
-from projects.study.settings import settings_of, training_sections
-from projects.study.steps import Step
+from projects.study.settings import phases_of, settings_of, training_sections
+from projects.study.steps import ROOT, Step
 
 RESTORER = Arm("restorer", "restorer", "spdnet_rain", start=None)
 """Trained once, for all detectors behind it."""
@@ -78,13 +73,29 @@ class WeightsPlanner:
         step = Step(name, command, seconds, settings=settings, is_there=is_there, **fields)
         return self._by_name.setdefault(name, step)
 
+    def add_run(
+        self,
+        what: str,
+        tool: str,
+        config: str,
+        folder: Path,
+        *arguments: object,
+        options: Mapping[str, Any],
+        **fields: Any,
+    ) -> Step:
+        """Collect a run of a tool on a config, which is first written into its work dir."""
+        file = self._layout.config_file(folder, config)
+        command = tool_command(tool, file, *arguments, "--work-dir", folder)
+        prepare = partial(self._layout.write_config, config, file, dict(options))
+        return self.add(what, command=command, prepare=prepare, **fields)
+
     def data(self) -> tuple[str, ...]:
         """Return the step that makes the data, or nothing where it is there."""
         layout = self._layout
         if layout.has_data():
             return ()
         settings = settings_of(layout.data_identity())
-        command = tool("make_study_coco", layout.data)
+        command = tool_command("make_study_coco", layout.data)
         step = self.add(
             "make the data", settings, command, seconds=DATA_SECONDS, is_there=layout.has_data
         )
@@ -105,7 +116,7 @@ class WeightsPlanner:
 
     def restorer(self, arm: Arm) -> Weights | None:
         """Return the weights of the restorer before an arm's detector, if it needs some."""
-        if not lacks_restorer(self._layout.load(arm.config)):
+        if not needs_restorer(self._layout.load(arm.config)):
             return None
         return self._train(RESTORER, VANILLA_SEED, None)
 
@@ -118,22 +129,23 @@ class WeightsPlanner:
     def _train(self, arm: Arm, seed: int, start: Weights | None) -> Weights:
         layout, cfg = self._layout, self._layout.load(arm.config)
         restorer, teacher = self.restorer(arm), self._teacher(arm)
-        given = [weights for weights in (start, restorer, teacher) if weights]
-        settings = self._settings(cfg, seed, given)
+        sources = [weights for weights in (start, restorer, teacher) if weights]
+        settings = self._settings(cfg, seed, sources)
         work_dir = layout.weights / f"{arm.config}_seed{seed}_{settings[:8]}"
-        options = [
-            *seed_options(cfg, seed),
-            *([f"load_from={start.checkpoint}"] if start else []),
-            *(restorer_options(restorer.checkpoint) if restorer else []),
-            *([f"model.teacher={teacher.checkpoint}"] if teacher else []),
-        ]
-        file, epochs = layout.config_file(arm.config), cfg.train_cfg.max_epochs
-        step = self.add(
+        options = seed_options(cfg, seed)
+        options |= {"load_from": start.checkpoint} if start else {}
+        options |= restorer_options(restorer.checkpoint) if restorer else {}
+        options |= {"model.teacher": teacher.checkpoint} if teacher else {}
+        epochs = cfg.train_cfg.max_epochs
+        step = self.add_run(
             f"train {arm.config}, seed {seed}",
-            settings,
-            tool("train", file, "--work-dir", work_dir, *overrides(layout, options)),
+            "train",
+            arm.config,
+            work_dir,
+            options=options,
+            settings=settings,
             seconds=epochs * _epoch_seconds(cfg),
-            needs=(*self.data(), *(name for weights in given for name in weights.needs)),
+            needs=(*self.data(), *(name for weights in sources for name in weights.needs)),
             is_there=(work_dir / f"epoch_{epochs}.pth").is_file,
             work_dir=work_dir,
             epochs=epochs,
@@ -147,29 +159,61 @@ class WeightsPlanner:
         settings = self._settings(cfg, seed, [start])
         work_dir = layout.weights / f"{arm.config}_seed{seed}_{settings[:8]}"
         out = work_dir / "recalibrated.pth"
-        file, options = layout.config_file(arm.config), overrides(layout, seed_options(cfg, seed))
-        step = self.add(
+        step = self.add_run(
             f"recalibrate {arm.config}, seed {seed}",
-            settings,
-            tool(
-                "recalibrate_bn",
-                file,
-                start.checkpoint,
-                "--out",
-                out,
-                "--work-dir",
-                work_dir,
-                *options,
-            ),
+            "recalibrate_bn",
+            arm.config,
+            work_dir,
+            start.checkpoint,
+            "--out",
+            out,
+            options=seed_options(cfg, seed),
+            settings=settings,
             seconds=_epoch_seconds(cfg) / 2,
             needs=(*self.data(), *start.needs),
             is_there=out.is_file,
         )
         return Weights(str(out), settings, (step.name,))
 
-    def _settings(self, cfg: Config, seed: int, given: list[Weights]) -> str:
-        before = [weights.settings for weights in given]
+    def _settings(self, cfg: Config, seed: int, sources: list[Weights]) -> str:
+        before = [weights.settings for weights in sources]
         return settings_of(training_sections(cfg), seed, self._layout.data_identity(), before)
+
+
+def tool_command(name: str, *arguments: object) -> tuple[str, ...]:
+    """Return the command of ``tools/<name>.py``."""
+    return (sys.executable, str(ROOT / f"tools/{name}.py"), *map(str, arguments))
+
+
+def seed_options(cfg: Config, seed: int) -> dict[str, Any]:
+    """Vary all that is drawn: order, noise, augmentations, rain and the sizes of batches.
+
+    What is drawn follows from seed and epoch, so arms of a seed see the same as far as their
+    epochs are the same; sizes of batches follow from seed and iteration.
+    """
+    options: dict[str, Any] = {"randomness.seed": seed}
+    if "seed" in cfg.train_dataloader.dataset:
+        options["train_dataloader.dataset.seed"] = seed
+    for index, augment in enumerate(_preprocessor(cfg).get("batch_augments") or ()):
+        if augment["type"] == "BatchRandomResize":
+            options[f"model.data_preprocessor.batch_augments.{index}.seed"] = seed
+    return options
+
+
+def needs_restorer(cfg: Config) -> bool:
+    """Whether the detector stands behind a restorer whose weights the config does not name."""
+    restorer = _preprocessor(cfg).get("restorer")
+    return restorer is not None and not restorer.get("init_cfg")
+
+
+def restorer_options(checkpoint: str) -> dict[str, Any]:
+    """Give the restorer before a detector the weights of a training of its own."""
+    weights = dict(type="Pretrained", checkpoint=checkpoint, prefix="restorer.")
+    return {"model.data_preprocessor.restorer.init_cfg": weights}
+
+
+def _preprocessor(cfg: Config) -> dict:
+    return cfg.model.get("data_preprocessor") or {}
 
 
 def _epoch_seconds(cfg: Config) -> float:
@@ -180,8 +224,7 @@ def _tested_epoch(cfg: Config, arm: Arm) -> int:
     epochs = cfg.train_cfg.max_epochs
     if arm.phase is None:
         return epochs
-    hooks = [hook for hook in cfg.custom_hooks if hook["type"] == "PhasedTrainingHook"]
-    phases = hooks[0]["phases"] if hooks else []
+    phases = phases_of(cfg)
     if arm.phase > len(phases):
         raise ValueError(
             f"arm {arm.name} is tested after phase {arm.phase}, but {arm.config} has {len(phases)}"

@@ -29,8 +29,8 @@ from derain_plugin.export.export_detector import (
 )
 from derain_plugin.export.verification import TOLERANCES, compare
 from projects.benchmark.inference import measure_inference
+from projects.benchmark.report import report_text
 from projects.benchmark.setting import Setting
-from projects.benchmark.text import report_text
 
 pytestmark = pytest.mark.slow
 TRACE = module.to_onnx

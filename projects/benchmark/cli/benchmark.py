@@ -17,11 +17,10 @@ from derain_plugin.apis.exported_model import is_exported
 from derain_plugin.cli.machine import describe_machine
 from derain_plugin.files import atomic_write
 from derain_plugin.mim import CONFIGS
-from projects.benchmark.chart import draw_bars
 from projects.benchmark.inference import measure_inference
 from projects.benchmark.rain_cost import loader_rates
+from projects.benchmark.report import draw_bars, report_text
 from projects.benchmark.setting import BACKENDS, DTYPES, Setting
-from projects.benchmark.text import report_text
 from projects.benchmark.training import measure_training
 
 DESCRIPTION = """\

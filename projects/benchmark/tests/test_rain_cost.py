@@ -16,13 +16,13 @@ def quick(monkeypatch):
 
 def test_writes_times_and_rates_of_everything(quick, tmp_path, capsys):
     main(["--out", str(tmp_path / "results")])
-    report = json.loads((tmp_path / "projects/benchmark/results/benchmark.json").read_text())
+    report = json.loads((tmp_path / "results/benchmark.json").read_text())
     severities = [f"severity {k}" for k in (1, 2, 3, 4, 5)]
     names = [*severities, "severity 3, lens drops", rain_cost.YARDSTICK, "imgaug Rain, held out"]
     assert list(report["milliseconds"]) == names
     assert all(time > 0 for time in report["milliseconds"].values())
     assert all(rate > 0 for rate in report["images_per_second"].values())
-    text = (tmp_path / "projects/benchmark/results/benchmark.md").read_text()
+    text = (tmp_path / "results/benchmark.md").read_text()
     assert text in capsys.readouterr().out
     assert f"| {rain_cost.YARDSTICK} |" in text
     assert report["commit"] in text

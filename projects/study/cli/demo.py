@@ -9,7 +9,7 @@ from pathlib import Path
 
 from projects.study.demo.plan import JOBS, Plan
 from projects.study.demo.report import write_report
-from projects.study.steps.run_command import run_or_exit
+from projects.study.steps import run_or_exit
 
 DESCRIPTION = """\
 Train and compare on data that the project makes itself: a vanilla toy RT-DETR on clean images,

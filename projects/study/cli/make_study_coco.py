@@ -8,8 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from projects.study.coco_folder import SIZES_OF_SPLITS, make_study_coco
-from projects.study.statistics import write_statistics
+from projects.study.coco_folder import SIZES_OF_SPLITS, make_study_coco, write_statistics
 
 DESCRIPTION = """\
 Make a COCO-format folder of cluttered images that are harder than make_toy_coco's: twelve

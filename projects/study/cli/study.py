@@ -7,13 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from projects.study.arm_configs import FAMILIES
 from projects.study.arms import ARMS, find_arms
 from projects.study.layout import EMBEDDED, Layout
 from projects.study.plan import plan_steps
 from projects.study.report import write_report
-from projects.study.steps import Step, time_needed
+from projects.study.steps import Step, run_or_exit, time_needed
 from projects.study.steps.progress import clock
-from projects.study.steps.run_command import run_or_exit
 from projects.study.steps.run_steps import unfinished_steps
 
 DESCRIPTION = """\
@@ -29,7 +29,7 @@ Examples:
   python tools/study.py --plan                          # what would run, and how long
   python tools/study.py --jobs 2
   python tools/study.py --split val --arms control ms --seeds 11     # choose variants
-  python tools/study.py --family coco --data data/coco --jobs 1      # projects/study/configs/study/coco_*.py
+  python tools/study.py --family coco --data data/coco --jobs 1
 """  # noqa: E501
 
 
@@ -54,12 +54,12 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="commands that run at once and share the cores; 1 on a GPU. Default %(default)s",
     )  # fmt: skip
     parser.add_argument(
-        "--family", default=EMBEDDED, metavar="PREFIX",
-        help="projects/study/configs/study/PREFIX_*.py; default %(default)s",
+        "--family", choices=FAMILIES, default=EMBEDDED,
+        help="detector and data: study's own, or the published RT-DETR-R18; default %(default)s",
     )  # fmt: skip
     parser.add_argument("--data", type=Path, help="default the data_root of the configs")
     parser.add_argument("--work-dir", type=Path, help="default work_dirs/<family>")
-    parser.add_argument("--results", type=Path, help="default results/<family>")
+    parser.add_argument("--results", type=Path, help="default projects/study/results/<family>")
     parser.add_argument(
         "--docs",
         type=Path,
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the study, or what is left of it."""
     args = parse_args(arguments)
     folder = args.work_dir or Path("work_dirs", args.family)
-    results = args.results or Path("results", args.family)
+    results = args.results or Path("projects/study/results", args.family)
     layout = Layout(args.family, folder.resolve(), results.resolve(), args.split, args.data)
     try:
         steps = plan_steps(layout, args.arms, args.seeds)

@@ -50,7 +50,7 @@ class Plan:
 
     folder: Path
     data: Path
-    configs: Path = ROOT / "configs" / "toy"
+    configs: Path = ROOT / "projects/study/configs/toy"
 
     def load(self, config: str) -> Config:
         """Load a toy config for this demo's data."""

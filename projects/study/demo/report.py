@@ -13,16 +13,17 @@ from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset, pseudo_collate
 
 from derain_plugin.cli.machine import describe_machine
+from derain_plugin.evaluation.comparison import Comparison, ComparisonRow, compare
 from derain_plugin.evaluation.robustness import draw_robustness
 from derain_plugin.files import atomic_write
 from projects.benchmark.resources import count_parameters
 from projects.benchmark.timing import median_times
 from projects.study.demo.curves import draw_curves
-from projects.study.demo.differences import compare_with_control, differences_table
 from projects.study.demo.image_grid import draw_grid
-from projects.study.demo.plan import JOBS, Model, Plan
+from projects.study.demo.plan import CONTROL, JOBS, Model, Plan
 from projects.study.steps import time_needed
 
+MEASURES = {"P": "AP clean", "mPC": "mPC", "rPC": "rPC", "held_out": "AP held-out rain"}
 SEVERITIES = (1, 2, 3, 4, 5)
 SHOWN_SEVERITY = 3
 SHOWN_IMAGES = 4
@@ -30,6 +31,32 @@ HEADINGS = (
     "model", "AP clean", "AP50 clean", *(f"AP rain {k}" for k in SEVERITIES), "mPC", "rPC", "gap",
     "AP held-out rain", "parameters", "ms / image", "relative cost",
 )  # fmt: skip
+
+
+def compare_with_control(plan: Plan) -> Comparison:
+    """Compare the predictions that the demo's tests saved, the control's being the baseline."""
+    models = sorted(plan.models, key=lambda model: model.config != CONTROL)
+    annotations = plan.data / "annotations/instances_test2017.json"
+    return compare({m.title: [plan.predictions_of(m)] for m in models}, {"*": annotations})
+
+
+def differences_table(comparison: Comparison) -> str:
+    """Format the differences in clean AP, mPC and rPC as markdown."""
+    titles = list(dict.fromkeys(row.model for row in comparison.rows))
+    lines = [
+        ["against the control", *MEASURES.values()],
+        ["---", *["---:"] * len(MEASURES)],
+        *([title, *_differences(comparison.rows, title)] for title in titles),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _differences(rows: Sequence[ComparisonRow], title: str) -> list[str]:
+    found = {row.condition: row for row in rows if row.model == title}
+    return [
+        f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+        for row in (found[name] for name in MEASURES)
+    ]
 
 
 def write_report(plan: Plan, *, seconds: Mapping[str, float]) -> str:

@@ -7,8 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from projects.study.steps.schedule import time_needed
-from projects.study.steps.step import Step
+from projects.study.steps.schedule import Step, time_needed
 
 QUIET_SECONDS = 20  # between lines where a line cannot be rewritten, as in a log file
 PRIOR_SECONDS = 100  # how long a machine must have worked before its pace outweighs the plan's

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from derain_plugin.files import atomic_write, lock_dir
 from projects.study.steps.progress import Progress
-from projects.study.steps.schedule import most_at_once, next_steps, steps_left
-from projects.study.steps.step import ROOT, Step
+from projects.study.steps.schedule import ROOT, Step, most_at_once, next_steps, steps_left
 
 POLL_SECONDS = 0.5
 SHOWN_LINES = 15
@@ -56,6 +57,20 @@ def run_steps(steps: Sequence[Step], folder: Path, *, jobs: int) -> dict[str, fl
     return {step.name: _load(folder, step).get("seconds", 0.0) for step in steps}
 
 
+def run_or_exit(steps: Sequence[Step], folder: Path, *, jobs: int) -> dict[str, float]:
+    """Call :func:`run_steps`; its errors, Ctrl-C and SIGTERM end the program with a message.
+
+    The steps that run are ended then, too.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        return run_steps(steps, folder, jobs=jobs)
+    except (StepError, ValueError) as error:
+        sys.exit(f"\n{error}")
+    except KeyboardInterrupt:
+        sys.exit("\nstopped; run the same command again to continue")
+
+
 def unfinished_steps(steps: Sequence[Step], folder: Path) -> list[Step]:
     """Return what :func:`run_steps` would run, in order; errors as there."""
     return steps_left(steps, lambda step: _is_done(folder, step))
@@ -89,6 +104,8 @@ def _run(left: Sequence[Step], folder: Path, threads: dict[str, str], *, jobs: i
 
 
 def _start(step: Step, folder: Path, threads: str) -> subprocess.Popen:
+    if step.prepare is not None:
+        step.prepare()
     with record_file(folder, step.name, ".log").open("a") as log:
         return subprocess.Popen(
             [*step.command, *_resume_option(step)],

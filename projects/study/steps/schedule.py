@@ -1,10 +1,40 @@
-"""Which steps run, when, and beside how many others."""
+"""Commands that need each other: which of them run, when, and beside how many others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from projects.study.steps.step import Step
+ROOT = Path(__file__).parents[3]
+"""The checkout, where commands run."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command, what it needs and what it leaves.
+
+    Attributes:
+        name: For people and for the files of the step; unique.
+        command: Program and arguments.
+        seconds: How long it should take; tells the time left.
+        needs: Names of the steps that must have run before.
+        settings: Identifies what the command does; a step of other settings is not continued.
+        is_there: Tells whether what it left is still there; else it runs again.
+        work_dir: Where it trains, if it does.
+        epochs: How many epochs it trains.
+        prepare: Writes what the command reads, right before it starts.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    seconds: float
+    needs: tuple[str, ...] = ()
+    settings: str = ""
+    is_there: Callable[[], bool] | None = None
+    work_dir: Path | None = None
+    epochs: int = 0
+    prepare: Callable[[], object] | None = None
 
 
 def steps_left(steps: Sequence[Step], is_done: Callable[[Step], bool]) -> list[Step]:

@@ -50,7 +50,7 @@ def test_other_families_have_folders_of_their_own(seen, tmp_path, capsys):
     cli.main(["--family", "coco"])
     assert (tmp_path / "work_dirs/coco/steps/first.json").is_file()
     assert capsys.readouterr().out.endswith(
-        f"{tmp_path / 'results/coco'} of test, the data in coco\n"
+        f"{tmp_path / 'projects/study/results/coco'} of test, the data in coco\n"
     )
 
 
@@ -62,6 +62,7 @@ def test_other_families_have_folders_of_their_own(seen, tmp_path, capsys):
         ("--seeds -1", "must differ and not be negative"),
         ("--jobs 0", "--jobs must be at least 1, got 0"),
         ("--split train", "invalid choice: 'train'"),
+        ("--family nothing", "invalid choice: 'nothing' .*study.*coco"),
     ],
 )
 def test_bad_options(arguments, message, capsys):
@@ -72,8 +73,8 @@ def test_bad_options(arguments, message, capsys):
 
 def test_a_problem_ends_the_command_with_its_message(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match=r"error: there is no .*/nothing_rtdetr_coco.py"):
-        cli.main(["--family", "nothing"])
+    with pytest.raises(SystemExit, match=r"error: there is no .*/instances_train2017.json.*--data"):
+        cli.main(["--family", "coco", "--data", "nowhere"])
 
 
 def test_no_results_to_report(seen, monkeypatch):

@@ -1,7 +1,5 @@
 """The configs of the study's arms: on embedded data, and on COCO."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from mmdet.registry import DATASETS, MODELS
@@ -10,10 +8,10 @@ from torch import nn
 
 from derain_plugin import load_config
 from derain_plugin.engine.hooks.phase import check_patterns, parse_phases
-from projects.study import CLASSES
+from projects.study import CLASSES, settings
+from projects.study.arm_configs import arm_config, main
 from projects.study.arms import ARMS
 
-CONFIGS = Path(__file__).parents[3] / "projects/study/configs/study"
 FAMILIES = "study", "coco"
 STEMS = sorted({arm.config for arm in ARMS})
 CURRICULUM = "early_ms_mild", "early_ms_curriculum"
@@ -28,13 +26,8 @@ TAUGHT = dict(
 )
 
 
-def config_file(family, stem):
-    return CONFIGS / f"{family}_{stem}.py"
-
-
 def phases_of(cfg):
-    (hook,) = (hook for hook in cfg.custom_hooks if hook.type == "PhasedTrainingHook")
-    return parse_phases(hook.phases)
+    return parse_phases(settings.phases_of(cfg))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +35,7 @@ def teachers(tmp_path_factory):
     """A vanilla checkpoint of each family."""
     folder = tmp_path_factory.mktemp("teachers")
     for family in FAMILIES:
-        cfg = load_config(config_file(family, "rtdetr_coco"), dict(classes=("square", "disc")))
+        cfg = arm_config(family, "rtdetr_coco", dict(classes=("square", "disc")))
         torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), folder / f"{family}.pth")
     return folder
 
@@ -54,7 +47,7 @@ def test_takes_a_training_step_on_a_folder_of_coco_format(family, stem, coco_roo
     taught = TAUGHT.get(stem, set())
     if "consistency" in taught:
         options["model.teacher"] = str(teachers / f"{family}.pth")
-    cfg = load_config(config_file(family, stem), options)
+    cfg = arm_config(family, stem, options)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     if "consistency" in taught:
@@ -73,8 +66,8 @@ def test_takes_a_training_step_on_a_folder_of_coco_format(family, stem, coco_roo
 @pytest.mark.parametrize("stem", sorted({*STEMS} - {"rtdetr_coco", "spdnet", "early_ms_mild"}))
 @pytest.mark.parametrize("family", FAMILIES)
 def test_all_arms_see_the_same_in_the_same_optimizer(family, stem):
-    cfg = load_config(config_file(family, stem))
-    control = load_config(config_file(family, "finetune_mix"))
+    cfg = arm_config(family, stem)
+    control = arm_config(family, "finetune_mix")
     assert seen(cfg) == seen(control)
     for key in ("optim_wrapper", "load_from", "randomness", "image_size", "data_root"):
         assert cfg[key] == control[key], key
@@ -83,8 +76,8 @@ def test_all_arms_see_the_same_in_the_same_optimizer(family, stem):
 @pytest.mark.parametrize("stem", JOINT)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_control_repeats_the_joint_phase_of_the_others(family, stem):
-    cfg = load_config(config_file(family, stem))
-    control = load_config(config_file(family, "finetune_mix"))
+    cfg = arm_config(family, stem)
+    control = arm_config(family, "finetune_mix")
     (only,) = phases_of(control)
     alone, joint = phases_of(cfg)
     assert "*" not in alone.lr
@@ -96,8 +89,8 @@ def test_the_control_repeats_the_joint_phase_of_the_others(family, stem):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_curriculum_is_the_same_training_in_other_rain(family):
-    mild, rest = (load_config(config_file(family, stem)) for stem in CURRICULUM)
-    whole = load_config(config_file(family, "early_ms"))
+    mild, rest = (arm_config(family, stem) for stem in CURRICULUM)
+    whole = arm_config(family, "early_ms")
     assert mild.synthetic_rain == (1, 3)
     assert rest.synthetic_rain == whole.synthetic_rain == (1, 5)
     assert rest.default_hooks.sampler_seed.epoch_offset == mild.train_cfg.max_epochs
@@ -124,7 +117,7 @@ def seen(cfg):
 
 
 def test_batch_norms_are_all_named():
-    cfg = load_config(config_file("study", "bn_affine"))
+    cfg = arm_config("study", "bn_affine")
     (phase,) = phases_of(cfg)
     model = MODELS.build(cfg.model)
     norms = {
@@ -138,9 +131,22 @@ def test_batch_norms_are_all_named():
 
 
 def test_the_embedded_family_tests_on_a_split_of_its_own():
-    cfg = load_config(config_file("study", "finetune_mix"))
+    cfg = arm_config("study", "finetune_mix")
     assert cfg.classes == CLASSES
     tests = cfg.test_dataloader.dataset.datasets
     assert len(tests) == 7
     assert all("test2017" in part.ann_file for part in tests)
     assert sum(p.numel() for p in MODELS.build(cfg.model).parameters()) < 3e6
+
+
+def test_an_unknown_config_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"study has no config best; it has .*spdnet"):
+        arm_config("study", "best")
+
+
+def test_a_config_is_written_as_a_file_that_loads_alike(tmp_path):
+    main(["study", "early_ms", str(tmp_path / "new/mine.py")])
+    written, expected = load_config(tmp_path / "new/mine.py"), arm_config("study", "early_ms")
+    assert {**written} == {**expected}
+    with pytest.raises(SystemExit):
+        main(["study", "best", str(tmp_path / "best.py")])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from derain_plugin.rain.photos import load_split, random_crop
+from projects.study.toy.photos import load_split, random_crop
 from projects.study.toy.shapes import CLASSES, shape_mask
 
 SIZES = ((192, 144), (168, 168), (144, 192))

@@ -46,6 +46,19 @@ def test_a_step_is_done_while_what_it_left_is_there(tmp_path):
     assert seen.read_text() == "a"
 
 
+def test_a_step_is_prepared_right_before_it_starts(tmp_path):
+    seen = tmp_path / "seen"
+    copy = f"open({str(seen)!r}, 'a').write(open({str(tmp_path / 'text')!r}).read())"
+    steps = [
+        step(name, copy, prepare=lambda name=name: (tmp_path / "text").write_text(name), needs=need)
+        for name, need in (("a", ()), ("b", ("a",)))
+    ]
+    run_steps(steps, tmp_path / "work", jobs=2)
+    run_steps(steps, tmp_path / "work", jobs=2)
+    assert seen.read_text() == "ab"
+    assert (tmp_path / "text").read_text() == "b"
+
+
 def test_a_failed_step_is_told_and_tried_again(tmp_path):
     seen = tmp_path / "seen"
     code = f"import os; print('why'); assert os.path.exists({str(tmp_path / 'ok')!r})"

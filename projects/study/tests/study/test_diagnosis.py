@@ -9,7 +9,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from derain_plugin import load_config
 from projects.study import diagnosis
-from projects.study.report_diagnosis import diagnosis_table
+from projects.study.report_tables import diagnosis_table
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from mmengine.config import Config
 from tiny_rtdetr import tiny_rtdetr_cfg
 
 from projects.study import latency
@@ -10,7 +11,7 @@ WIDTHS = [16, 24, 32]
 
 
 @pytest.fixture
-def configs(tmp_path):
+def configs():
     """A plain detector, another training of it, and one with a neck and a teacher."""
     plain = tiny_rtdetr_cfg()
     neck = dict(type="MultiScaleFeatureDerain", in_channels=WIDTHS)
@@ -20,9 +21,10 @@ def configs(tmp_path):
         consistency_weight=1.0,
         neck=dict(type="DerainNeck", derain=neck, neck=plain["neck"]),
     )
+    configs = {}
     for name, model in dict(rtdetr=plain, mix=plain, neck=supervised).items():
-        (tmp_path / f"study_{name}.py").write_text(f"model = {model!r}\nimage_size = 64\n")
-    return {name: tmp_path / f"study_{name}.py" for name in ("rtdetr", "mix", "neck")}
+        configs[name] = Config(dict(model=model, image_size=64))
+    return configs
 
 
 def test_arms_of_one_network_are_timed_once(configs):
@@ -35,15 +37,11 @@ def test_arms_of_one_network_are_timed_once(configs):
     assert neck["relative"] == pytest.approx(neck["ms"] / plain["ms"], rel=1e-3)
 
 
-def test_command_times_the_arms_that_have_a_config(configs, tmp_path, monkeypatch):
-    arms = [Arm(name, name, name) for name in ("rtdetr", "mix", "unwritten")]
+def test_command_times_the_arms_of_a_family(configs, tmp_path, monkeypatch):
+    arms = [Arm(f"the {name}", name, name) for name in ("rtdetr", "mix")]
     monkeypatch.setattr(latency, "ARMS", arms)
-    latency.main(["--configs", str(tmp_path), "--out", str(tmp_path / "out/latency.json")])
+    monkeypatch.setattr(latency, "arm_config", lambda family, name: configs[name])
+    latency.main(["--family", "coco", "--out", str(tmp_path / "out/latency.json")])
     found = json.loads((tmp_path / "out/latency.json").read_text())
-    assert list(found["arms"]) == ["rtdetr", "mix"]
+    assert list(found["arms"]) == ["the rtdetr", "the mix"]
     assert "hardware" in found
-
-
-def test_no_config_at_all(tmp_path):
-    with pytest.raises(SystemExit, match=r"no config of an arm like .*study_\*.py"):
-        latency.main(["--configs", str(tmp_path), "--out", str(tmp_path / "latency.json")])

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -50,17 +51,22 @@ def study(ann_file, tmp_path_factory):
         {"step": e, "clean/coco/bbox_mAP": e / 10, "rainy/coco/bbox_mAP": e / 20} for e in (1, 2, 3)
     ]
     log.write_text("".join(json.dumps(line) + "\n" for line in [dict(step=9, loss=1.0), *epochs]))
+    (root / "timing.json").write_text(json.dumps(dict(seconds=12.5, done=True)))
     predictions, options = {}, {}
     for number, (arm, factor) in enumerate(dict(control=1.0, neck=0.8).items()):
         for seed in (1, 2):
             name = f"{arm}{seed}"
             errors = {c: factor * (1 + i) for i, c in enumerate(CONDITIONS)}
-            path = save_model(root / f"{name}.pkl", ann_file, errors, seed=10 * number + seed)
-            write_robustness(root / f"{name}.json", path, ann_file)
+            (root / name / "20260102").mkdir(parents=True)
+            (root / name / "20260101").mkdir()  # an older test
+            (root / name / "20260101/robustness.json").write_text("{}")
+            path = root / name / "predictions.pkl"
+            save_model(path, ann_file, errors, seed=10 * number + seed)
+            write_robustness(root / name / "20260102/robustness.json", path, ann_file)
             predictions.setdefault(arm, []).append(path)
             options[name] = dict(
-                arm=arm, title=f"the {arm}", seed=seed, split="test", settings="abc", seconds=9,
-                predictions=path, robustness=root / f"{name}.json", annotations=ann_file,
+                arm=arm, title=f"the {arm}", seed=seed, split="test", settings="abc",
+                tested=root / name, annotations=ann_file, timing=root / "timing.json",
                 config=config, checkpoint=root / "weights/epoch_2.pth", scalars=root / "weights",
                 out=root / f"results/arms/{arm}/test_seed{seed}.json", resamples=RESAMPLES,
                 workers=1,
@@ -108,7 +114,8 @@ def first_images(study, ann_file, tmp_path_factory):
     few: dict = {}
     for arm, paths in study["predictions"].items():
         for path in paths:
-            few.setdefault(arm, []).append(folder / path.name)
+            (folder / path.parent.name).mkdir()
+            few.setdefault(arm, []).append(folder / path.parent.name / path.name)
             dump([s for s in load(path) if s["img_id"] <= SUBSET], few[arm][-1])
     content = json.loads(ann_file.read_text())
     content["images"] = [image for image in content["images"] if image["id"] <= SUBSET]
@@ -123,11 +130,11 @@ def test_the_subset_is_what_a_test_on_the_first_images_gives(study, first_images
     expected = compare(few, {"*": annotations}, resamples=RESAMPLES, workers=1)
     assert_same_rows(compare_arms(arms, SUBSET), expected.rows)
 
-    write_robustness(tmp_path / "robustness.json", few["control"][0], annotations)
-    options = dict(
-        study["options"]["control1"], predictions=few["control"][0], annotations=annotations,
-        robustness=tmp_path / "robustness.json", out=tmp_path / "record.json",
-    )  # fmt: skip
+    tested = few["control"][0].parent
+    (tested / "20260101").mkdir()
+    write_robustness(tested / "20260101/robustness.json", few["control"][0], annotations)
+    options = dict(study["options"]["control1"], tested=tested, annotations=annotations)
+    options |= dict(out=tmp_path / "record.json")
     record.main(command_line(options))
     alone, subset = json.loads((tmp_path / "record.json").read_text()), read(study)["subset"]
     assert "subset" not in alone
@@ -141,6 +148,7 @@ def test_holds_what_the_report_needs(study):
     found = read(study)
     assert found["arm"] == "control"
     assert found["seed"] == 1
+    assert found["seconds"] == 12.5  # of the training, by the record of its step
     assert found["learning_curve"] == [[1, 0.1, 0.05], [2, 0.2, 0.1]]  # up to the tested epoch
     model = build(tiny_rtdetr_cfg())
     assert found["parameters"] == sum(parameter.numel() for parameter in model.parameters())
@@ -162,27 +170,35 @@ def test_is_small(study):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("lost", "of_another", "message"),
     [
-        (lambda s: dict(robustness=s["root"] / "neck1.json"), "they are of other models or images"),
-        (lambda s: dict(robustness=s["root"] / "no.json"), "there is no .*no.json; tools/test.py"),
-        (lambda s: dict(predictions=s["root"] / "no.pkl"), "no.pkl is not a file"),
+        ("", True, "they are of other models or images"),
+        ("20260102/robustness.json", False, "there is no .*robustness.json; tools/test.py"),
+        ("predictions.pkl", False, "predictions.pkl is not a file"),
     ],
 )
-def test_files_of_different_tests(study, tmp_path, change, message):
-    options = dict(study["options"]["control1"], out=tmp_path / "record.json")
-    options |= change(study)
+def test_files_of_different_tests(study, tmp_path, lost, of_another, message):
+    tested = tmp_path / "tested"
+    shutil.copytree(study["root"] / "control1", tested)
+    (tested / "20260101/robustness.json").unlink()
+    if of_another:
+        shutil.copy(study["root"] / "neck1/20260102/robustness.json", tested / "20260102")
+    else:
+        (tested / lost).unlink()
+    options = dict(study["options"]["control1"], tested=tested, out=tmp_path / "record.json")
     with pytest.raises(SystemExit, match=message):
         record.main(command_line(options))
     assert not (tmp_path / "record.json").exists()
 
 
 def test_conditions_of_another_test(study, ann_file, tmp_path):
-    other = save_model(tmp_path / "other.pkl", ann_file, dict(clean=1.0, fog=2.0))
-    options = dict(study["options"]["control1"], predictions=other, out=tmp_path / "record.json")
+    tested = tmp_path / "tested"
+    shutil.copytree(study["root"] / "control1", tested)
+    save_model(tested / "predictions.pkl", ann_file, dict(clean=1.0, fog=2.0))
+    options = dict(study["options"]["control1"], tested=tested, out=tmp_path / "record.json")
     with pytest.raises(SystemExit, match="the predictions have clean, fog: give both files"):
         record.main(command_line(options))
-    (tmp_path / "other.json").write_text(json.dumps(dict(conditions=dict(clean={}, fog={}))))
-    options["robustness"] = tmp_path / "other.json"
+    report = tested / "20260102/robustness.json"
+    report.write_text(json.dumps(dict(conditions=dict(clean={}, fog={}))))
     with pytest.raises(SystemExit, match="lack the conditions severity_1, severity_2"):
         record.main(command_line(options))

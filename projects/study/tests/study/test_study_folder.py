@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from projects.study import CLASSES, make_study_coco, render_study_scene
-from projects.study.statistics import count_split, write_statistics
+from projects.study.coco_folder import count_split, write_statistics
 
 FEW = dict(train=6, val=2, test=2)
 

@@ -3,8 +3,7 @@ import pytest
 
 from projects.study import CLASSES, render_study_scene
 from projects.study.difficulty import MIN_VISIBLE, SIZES
-from projects.study.glyphs import DISTRACTORS, GLYPHS, SIDE, draw_glyph
-from projects.study.looks import STYLES, draw_look
+from projects.study.glyphs import DISTRACTORS, GLYPHS, SIDE, STYLES, draw_glyph, draw_look
 from projects.study.photos import PHOTOS, load_split
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from derain_plugin.rain.photos import PHOTOS, load_split
 from projects.study.toy import CLASSES, render_scene
+from projects.study.toy.photos import PHOTOS, load_split
 from projects.study.toy.scene import SIZES, _hides_too_much
 from projects.study.toy.shapes import shape_mask
 

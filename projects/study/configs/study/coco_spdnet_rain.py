@@ -1,1 +1,0 @@
-_base_ = "../../../../configs/spdnet_rain.py"

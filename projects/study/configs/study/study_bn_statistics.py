@@ -1,2 +1,0 @@
-# For tools/recalibrate_bn.py: the vanilla detector, the images that the other arms train on.
-_base_ = "_base_/study_mix.py"
