@@ -14,12 +14,12 @@ is_starting = False
 """Whether this process is a command of ours; read by ``derain_plugin/__init__.py``."""
 
 
-def run(name: str) -> None:
-    """Run ``derain_plugin.cli.<name>`` on the arguments of this process."""
+def run(name: str, *, package: str = "derain_plugin.cli") -> None:
+    """Run the module ``name`` of a package of commands on the arguments of this process."""
     global is_starting
     is_starting = True
     # What main returns would count as the exit code.
-    import_module(f"derain_plugin.cli.{name}").main()
+    import_module(f"{package}.{name}").main()
 
 
 app = partial(run, "app")

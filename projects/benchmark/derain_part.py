@@ -20,10 +20,10 @@ class DerainPart:
         parent: What holds it.
         name: Its name there.
         module: The module that de-rains: the child or a part of it.
-        substitute: Takes the child's place when de-raining is left out.
+        substitute: Replaces the child when de-raining is left out.
 
     Attributes:
-        module: As given.
+        module: The module that de-rains.
         title: Class name of the module, for people.
     """
 
@@ -62,11 +62,7 @@ class NeckPart(DerainPart):
 
     def alone(self, model: Any, batch: dict) -> Any:
         """Return a function that de-rains the features that ``model`` finds in ``batch``."""
-        given: list[tuple] = []
-        handle = self.module.register_forward_pre_hook(lambda _, args: given.append(args))
-        model.test_step(batch)
-        handle.remove()
-        (feats,) = given[0]
+        ((feats,),) = _inputs_of(self.module, model, batch)
         return lambda: self.module(feats)
 
 
@@ -78,14 +74,11 @@ class EarlyPart(DerainPart):
 
     def alone(self, model: Any, batch: dict) -> Any:
         """Return a function that judges and cleans the maps that ``model`` finds in ``batch``."""
-        given: list[tuple] = []
-        handle = self.module.register_forward_pre_hook(lambda _, args: given.append(args))
-        model.test_step(batch)
-        handle.remove()
+        calls = _inputs_of(self.module, model, batch)
 
         def clean() -> list:
-            logits = self.module.rain_logits(given[0][0])
-            return [self.module(feat, place, logits) for feat, place, _ in given]
+            logits = self.module.rain_logits(calls[0][0])
+            return [self.module(feat, stage, logits) for feat, stage, _ in calls]
 
         return clean
 
@@ -102,7 +95,16 @@ class RestorerPart(DerainPart):
         listener = _Listener()
         with self._replaced_by(listener):
             model.test_step(batch)
-        return lambda: [self.module.restore(image) for image in listener.given]
+        return lambda: [self.module.restore(image) for image in listener.images]
+
+
+def _inputs_of(module: nn.Module, model: Any, batch: dict) -> list[tuple]:
+    """Return the arguments of each call of ``module`` while ``model`` detects in ``batch``."""
+    calls: list[tuple] = []
+    handle = module.register_forward_pre_hook(lambda _, args: calls.append(args))
+    model.test_step(batch)
+    handle.remove()
+    return calls
 
 
 class _Unrestored(nn.Module):
@@ -113,10 +115,10 @@ class _Unrestored(nn.Module):
 class _Listener(_Unrestored):
     def __init__(self) -> None:
         super().__init__()
-        self.given: list[Tensor] = []
+        self.images: list[Tensor] = []
 
     def restore(self, images: Tensor) -> Tensor:
-        self.given.append(images)
+        self.images.append(images)
         return images
 
 

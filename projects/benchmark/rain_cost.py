@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from derain_plugin.config import load_config
 from derain_plugin.datasets.transforms import HeldOutRain
-from derain_plugin.mim import CONFIGS
 from derain_plugin.rain import SEVERITIES, render_rain
 from derain_plugin.rain.photos import load_photos
+from projects.benchmark import CONFIGS
 from projects.benchmark.timing import median_times
 
 SIZE = 640, 480  # px, about COCO's median

@@ -165,13 +165,12 @@ def draw_bars(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def _bars(axes: Axes, names: Sequence[str], values: Sequence[float | None], label: str) -> None:
-    places = range(len(names))
-    shown = [(place, value) for place, value in zip(places, values, strict=True) if value]
+    shown = [(index, value) for index, value in enumerate(values) if value]
     axes.set_xscale("log")
-    for place, value in shown:
-        bars = axes.barh(place, value, color=f"C{place}")
+    for index, value in shown:
+        bars = axes.barh(index, value, color=f"C{index}")
         axes.bar_label(bars, labels=[f"{value:,.3g}" if value < 100 else f"{value:,.0f}"])
     axes.margins(x=0.25)
-    axes.set_yticks(places, names)
+    axes.set_yticks(range(len(names)), names)
     axes.set_title(label, fontsize="medium")
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,14 +1,11 @@
-"""Under which circumstances detectors are compared."""
+"""Under which circumstances detectors are compared; torch loads when one is made."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-import torch
-from mmdet.structures import DetDataSample
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}  # torch's names
 BACKENDS = ("eager", "compile")
 STRIDE = 32  # px, of the coarsest level
 
@@ -64,22 +61,31 @@ class Setting:
 
     def use_threads(self) -> None:
         """Set torch's threads, for the whole process."""
+        import torch
+
         if self.threads is not None:
             torch.set_num_threads(self.threads)
 
     def autocast(self) -> AbstractContextManager:
         """Return the context in which models run."""
-        dtype = DTYPES[self.dtype]
+        import torch
+
+        dtype = getattr(torch, DTYPES[self.dtype])
         kind = torch.device(self.device).type
         return torch.autocast(kind, dtype, enabled=dtype != torch.float32)
 
     def synchronize(self) -> None:
         """Wait for the device."""
+        import torch
+
         if self.device.startswith("cuda"):
             torch.cuda.synchronize(self.device)
 
     def draw_batch(self) -> dict:
         """Return noise as a test data loader gives it: uint8 images and their samples."""
+        import torch
+        from mmdet.structures import DetDataSample
+
         generator = torch.Generator().manual_seed(0)
         shape = self.size, self.size
         meta = dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0))
@@ -91,6 +97,8 @@ class Setting:
 
 
 def _check_device(name: str) -> None:
+    import torch
+
     kind, _, number = name.partition(":")
     if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
         raise ValueError(f"device must be cpu, cuda or cuda:N, got {name!r}")

@@ -15,6 +15,7 @@ from mmengine.config import Config
 
 from derain_plugin.config import load_config
 from derain_plugin.files import atomic_write
+from projects.study.arms import COCO, EMBEDDED
 from projects.study.steps import ROOT
 
 CONFIGS = ROOT / "projects/study/configs"
@@ -65,13 +66,13 @@ class Family:
 
 
 FAMILIES = {
-    "study": Family(  # higher rates than on COCO, for fewer iterations
+    EMBEDDED: Family(  # higher rates than on COCO, for fewer iterations
         CONFIGS / "study/study_base.py",
         channels=(64, 128, 192),
         restorer=dict(type="SPDNet", n_feats=16, num_blocks=1, scale=255.0),
         alone=3e-3, joint=1e-3, control=1e-4, fast=3e-4, slow=3e-5, norms=1e-3,
     ),
-    "coco": Family(
+    COCO: Family(
         CONFIGS / "study/coco_base.py",
         channels=(128, 256, 512),
         restorer=dict(type="SPDNet"),
@@ -155,12 +156,12 @@ def _table(family: Family, base: Config) -> dict[str, Options]:
 
 def _with_other_bases() -> dict[tuple[str, str], tuple[Path, Options]]:
     """Configs that have little in common with the other arms', by family and name."""
-    study, shipped = Config.fromfile(FAMILIES["study"].base), ROOT / "configs"
+    study, shipped = Config.fromfile(FAMILIES[EMBEDDED].base), ROOT / "configs"
     data = {"data_root": study.data_root}
     detector = {name: study[name] for name in ("model", "classes", "image_size")}
     return {
         # The study's vanilla detector: trained on clean images from scratch, as the toy's.
-        ("study", "rtdetr_coco"): (
+        (EMBEDDED, "rtdetr_coco"): (
             CONFIGS / "toy/toy_rtdetr_coco.py",
             data
             | detector
@@ -172,7 +173,7 @@ def _with_other_bases() -> dict[tuple[str, str], tuple[Path, Options]]:
                 "param_scheduler.1.end": 20,  # 10
             },
         ),
-        ("study", "spdnet_rain"): (
+        (EMBEDDED, "spdnet_rain"): (
             CONFIGS / "toy/toy_spdnet_rain.py",
             data
             | {
@@ -182,9 +183,9 @@ def _with_other_bases() -> dict[tuple[str, str], tuple[Path, Options]]:
                 "param_scheduler.1.T_max": 24,  # 6
             },
         ),
-        ("coco", "rtdetr_coco"): (shipped / "rtdetr_r18_coco.py", {}),
-        ("coco", "spdnet_rain"): (shipped / "spdnet_rain.py", {}),
-        ("coco", "early_ms_adapter"): (
+        (COCO, "rtdetr_coco"): (shipped / "rtdetr_r18_coco.py", {}),
+        (COCO, "spdnet_rain"): (shipped / "spdnet_rain.py", {}),
+        (COCO, "early_ms_adapter"): (
             shipped / "rtdetr_r18_featderain_adapter.py",
             {"default_hooks.checkpoint.max_keep_ckpts": -1},  # 3: all are kept, as of every arm
         ),

@@ -95,7 +95,7 @@ def compare_arms(arms: Sequence[ArmRecords], num_images: int) -> list[Comparison
     """
     parts = [arm.parts(num_images) for arm in arms]
     conditions = list(parts[0][0]["conditions"])
-    places = [conditions.index(name) for name in HARD]
+    indices = [conditions.index(name) for name in HARD]
     draws = [
         draw_training_seeds(np.stack([resampled_aps(part) for part in own]), seed=BOOTSTRAP_SEED)
         for own in parts
@@ -104,8 +104,8 @@ def compare_arms(arms: Sequence[ArmRecords], num_images: int) -> list[Comparison
         [arm.plan.name for arm in arms],
         [*conditions, HARD_MEAN],
         [name for name in conditions if name.startswith("severity_")],
-        _with_mean(np.stack([_measured(own) for own in parts]), places),
-        _with_mean(np.stack(draws, axis=1), places),
+        _with_mean(np.stack([_measured(own) for own in parts]), indices),
+        _with_mean(np.stack(draws, axis=1), indices),
     )
 
 
@@ -114,8 +114,8 @@ def _measured(parts: Sequence[Part]) -> np.ndarray:
     return np.mean(aps, axis=0)
 
 
-def _with_mean(values: np.ndarray, places: Sequence[int]) -> np.ndarray:
-    return np.concatenate([values, values[..., places].mean(axis=-1, keepdims=True)], axis=-1)
+def _with_mean(values: np.ndarray, indices: Sequence[int]) -> np.ndarray:
+    return np.concatenate([values, values[..., indices].mean(axis=-1, keepdims=True)], axis=-1)
 
 
 def _load_arm(folder: Path, split: str) -> dict[int, dict[str, Any]]:

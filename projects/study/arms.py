@@ -11,6 +11,9 @@ TRAINING: Final = "training"
 EVALUATION: Final = "evaluation"
 RECALIBRATION: Final = "recalibration"
 
+FAMILIES = EMBEDDED, COCO = "study", "coco"
+"""Detectors and data that the arms are compared with: the project's own, and COCO."""
+
 VANILLA_SEED = 0
 """All seeds start from one vanilla detector: it stands for the user's."""
 

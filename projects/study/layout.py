@@ -12,11 +12,8 @@ from typing import Any
 from mmengine.config import Config
 
 from projects.study.arm_configs import arm_config, write_config
-from projects.study.arms import ARMS, Arm
+from projects.study.arms import ARMS, EMBEDDED, Arm
 from projects.study.coco_folder import SIZES_OF_SPLITS, STUDY
-
-EMBEDDED = "study"
-"""The family whose data the project makes itself."""
 
 
 @dataclass(frozen=True)

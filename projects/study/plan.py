@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from projects.study.arms import EVALUATION, Arm
-from projects.study.layout import EMBEDDED, Layout
+from projects.study.arms import EMBEDDED, EVALUATION, Arm
+from projects.study.layout import Layout
 from projects.study.settings import settings_of, testing_sections
 from projects.study.steps import ROOT, Step, steps_left
 from projects.study.steps.run_steps import record_file

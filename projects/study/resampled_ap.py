@@ -77,8 +77,8 @@ def resample_images(
         raise ValueError(f"{truth.path} has no ground truth for the images that were predicted")
     draws = bootstrap.draw(resamples, workers=workers)[:, 0].T
     aps = dict(zip(saved, (round(float(ap), 5) for ap in measured), strict=True))
-    places = [list(saved).index(name) for name in rainy]
-    summary = with_summary(measured, places)[-len(SUMMARY) :]
+    indices = [list(saved).index(name) for name in rainy]
+    summary = with_summary(measured, indices)[-len(SUMMARY) :]
     return dict(
         num_images=len(clean_ids),
         images=_digest(clean_ids, truth),

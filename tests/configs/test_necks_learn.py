@@ -17,8 +17,7 @@ from derain_plugin import load_config
 from derain_plugin.cli import train as train_cli
 from derain_plugin.datasets.rain_draw import seeded_draws
 from derain_plugin.rain.seeding import RENDERER_VERSION
-from projects.study.toy import make_toy_coco
-from projects.study.toy.coco_folder import TOY_VERSION
+from projects.study.toy.coco_folder import TOY_VERSION, make_toy_coco
 
 TOY = Path(__file__).parents[2] / "projects/study/configs/toy"
 IMAGES = dict(train=800, val=200, test=1)

@@ -13,15 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from derain_plugin.apis.exported_model import is_exported
+import derain_plugin
 from derain_plugin.cli.machine import describe_machine
 from derain_plugin.files import atomic_write
-from derain_plugin.mim import CONFIGS
-from projects.benchmark.inference import measure_inference
-from projects.benchmark.rain_cost import loader_rates
-from projects.benchmark.report import draw_bars, report_text
+from projects.benchmark import CONFIGS
 from projects.benchmark.setting import BACKENDS, DTYPES, Setting
-from projects.benchmark.training import measure_training
 
 DESCRIPTION = """\
 Measure what de-raining costs: detectors without, behind SPDNet, and with either neck, in turns in
@@ -39,7 +35,7 @@ Examples:
   python tools/benchmark.py --train --batch 4
 """
 COMPARED = [
-    str(CONFIGS / "rtdetr" / f"rtdetr_r18_{name}.py")
+    str(CONFIGS / f"rtdetr_r18_{name}.py")
     for name in ("coco", "spdnet", "featderain_ms", "featderain_lite")
 ]
 
@@ -85,7 +81,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if args.train and (args.backend != "eager" or args.dtype == "fp16"):
         parser.error("--train goes with --backend eager and --dtype fp32 or bf16 only")
-    if args.train and (args.transformers or any(map(is_exported, args.configs))):
+    if args.train and (args.transformers or any(map(_is_exported, args.configs))):
         parser.error("--train takes configs alone; transformers' model is always beside them")
     if args.only and not args.configs:
         parser.error("--only needs the configs to compare")
@@ -97,6 +93,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print and write."""
     args = parse_args(arguments)
+    derain_plugin.register_all_modules()
+    from projects.benchmark.report import report_text  # what takes long to load, for --help
+
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's notes of its own start
     try:
         setting = Setting(
@@ -134,6 +133,9 @@ def _configs(args: argparse.Namespace) -> list[str]:
 
 
 def _infer(args: argparse.Namespace, setting: Setting, out: Path) -> dict[str, Any]:
+    from projects.benchmark.inference import measure_inference
+    from projects.benchmark.report import draw_bars
+
     rows = measure_inference(
         _configs(args),
         setting,
@@ -147,11 +149,20 @@ def _infer(args: argparse.Namespace, setting: Setting, out: Path) -> dict[str, A
 
 
 def _train(args: argparse.Namespace, setting: Setting) -> dict[str, Any]:
+    from projects.benchmark.rain_cost import loader_rates
+    from projects.benchmark.training import measure_training
+
     _tell("data loader")
     with tempfile.TemporaryDirectory() as folder:
         rates = loader_rates(Path(folder))
     rows = measure_training(_configs(args), setting, rounds=args.rounds, tell=_tell)
     return dict(training=rows, loader_images_per_second=rates)
+
+
+def _is_exported(name: str) -> bool:
+    from derain_plugin.apis.exported_model import is_exported
+
+    return is_exported(name)
 
 
 def _tell(line: str) -> None:

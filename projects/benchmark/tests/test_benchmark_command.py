@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from projects.benchmark import rain_cost
 from projects.benchmark.cli import benchmark
 from projects.benchmark.cli.benchmark import main
 
@@ -35,7 +36,7 @@ def test_writes_table_json_and_chart(only, tmp_path, capsys):
 
 def test_training(only, tmp_path, monkeypatch):
     rates = {"without rain": 70.0, "with rain": 50.0}
-    monkeypatch.setattr(benchmark, "loader_rates", lambda folder: rates)
+    monkeypatch.setattr(rain_cost, "loader_rates", lambda folder: rates)
     main([*only, "--train", "--out-dir", str(tmp_path)])
     text = (tmp_path / "training_cpu_fp32_64px_batch1.md").read_text()
     assert "| transformers RTDetrForObjectDetection | none |" in text

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from projects.study.demo.plan import JOBS, Plan
-from projects.study.demo.report import write_report
 from projects.study.steps import run_or_exit
 
 DESCRIPTION = """\
@@ -35,9 +33,15 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the demo, or what is left of it."""
     args = parse_args(arguments)
+    from projects.study.demo.plan import JOBS, Plan  # what takes long to load, for --help
+
     plan = Plan(Path(args.work_dir).resolve(), Path(args.data).resolve())
     if not plan.configs.is_dir():
         sys.exit(f"the demo needs a checkout of the repository: there is no {plan.configs}")
     seconds = run_or_exit(plan.steps, plan.folder, jobs=JOBS)
+    import derain_plugin
+    from projects.study.demo.report import write_report
+
+    derain_plugin.register_all_modules()
     print(f"\n{write_report(plan, seconds=seconds)}")
     print(f"report.md, report.json and the images are in {plan.folder}")

@@ -7,11 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from projects.study.arm_configs import FAMILIES
-from projects.study.arms import ARMS, find_arms
-from projects.study.layout import EMBEDDED, Layout
-from projects.study.plan import plan_steps
-from projects.study.report import write_report
+from projects.study.arms import ARMS, EMBEDDED, FAMILIES, find_arms
 from projects.study.steps import Step, run_or_exit, time_needed
 from projects.study.steps.progress import clock
 from projects.study.steps.run_steps import unfinished_steps
@@ -81,6 +77,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the study, or what is left of it."""
     args = parse_args(arguments)
+    import derain_plugin  # what takes long to load, for --help
+    from projects.study.layout import Layout
+    from projects.study.plan import plan_steps
+
+    derain_plugin.register_all_modules()
     folder = args.work_dir or Path("work_dirs", args.family)
     results = args.results or Path("projects/study/results", args.family)
     layout = Layout(args.family, folder.resolve(), results.resolve(), args.split, args.data)
@@ -94,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     run_or_exit(steps, layout.folder, jobs=args.jobs)
     docs = args.docs or (Path("docs") if args.family == EMBEDDED else layout.results)
+    from projects.study.report import write_report
+
     data = "this self-made data" if args.family == EMBEDDED else f"the data in {layout.data.name}"
     try:
         print(f"\n{write_report(layout.results, docs, split=layout.split, data=data)}")

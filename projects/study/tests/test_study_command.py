@@ -3,6 +3,8 @@ import sys
 
 import pytest
 
+from projects.study import plan as planning
+from projects.study import report
 from projects.study.cli import study as cli
 from projects.study.steps import Step
 
@@ -19,9 +21,9 @@ def seen(tmp_path, monkeypatch):
         second = (sys.executable, "-c", ADD.format(str(seen), arms[0].name))
         return [Step("first", first, 90), Step("second", second, 60, needs=("first",))]
 
-    monkeypatch.setattr(cli, "plan_steps", plan_steps)
+    monkeypatch.setattr(planning, "plan_steps", plan_steps)
     monkeypatch.setattr(
-        cli, "write_report", lambda results, docs, *, split, data: f"{docs} of {split}, {data}"
+        report, "write_report", lambda results, docs, *, split, data: f"{docs} of {split}, {data}"
     )
     monkeypatch.chdir(tmp_path)
     return seen
@@ -74,13 +76,13 @@ def test_bad_options(arguments, message, capsys):
 def test_a_problem_ends_the_command_with_its_message(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match=r"error: there is no .*/instances_train2017.json.*--data"):
-        cli.main(["--family", "coco", "--data", "nowhere"])
+        cli.main(["--family", "coco", "--data", "nowhere", "--arms", "control"])
 
 
 def test_no_results_to_report(seen, monkeypatch):
     def refuse(*args, **kwargs):
         raise ValueError("no records")
 
-    monkeypatch.setattr(cli, "write_report", refuse)
+    monkeypatch.setattr(report, "write_report", refuse)
     with pytest.raises(SystemExit, match="error: no records"):
         cli.main([])

@@ -8,9 +8,10 @@ from torch import nn
 
 from derain_plugin import load_config
 from derain_plugin.engine.hooks.phase import check_patterns, parse_phases
-from projects.study import CLASSES, settings
+from projects.study import settings
 from projects.study.arm_configs import arm_config, main
 from projects.study.arms import ARMS
+from projects.study.glyphs import CLASSES
 
 FAMILIES = "study", "coco"
 STEMS = sorted({arm.config for arm in ARMS})
@@ -41,7 +42,7 @@ def teachers(tmp_path_factory):
 
 
 @pytest.mark.parametrize("stem", STEMS)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["study", pytest.param("coco", marks=pytest.mark.slow)])
 def test_takes_a_training_step_on_a_folder_of_coco_format(family, stem, coco_root, teachers):
     options = dict(data_root=str(coco_root), classes=("square", "disc"), image_size=192)
     taught = TAUGHT.get(stem, set())

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import cv2
-from mmengine.logging import print_log
 from tqdm import tqdm
 
 from derain_plugin.files import atomic_write, partial_of
@@ -148,7 +147,7 @@ def _write_split(
     folder = root / f"{split}2017"
     annotation_file = root / "annotations" / f"instances_{split}2017.json"
     if annotation_file.is_file():
-        print_log(f"{folder}: all {count} images are there", logger="current")
+        print(f"{folder}: all {count} images are there")
         return 0
     folder.mkdir(exist_ok=True)
     annotation_file.parent.mkdir(exist_ok=True)

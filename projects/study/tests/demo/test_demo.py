@@ -8,11 +8,11 @@ import pytest
 from forked_steps import fork_steps
 
 from projects.study.cli import demo as cli
-from projects.study.demo import Plan, write_report
 from projects.study.demo.image_grid import TILE
-from projects.study.demo.plan import JOBS
+from projects.study.demo.plan import JOBS, Plan
+from projects.study.demo.report import write_report
 from projects.study.steps import run_steps
-from projects.study.toy import make_toy_coco
+from projects.study.toy.coco_folder import make_toy_coco
 
 TOY = Path(__file__).parents[4] / "projects/study/configs/toy"
 QUICK = """

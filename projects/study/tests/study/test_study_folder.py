@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from projects.study import CLASSES, make_study_coco, render_study_scene
-from projects.study.coco_folder import count_split, write_statistics
+from projects.study.coco_folder import count_split, make_study_coco, write_statistics
+from projects.study.glyphs import CLASSES
+from projects.study.scene import render_study_scene
 
 FEW = dict(train=6, val=2, test=2)
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from projects.study import CLASSES, render_study_scene
 from projects.study.difficulty import MIN_VISIBLE, SIZES
-from projects.study.glyphs import DISTRACTORS, GLYPHS, SIDE, STYLES, draw_glyph, draw_look
+from projects.study.glyphs import CLASSES, DISTRACTORS, GLYPHS, SIDE, STYLES, draw_glyph, draw_look
 from projects.study.photos import PHOTOS, load_split
+from projects.study.scene import render_study_scene
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def test_no_photograph_is_in_two_splits():
         assert len(load_split(split)) == len(expected)
 
 
-def test_a_image_depends_on_its_place_alone(scenes):
+def test_an_image_depends_on_its_index_alone(scenes):
     again = render_study_scene("train", 7)
     assert np.array_equal(again.image, scenes[7].image)
     assert np.array_equal(again.boxes, scenes[7].boxes)

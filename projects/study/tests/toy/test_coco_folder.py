@@ -8,8 +8,9 @@ from mmengine.config import Config
 
 from derain_plugin.files import partial_of
 from projects.study.cli.make_toy_coco import main
-from projects.study.toy import CLASSES, make_toy_coco
 from projects.study.toy import coco_folder as module
+from projects.study.toy.coco_folder import make_toy_coco
+from projects.study.toy.shapes import CLASSES
 
 FEW = dict(train=4, val=2, test=3)
 

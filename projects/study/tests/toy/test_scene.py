@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 
-from projects.study.toy import CLASSES, render_scene
 from projects.study.toy.photos import PHOTOS, load_split
-from projects.study.toy.scene import SIZES, _hides_too_much
-from projects.study.toy.shapes import shape_mask
+from projects.study.toy.scene import SIZES, _hides_too_much, render_scene
+from projects.study.toy.shapes import CLASSES, shape_mask
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +24,7 @@ def test_photographs_are_colour_images(split):
         assert photo.shape[2] == 3
 
 
-def test_a_image_depends_on_its_place_alone(scenes):
+def test_an_image_depends_on_its_index_alone(scenes):
     again = render_scene("train", 7)
     assert np.array_equal(again.image, scenes[7].image)
     assert np.array_equal(again.boxes, scenes[7].boxes)
