@@ -11,6 +11,8 @@ from mmdet.registry import MODELS
 from mmengine.logging import print_log
 from torch import Tensor
 
+from derain_plugin.engine.safety import install
+
 
 @MODELS.register_module()
 class PixelDerainDataPreprocessor(DetDataPreprocessor):
@@ -51,7 +53,8 @@ class PixelDerainDataPreprocessor(DetDataPreprocessor):
                 f"{type(self.restorer).__name__}"
             )
         if getattr(self.restorer, "init_cfg", None):
-            self.restorer.init_weights()
+            with install():
+                self.restorer.init_weights()
         self.trainable = trainable
         self._images_are_rgb = rgb_to_bgr
         if not trainable:
@@ -97,11 +100,11 @@ class PixelDerainDataPreprocessor(DetDataPreprocessor):
         own = self.restorer.state_dict(prefix=f"{prefix}restorer.")
         if own and not any(key in state_dict for key in own):
             state_dict.update(own)
-            given = getattr(self.restorer, "init_cfg", None)
+            init_cfg = getattr(self.restorer, "init_cfg", None)
             print_log(
                 f"the checkpoint has no weights of {type(self.restorer).__name__}: it keeps "
-                + ("those of its init_cfg" if given else "its own, random unless loaded before"),
+                + ("those of its init_cfg" if init_cfg else "its own, random unless loaded before"),
                 logger="current",
-                level=logging.INFO if given else logging.WARNING,
+                level=logging.INFO if init_cfg else logging.WARNING,
             )
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
