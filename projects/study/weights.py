@@ -181,12 +181,13 @@ def _tested_epoch(cfg: Config, arm: Arm) -> int:
     if arm.phase is None:
         return epochs
     hooks = [hook for hook in cfg.custom_hooks if hook["type"] == "PhasedTrainingHook"]
-    phases = hooks[0]["phases"] if hooks else []
+    found = (hooks[0].get("phases") or cfg.get("phases") or []) if hooks else []
+    phases = list(found.values()) if isinstance(found, dict) else found
     if arm.phase > len(phases):
         raise ValueError(
             f"arm {arm.name} is tested after phase {arm.phase}, but {arm.config} has {len(phases)}"
         )
-    epoch = phases[arm.phase - 1]["epochs"][1]
+    epoch = phases[arm.phase - 1]["epochs"][1] or epochs
     keep = cfg.default_hooks.checkpoint.get("max_keep_ckpts", -1)
     if 0 < keep <= epochs - epoch:
         raise ValueError(

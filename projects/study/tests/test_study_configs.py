@@ -34,7 +34,7 @@ def config_file(family, stem):
 
 def phases_of(cfg):
     (hook,) = (hook for hook in cfg.custom_hooks if hook.type == "PhasedTrainingHook")
-    return parse_phases(hook.phases)
+    return parse_phases(hook.get("phases") or cfg.phases)
 
 
 @pytest.fixture(scope="module")

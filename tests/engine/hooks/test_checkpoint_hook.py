@@ -10,9 +10,8 @@ from derain_plugin.engine.hooks import CrashSafeCheckpointHook
 
 def train(work_dir, *, epochs=4, resume=False, **options):
     """Train; the scores get worse and better again."""
-    hook = (
-        dict(type="CrashSafeCheckpointHook", interval=1, save_best="acc", rule="greater")
-    hook |= options
+    hook = dict(
+        type="CrashSafeCheckpointHook", interval=1, save_best="acc", rule="greater", **options
     )
     scores = [0.1, 0.3, 0.2, 0.4, 0.3, 0.2][:epochs]
     phases = [dict(name="all", epochs=(1, epochs), lr={"*": 1e-3})]
