@@ -6,6 +6,7 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"  # read at import; nothing here may need a network
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from mmengine.registry import init_default_scope
 from yapf.yapflib import yapf_api
 
 import derain_plugin  # noqa: F401  registers our parts
+from derain_plugin.engine.safety import install
 
 register_all_modules(init_default_scope=True)
 # Layers as small as most of ours only wait for each other on several threads.
@@ -41,6 +43,13 @@ def _seed() -> None:
 def _mmdet_scope() -> None:
     """A Runner of an earlier test may have left its own scope current."""
     init_default_scope("mmdet")
+
+
+@pytest.fixture
+def installed() -> Iterator[None]:
+    """Our way of reading checkpoints and writing files, as our commands put it in."""
+    with install():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -19,10 +19,10 @@ model = dict(
     mask_weight=1.0,  # 0
     gate_weight=0.2,  # 0
 )
-phases = [
-    dict(name="fast", epochs=(1, 8), lr={"backbone.derain": 5e-4, "neck.derain": 5e-4}),
-    dict(name="slow", epochs=(9, 12), lr={"backbone.derain": 1.7e-4, "neck.derain": 1.7e-4}),
-    dict(name="settle", epochs=(13, 15), lr={"backbone.derain": 5e-5, "neck.derain": 5e-5}),
-]
-custom_hooks = [dict(type="PhasedTrainingHook", phases=phases)]
-del load, labels, _, expand, rest, steps, phases
+phases = dict(
+    _delete_=True,
+    fast=dict(epochs=(1, 8), lr={"backbone.derain": 5e-4, "neck.derain": 5e-4}),
+    slow=dict(epochs=(9, 12), lr={"backbone.derain": 1.7e-4, "neck.derain": 1.7e-4}),
+    settle=dict(epochs=(13, None), lr={"backbone.derain": 5e-5, "neck.derain": 5e-5}),
+)
+del load, labels, _, expand, rest, steps

@@ -7,8 +7,6 @@ _base_ = [
     "_base_/default_runtime.py",
 ]
 train_cfg = dict(max_epochs=10)  # 15
-custom_hooks = [
-    dict(type="PhasedTrainingHook", phases=[dict(name="finetune", epochs=(1, 10), lr={"*": 1e-5})]),
-]
+phases = dict(_delete_=True, finetune=dict(epochs=(1, None), lr={"*": 1e-5}))
 default_hooks = dict(sampler_seed=dict(epoch_offset=5))
 load_from = "hf://PekingU/rtdetr_r18vd"

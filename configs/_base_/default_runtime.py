@@ -1,14 +1,21 @@
 default_scope = "mmdet"
 # Overwritten, not merged, by a child config: name derain_plugin again there.
-custom_imports = dict(imports=["derain_plugin"], allow_failed_imports=False)
+# The second makes hf:// known where no Runner loads the weights, as in mmdet's init_detector.
+custom_imports = dict(
+    imports=["derain_plugin", "derain_plugin.hf.mmengine_scheme"], allow_failed_imports=False
+)
 
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=50),
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(
-        type="CheckpointHook", interval=1, max_keep_ckpts=3, save_best="rainy/coco/bbox_mAP"
+        type="CrashSafeCheckpointHook",
+        interval=1,
+        max_keep_ckpts=3,
+        save_best="rainy/coco/bbox_mAP",
     ),
+    safe_files=dict(type="SafeFilesHook"),
     sampler_seed=dict(type="EpochSeedHook"),
     resume_validation=dict(type="ResumeValidationHook"),
     sync_buffers=dict(type="SyncBuffersHook"),  # of BatchNorm, at the end of each epoch

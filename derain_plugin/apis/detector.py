@@ -21,6 +21,8 @@ from torch import nn
 from derain_plugin.apis.base_predictor import BasePredictor
 from derain_plugin.config import load_config
 from derain_plugin.datasets.labels.classes import COCO_NAMES, match_classes
+from derain_plugin.engine.safety import install
+from derain_plugin.models.necks.derain_neck import require_whole_checkpoint
 from derain_plugin.visualization import MaskedImage, RainMaskRecorder, crop_to_file
 
 
@@ -66,7 +68,7 @@ class Detector(BasePredictor):
         self.dataset = dataset = first_dataset(cfg, config)
         self.name = name or Path(config).stem
         self.model = revert_sync_batchnorm(MODELS.build(cfg.model))
-        loaded = load_checkpoint(self.model, checkpoint, map_location="cpu") if checkpoint else {}
+        loaded = _load(self.model, checkpoint) if checkpoint else {}
         self.model.cfg = cfg  # inference_detector wants one
         self.model.to(device).eval()
         metainfo = DATASETS.build(dict(dataset, lazy_init=True)).metainfo
@@ -106,6 +108,16 @@ class Detector(BasePredictor):
     def records_masks(self) -> bool:
         """Whether rain masks are kept."""
         return self._recorder is not None
+
+
+def _load(model: nn.Module, checkpoint: str) -> dict:
+    handle = require_whole_checkpoint(model)
+    try:
+        with install():
+            return load_checkpoint(model, checkpoint, map_location="cpu")
+    finally:
+        if handle is not None:
+            handle.remove()
 
 
 def first_dataset(cfg: Config, name: str) -> dict:

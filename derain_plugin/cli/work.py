@@ -10,6 +10,12 @@ import derain_plugin
 
 @contextmanager
 def working() -> Iterator[None]:
-    """Register our parts, which a command of ours puts off until here."""
+    """Register our parts, which a command of ours puts off until here; make its files safe.
+
+    Until the work ends, mmengine reads checkpoints as data, knows ``hf://`` and writes whole files.
+    """
     derain_plugin.register_all_modules()
-    yield
+    from derain_plugin.engine.safety import install
+
+    with install():
+        yield

@@ -1,4 +1,4 @@
-"""``hf://``: transformers' weights of the RT-DETR family as a checkpoint for all of mmengine."""
+"""``hf://``: transformers' weights of the RT-DETR family as a checkpoint for mmengine."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from mmengine.runner import CheckpointLoader
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from derain_plugin.engine.safety import scheme
 from derain_plugin.hf.modeling_feature_derain_rtdetr import FeatureDerainRTDetr
 from derain_plugin.hf.pretrained import load_pretrained
 from derain_plugin.models.rtdetr.family import FAMILIES
@@ -65,7 +65,7 @@ def to_transformers_keys(
     return to_mmdet_keys(state_dict, back)
 
 
-@CheckpointLoader.register_scheme(prefixes=PREFIX, force=True)
+@scheme(PREFIX)
 def load_from_hf(filename: str, map_location: Any = None) -> dict[str, Any]:
     """Load ``hf://<hub id or local folder>``, as written by ``save_pretrained``.
 

@@ -30,7 +30,22 @@ def settings_of(*parts: Any) -> str:
 def training_sections(cfg: Config) -> dict[str, Any]:
     """Return what decides what ``cfg`` learns, but for seeds, data and initial weights."""
     offset = cfg.get("default_hooks", {}).get("sampler_seed")  # which epochs it sees
-    return dict(_sections(cfg, TRAINING), sampler_seed=offset)
+    sections = dict(_sections(cfg, TRAINING), sampler_seed=offset)
+    if sections["optim_wrapper"]:  # how groups are built changes nothing that is learned
+        sections["optim_wrapper"].pop("constructor", None)
+    for hook in sections["custom_hooks"] or []:
+        if hook["type"] == "PhasedTrainingHook":
+            hook.setdefault("phases", _listed_phases(cfg))
+    return sections
+
+
+def _listed_phases(cfg: Config) -> list[dict[str, Any]]:
+    """Return the config's own phases as the hook would take them: results are known by these."""
+    return [
+        dict(phase, name=name, epochs=[phase["epochs"][0], phase["epochs"][1] or last])
+        for last in [cfg.train_cfg.max_epochs]
+        for name, phase in (cfg.get("phases") or {}).items()
+    ]
 
 
 def testing_sections(cfg: Config) -> dict[str, Any]:

@@ -229,7 +229,7 @@ def _tested_epoch(cfg: Config, arm: Arm) -> int:
         raise ValueError(
             f"arm {arm.name} is tested after phase {arm.phase}, but {arm.config} has {len(phases)}"
         )
-    epoch = phases[arm.phase - 1]["epochs"][1]
+    epoch = phases[arm.phase - 1]["epochs"][1] or epochs
     keep = cfg.default_hooks.checkpoint.get("max_keep_ckpts", -1)
     if 0 < keep <= epochs - epoch:
         raise ValueError(

@@ -12,7 +12,7 @@ CASES = {
     "unknown argument": ("model.neck.derain.typo=3", "unexpected keyword argument 'typo'"),
     "gap of phases": ("custom_hooks.0.phases.1.epochs=(3,3)", "leave a gap: phase 'joint'"),
     "overlapping phases": ("custom_hooks.0.phases.1.epochs=(1,2)", "overlap: phase 'joint'"),
-    "phases too short": ("train_cfg.max_epochs=3", "max_epochs is 3; make them equal"),
+    "phases too short": ("train_cfg.max_epochs=3", "max_epochs is 3; add --cfg-options"),
     "no phases": ("custom_hooks.0.phases=[]", "phases is empty: give at least one"),
     "phase without rates": ("custom_hooks.0.phases.0.lr=0.1", "needs lr={pattern: rate}"),
     "percent 0": ("percent=0", r"percent must be in \(0, 100\], got 0"),

@@ -155,9 +155,9 @@ def test_amp_on_this_machine(config, settings, weights, tmp_path):
 DERAINED = f"neck=dict(derain=dict(in_channels=[16, 24, 32]), neck=dict({TINY_TEXT}))"
 OTHER_RECIPES = {
     "rtdetr_r18_coco": (f"neck=dict({TINY_TEXT})", []),
-    "rtdetr_r18_finetune_mix": (f"neck=dict({TINY_TEXT})", [(1, 1)]),
-    "rtdetr_r18_featderain_lite": (DERAINED, [(1, 1), (2, 2)]),
-    "rtdetr_r18_featderain_adapter": (DERAINED, [(1, 1), (2, 2), (3, 3)]),
+    "rtdetr_r18_finetune_mix": (f"neck=dict({TINY_TEXT})", ["finetune"]),
+    "rtdetr_r18_featderain_lite": (DERAINED, ["derain", "joint"]),
+    "rtdetr_r18_featderain_adapter": (DERAINED, ["fast", "slow", "settle"]),
 }
 
 
@@ -170,9 +170,7 @@ def test_other_recipes_train_and_validate(recipe, settings, weights, tmp_path):
         f"model = dict(backbone=dict({TINY_TEXT}), bbox_head=dict({TINY_TEXT}), "
         f"{neck})\n"
     )
-    phased = [
-        f"custom_hooks.0.phases.{i}.epochs={e}".replace(" ", "") for i, e in enumerate(phases)
-    ]
+    phased = [f"phases.{name}.epochs=({number},{number})" for number, name in enumerate(phases, 1)]
     loaders = [f"{name}_dataloader.num_workers=0" for name in ("train", "val")]
     epochs = max(len(phases), 1)
     quick = [

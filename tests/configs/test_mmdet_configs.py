@@ -62,8 +62,8 @@ SIZES = dict(
 )
 TWO_EPOCHS = {
     "train_cfg.max_epochs": 2,
-    "custom_hooks.0.phases.0.epochs": (1, 1),
-    "custom_hooks.0.phases.1.epochs": (2, 2),
+    "phases.derain.epochs": (1, 1),
+    "phases.joint.epochs": (2, None),
     "train_dataloader.batch_size": 5,
     "optim_wrapper.accumulative_counts": 1,
     **{f"{name}_dataloader.num_workers": 0 for name in ("train", "val", "test")},

@@ -8,6 +8,8 @@ from mmengine.runner import load_checkpoint
 from tiny_rtdetr import FAMILY, build, tiny_rtdetr_cfg, tiny_twin
 from transformers import DetrConfig
 
+pytestmark = pytest.mark.usefixtures("installed")
+
 IMAGES = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 
 

@@ -10,6 +10,7 @@ from transformers import AutoModelForObjectDetection, RTDetrForObjectDetection
 from derain_plugin.hf import FeatureDerainRTDetr, create_feature_derain_rtdetr
 from derain_plugin.hf.to_transformers import image_size_of, to_transformers, write_hf_folder
 
+pytestmark = pytest.mark.usefixtures("installed")
 SIZE = (64, 96)
 CLASSES = ("square", "disc")
 IMAGES = torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(0))

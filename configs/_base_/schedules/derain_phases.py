@@ -5,6 +5,7 @@ test_cfg = dict(type="TestLoop")
 
 optim_wrapper = dict(
     type="OptimWrapper",
+    constructor="PhasedOptimWrapperConstructor",
     optimizer=dict(type="AdamW", lr=5e-4, betas=(0.9, 0.999), weight_decay=1e-4),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
     clip_grad=dict(max_norm=0.1, norm_type=2),
@@ -12,12 +13,9 @@ optim_wrapper = dict(
 )
 auto_scale_lr = dict(enable=False, base_batch_size=16)
 
-custom_hooks = [
-    dict(
-        type="PhasedTrainingHook",
-        phases=[
-            dict(name="derain", epochs=(1, 5), lr={"neck.derain": 5e-4}),
-            dict(name="joint", epochs=(6, 15), lr={"neck.derain": 1e-4, "*": 1e-5}),
-        ],
-    ),
-]
+# Merged by child configs: one number of one phase is one override, phases.derain.epochs=1,2 say.
+phases = dict(
+    derain=dict(epochs=(1, 5), lr={"neck.derain": 5e-4}),
+    joint=dict(epochs=(6, None), lr={"neck.derain": 1e-4, "*": 1e-5}),  # to the end
+)
+custom_hooks = [dict(type="PhasedTrainingHook")]

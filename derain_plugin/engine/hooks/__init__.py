@@ -1,4 +1,4 @@
-from derain_plugin.engine.hooks.checkpoint_hook import CheckpointHook
+from derain_plugin.engine.hooks.crash_safe_checkpoint_hook import CrashSafeCheckpointHook
 from derain_plugin.engine.hooks.epoch_seed_hook import EpochSeedHook
 from derain_plugin.engine.hooks.phased_early_stopping_hook import PhasedEarlyStoppingHook
 from derain_plugin.engine.hooks.phased_training_hook import PhasedTrainingHook
@@ -6,10 +6,11 @@ from derain_plugin.engine.hooks.rain_mask_saving_hook import RainMaskSavingHook
 from derain_plugin.engine.hooks.rain_mask_visualization_hook import RainMaskVisualizationHook
 from derain_plugin.engine.hooks.rainy_visualization_hook import RainyVisualizationHook
 from derain_plugin.engine.hooks.resume_validation_hook import ResumeValidationHook
+from derain_plugin.engine.hooks.safe_files_hook import SafeFilesHook
 from derain_plugin.engine.hooks.skip_non_finite_hook import SkipNonFiniteHook
 
 __all__ = [
-    "CheckpointHook",
+    "CrashSafeCheckpointHook",
     "EpochSeedHook",
     "PhasedEarlyStoppingHook",
     "PhasedTrainingHook",
@@ -17,5 +18,6 @@ __all__ = [
     "RainMaskVisualizationHook",
     "RainyVisualizationHook",
     "ResumeValidationHook",
+    "SafeFilesHook",
     "SkipNonFiniteHook",
 ]

@@ -2,32 +2,38 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 from mmengine.optim import OptimWrapper, _ParamScheduler
 from torch import nn
 
 from derain_plugin.engine.hooks.phase import Phase
 
+NEEDED = (
+    "but phases need one group per parameter: add --cfg-options "
+    "optim_wrapper.constructor=PhasedOptimWrapperConstructor"
+)
+
 
 class PhaseRates:
     """Gives every parameter group of an optimizer its phase's learning rate.
 
-    The groups are split so that each has one pattern per phase. A group keeps
-    all its other settings, and the factor by which its rate differed from the
-    optimizer's own ``lr`` (``lr_mult`` of ``paramwise_cfg`` times the factor of
-    ``auto_scale_lr``): a phase's rate is multiplied by it. Frozen groups have
-    rate 0. Groups that train in the first phase come first, since mmengine
-    logs the rate of the first group as ``lr``.
+    A group keeps all its other settings, and the factor by which its rate
+    differed from the optimizer's own ``lr`` (``lr_mult`` of ``paramwise_cfg``
+    times the factor of ``auto_scale_lr``): a phase's rate is multiplied by it.
+    Frozen groups have rate 0. Groups that train in the first phase come first,
+    since mmengine logs the rate of the first group as ``lr``.
 
     Args:
-        optim_wrapper: Wrapper of the optimizer to split.
+        optim_wrapper: As :class:`PhasedOptimWrapperConstructor` builds it.
         schedulers: All parameter schedulers of the run; those of ``lr`` go on
             from a phase's rate.
         phases: The phases of the run.
         names: Name of each parameter that some phase may train.
 
     Raises:
-        ValueError: If the optimizer's own ``lr`` is not above 0.
+        ValueError: If the optimizer's own ``lr`` is not above 0, or parameters
+            that need different rates share a group.
     """
 
     def __init__(
@@ -42,27 +48,34 @@ class PhaseRates:
         self._phases = phases
         self._phase = phases[0]
         self._schedulers = [item for item in schedulers if item.param_name == "lr"]
-        self._patterns = self._split(names)
+        if optim_wrapper.base_param_settings is not None:  # a further group, of no parameter
+            raise ValueError(f"The optimizer has a base rate, {NEEDED}")
+        self._patterns = self._sort(names)
         self._factors = self._read_factors()
-        # It tracks a base rate that all groups share; with phases there is none.
-        optim_wrapper.base_param_settings = None
         for scheduler in schedulers:
             key = f"initial_{scheduler.param_name}"
             scheduler.base_values = [group[key] for group in self._optimizer.param_groups]
 
-    def _split(self, names: Mapping[nn.Parameter, str]) -> list[tuple[str | None, ...]]:
-        """Split and order the groups; return each one's pattern in every phase."""
-        pieces = []
-        for group in self._optimizer.param_groups:
-            alike: dict[tuple[str | None, ...], list[nn.Parameter]] = {}
-            for parameter in group["params"]:
-                name = names.get(parameter)
-                patterns = tuple(name and phase.pattern_of(name) for phase in self._phases)
-                alike.setdefault(patterns, []).append(parameter)
-            pieces += [(key, {**group, "params": params}) for key, params in alike.items()]
-        pieces.sort(key=lambda piece: not piece[0][0])
-        self._optimizer.param_groups[:] = [group for _, group in pieces]
-        return [patterns for patterns, _ in pieces]
+    def _sort(self, names: Mapping[nn.Parameter, str]) -> list[tuple[str | None, ...]]:
+        """Sort the groups; return each one's pattern in every phase."""
+        groups = self._optimizer.param_groups
+        groups.sort(key=lambda group: not self._patterns_of(group, names)[0])
+        return [self._patterns_of(group, names) for group in groups]
+
+    def _patterns_of(
+        self, group: Mapping[str, Any], names: Mapping[nn.Parameter, str]
+    ) -> tuple[str | None, ...]:
+        trainable = (names.get(parameter) for parameter in group["params"])
+        found = {
+            tuple(phase.pattern_of(name) if name else None for phase in self._phases)
+            for name in trainable
+        }
+        if len(found) != 1:
+            raise ValueError(
+                f"The optimizer has {len(group['params'])} parameters in one group, which need "
+                f"rates of their own, {NEEDED}"
+            )
+        return found.pop()
 
     def _read_factors(self) -> list[float]:
         own = self._optimizer.defaults["lr"]
@@ -72,7 +85,7 @@ class PhaseRates:
         groups = self._optimizer.param_groups
         return [group.get("initial_lr", group["lr"]) / own for group in groups]
 
-    def apply(self, phase: Phase, *, restart: bool) -> None:
+    def apply(self, phase: Phase, *, epochs: int, iterations: int, restart: bool) -> None:
         """Set the rates of ``phase``.
 
         Every scheduler that is under way is applied to the phase's rate from
@@ -81,6 +94,8 @@ class PhaseRates:
 
         Args:
             phase: One of the phases given at construction.
+            epochs: Epochs that the run has done.
+            iterations: Iterations that it has done.
             restart: Whether the phase starts now. Otherwise the groups are
                 left as a checkpoint brought them, if that knew this phase.
         """
@@ -97,7 +112,7 @@ class PhaseRates:
         for group, rate in zip(groups, rates, strict=True):
             group["lr"] = group["initial_lr"] = rate
         for scheduler in self._schedulers:
-            if scheduler.begin <= scheduler._global_step < scheduler.end:
+            if scheduler.begin <= (epochs if scheduler.by_epoch else iterations) < scheduler.end:
                 _replay(scheduler)
 
     def by_pattern(self) -> dict[str, float]:
@@ -118,10 +133,13 @@ class PhaseRates:
 
 
 def _replay(scheduler: _ParamScheduler) -> None:
-    """Repeat on the present rates all the steps that ``scheduler`` has done."""
+    """Repeat on the present rates all the steps that ``scheduler`` has done.
+
+    mmengine has no public way to ask a scheduler for its values: ``step`` counts on, too, and a
+    scheduler that is built anew has had its first step.
+    """
     for step in range(scheduler.last_step + 1):
         scheduler.last_step = step
-        for group, value in zip(
-            scheduler.optimizer.param_groups, scheduler._get_value(), strict=True
-        ):
+        groups = scheduler.optimizer.param_groups
+        for group, value in zip(groups, scheduler._get_value(), strict=True):
             group["lr"] = value

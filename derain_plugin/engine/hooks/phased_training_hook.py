@@ -1,9 +1,10 @@
 """Training in phases: what trains, and how fast, follows from the epoch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from mmdet.registry import HOOKS
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import MMSeparateDistributedDataParallel, is_model_wrapper
 from mmengine.optim import (
@@ -17,7 +18,13 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from derain_plugin.engine.hooks.phase import Phase, check_patterns, parse_phases
+from derain_plugin.engine.hooks.phase import (
+    Phase,
+    Phases,
+    check_patterns,
+    epochs_that_fit,
+    parse_phases,
+)
 from derain_plugin.engine.hooks.phase_rates import PhaseRates
 
 
@@ -46,9 +53,21 @@ class PhasedTrainingHook(Hook):
     that trains differ between ranks (see ``sync_bn``), and ``SyncBuffersHook``
     of the shipped configs averages them at its end.
 
+    The phases stand in the config itself, as ``derain_phases.py`` has them, where
+    a child config or a command line can change one number of one phase, or the
+    length::
+
+        --cfg-options phases.joint.lr.neck.derain=2e-4
+        --cfg-options train_cfg.max_epochs=8  # where the last phase has no end
+
+    The optimizer must have one group per parameter, as
+    ``optim_wrapper=dict(constructor='PhasedOptimWrapperConstructor')`` builds it.
+
     Args:
-        phases: One dict per phase with the arguments of :class:`Phase`. They
-            must follow each other and cover exactly ``train_cfg.max_epochs``.
+        phases: By name, the other arguments of each :class:`Phase`; or a list
+            of dicts of all of them; or None for the config's own ``phases``.
+            They must follow each other and cover exactly
+            ``train_cfg.max_epochs``; the last may be open: ``epochs=(6, None)``.
 
     Raises:
         ValueError: At the start of training for epochs that are missing, claimed
@@ -59,17 +78,18 @@ class PhasedTrainingHook(Hook):
 
     Example:
         >>> hook = PhasedTrainingHook(
-        ...     phases=[
-        ...         dict(name="derain", epochs=(1, 5), lr={"neck.derain": 5e-4}),
-        ...         dict(name="joint", epochs=(6, 15), lr={"neck.derain": 1e-4, "*": 1e-5}),
-        ...     ]
+        ...     phases=dict(
+        ...         derain=dict(epochs=(1, 5), lr={"neck.derain": 5e-4}),
+        ...         joint=dict(epochs=(6, None), lr={"neck.derain": 1e-4, "*": 1e-5}),
+        ...     )
         ... )
         >>> hook.phase_at(6).name
         'joint'
     """
 
-    def __init__(self, phases: Sequence[Mapping[str, Any]]) -> None:
-        self.phases = parse_phases(phases)
+    def __init__(self, phases: Phases | None = None) -> None:
+        self._configs = phases
+        self.phases = parse_phases(phases) if phases is not None else ()
         self._phase: Phase | None = None
         self._rates: PhaseRates
         self._trainable: dict[str, nn.Parameter] = {}
@@ -77,7 +97,9 @@ class PhasedTrainingHook(Hook):
 
     def phase_at(self, epoch: int) -> Phase:
         """The phase of an epoch, counted from 1."""
-        return next(item for item in self.phases if item.first_epoch <= epoch <= item.last_epoch)
+        return next(
+            item for item in self.phases if epoch <= (item.last_epoch or epoch)
+        )  # they follow each other from epoch 1 on
 
     def before_run(self, runner: Runner) -> None:
         """Check the phases against the run and prepare the optimizer for all of them."""
@@ -85,11 +107,8 @@ class PhasedTrainingHook(Hook):
         if self._trainable or not isinstance(runner.optim_wrapper, BaseOptimWrapper):
             return
         _check_support(runner)
-        if self.phases[-1].last_epoch != runner.max_epochs:
-            raise ValueError(
-                f"The phases end with epoch {self.phases[-1].last_epoch}, but "
-                f"train_cfg.max_epochs is {runner.max_epochs}; make them equal"
-            )
+        self._read(runner.cfg)
+        self._check_length(runner)
         model = _unwrapped(runner.model)
         model.train()  # some backbones freeze their stages only here
         every = dict(model.named_parameters())
@@ -102,6 +121,42 @@ class PhasedTrainingHook(Hook):
             phases=self.phases,
             names={parameter: name for name, parameter in self._trainable.items()},
         )
+
+    def _read(self, cfg: Config) -> None:
+        self._path = _path_in(cfg)
+        if not self.phases:
+            self._path, self._configs = "phases", cfg.get("phases")
+            if self._configs is None:
+                raise ValueError(
+                    "The config has no phases for its PhasedTrainingHook; write them as "
+                    "phases = dict(<name>=dict(epochs=(1, None), lr={'*': 1e-4}))"
+                )
+            self.phases = parse_phases(self._configs)
+
+    def _check_length(self, runner: Runner) -> None:
+        last, max_epochs = self.phases[-1], runner.max_epochs
+        if last.last_epoch is None and last.first_epoch <= max_epochs:
+            return
+        if last.last_epoch == max_epochs:
+            return
+        epoch = last.last_epoch or f"{last.first_epoch} or later"
+        raise ValueError(
+            f"The phases end with epoch {epoch}, but train_cfg.max_epochs is {max_epochs}; "
+            f"add --cfg-options {self._overrides_for(runner)}"
+        )
+
+    def _overrides_for(self, runner: Runner) -> str:
+        """Return the options that let the phases fit ``train_cfg.max_epochs``."""
+        max_epochs = max(runner.max_epochs, len(self.phases))
+        names = [phase.name for phase in self.phases]
+        by_name = isinstance(self._configs, Mapping)
+        overrides = [
+            f"{self._path}.{name if by_name else names.index(name)}.epochs={first},{last}"
+            for name, (first, last) in epochs_that_fit(self.phases, max_epochs).items()
+        ]
+        if max_epochs > runner.max_epochs:
+            overrides.insert(0, f"train_cfg.max_epochs={max_epochs}")
+        return " ".join(overrides)
 
     def _check_optimizer(self, optim_wrapper: OptimWrapper) -> None:
         known = {item for group in optim_wrapper.optimizer.param_groups for item in group["params"]}
@@ -126,7 +181,7 @@ class PhasedTrainingHook(Hook):
             parameter.grad = None
         if restart:
             runner.optim_wrapper.optimizer.state.clear()
-        self._rates.apply(phase, restart=restart)
+        self._rates.apply(phase, epochs=runner.epoch, iterations=runner.iter, restart=restart)
         if _is_ddp(runner.model):
             _wrap_anew(runner)
         self._frozen_norms = _frozen_norms(_unwrapped(runner.model), phase)
@@ -153,10 +208,20 @@ class PhasedTrainingHook(Hook):
         rates = ", ".join(f"{pattern} at {present[pattern]:.3g}" for pattern in phase.lr)
         runner.logger.info(
             f"Phase {self.phases.index(phase) + 1}/{len(self.phases)} {phase.name!r}, epochs "
-            f"{phase.first_epoch}-{phase.last_epoch}: {len(training)} of {len(parameters)} "
+            f"{phase.span}: {len(training)} of {len(parameters)} "
             f"parameters train ({sum(item.numel() for item in training):,} values), "
             f"{len(parameters) - len(training)} are frozen; learning rates: {rates}"
         )
+
+
+def _path_in(cfg: Config) -> str:
+    """Where a config gives the hook its phases, as ``--cfg-options`` name it."""
+    hooks = {f"custom_hooks.{n}": hook for n, hook in enumerate(cfg.get("custom_hooks") or [])}
+    hooks |= {f"default_hooks.{n}": hook for n, hook in (cfg.get("default_hooks") or {}).items()}
+    for path, hook in hooks.items():
+        if isinstance(hook, Mapping) and hook.get("phases") is not None:
+            return f"{path}.phases"
+    return "phases"
 
 
 def _unwrapped(model: Any) -> nn.Module:
@@ -194,7 +259,9 @@ def _check_support(runner: Runner) -> None:
 
 def _wrap_anew(runner: Runner) -> None:
     runner.model = runner.wrap_model(runner.cfg.get("model_wrapper_cfg"), runner.model.module)
-    # Runner compiles a method of the wrapper, which the new one does not have yet.
+    # Runner compiles a method of the wrapper, which the new one does not have yet. It has no
+    # public name for that; DDP itself would synchronise all parameters only if told to look for
+    # unused ones in every iteration.
     runner._maybe_compile("train_step")
 
 

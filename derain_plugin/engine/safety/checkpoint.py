@@ -1,15 +1,12 @@
-"""Checkpoint loading that never runs code from the file, on every path that mmengine takes.
+"""Checkpoint loading that never runs code from the file.
 
-Importing this module replaces mmengine's loaders. mmengine 0.10.7 cannot resume on torch >= 2.6
-(its own ``HistoryBuffer`` is refused), onedl-mmengine falls back to unpickling everything, and
-both read URLs with ``weights_only=False``.
+mmengine 0.10.7 cannot resume on torch >= 2.6 (its own ``HistoryBuffer`` is refused), and
+onedl-mmengine falls back to unpickling everything. :func:`install` puts these loaders in.
 """
 
-import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -17,12 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader
-from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from derain_plugin.engine.safety.stored_config import drop_executable_config
-
-Loader = Callable[..., dict]
 
 
 def _history_statistic(owner: object, name: str) -> Callable:
@@ -66,40 +59,17 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
     path = Path(filename).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"Checkpoint {filename} is not a file. Check the path.")
+    return read_checkpoint(path, filename, map_location)
+
+
+def read_checkpoint(file: Path | BytesIO, source: str, map_location: Any = None) -> dict:
+    """Do the same with a file that is there; errors and warnings call it ``source``."""
     try:
         with torch.serialization.safe_globals(SAFE_GLOBALS):
-            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+            checkpoint = torch.load(file, map_location=map_location, weights_only=True)
     except Exception as error:  # torch.load raises a dozen types for damaged files
-        raise ValueError(_explain(error, filename)) from error
-    return _cleaned(checkpoint, filename)
-
-
-def _guarded(load: Loader) -> Loader:
-    """Make one of mmengine's remote loaders refuse what :func:`load_from_local` refuses."""
-
-    @wraps(load)
-    def load_as_data(filename: str, map_location: Any = None) -> dict:
-        try:
-            with _weights_only_forced(), torch.serialization.safe_globals(SAFE_GLOBALS):
-                checkpoint = load(filename, map_location=map_location)
-        except UnpicklingError as error:
-            raise ValueError(_explain(error, filename)) from error
-        return _cleaned(checkpoint, filename)
-
-    return load_as_data
-
-
-@contextmanager
-def _weights_only_forced() -> Iterator[None]:
-    """Override ``weights_only=False`` of a caller, by torch's own switch for that."""
-    switches = ("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
-    before = {name: os.environ.pop(name) for name in switches if name in os.environ}
-    os.environ[switches[0]] = "1"
-    try:
-        yield
-    finally:
-        del os.environ[switches[0]]
-        os.environ.update(before)
+        raise ValueError(_explain(error, source)) from error
+    return _cleaned(checkpoint, source)
 
 
 def _cleaned(checkpoint: Any, source: str) -> dict:
@@ -140,17 +110,3 @@ def _explain(error: Exception, source: str) -> str:
         f"Checkpoint {source} cannot be read ({type(error).__name__}: {reason}). It is probably "
         "truncated or not a PyTorch checkpoint: copy, download or save it again."
     )
-
-
-_REMOTE_SCHEMES: dict[Loader, tuple[str, ...]] = {
-    mmengine_checkpoint.load_from_http: ("http://", "https://"),
-    mmengine_checkpoint.load_from_torchvision: ("modelzoo://", "torchvision://"),
-    mmengine_checkpoint.load_from_openmmlab: ("open-mmlab://", "openmmlab://"),
-    mmengine_checkpoint.load_from_mmcls: ("mmcls://",),
-    mmengine_checkpoint.load_from_pavi: ("pavi://",),
-    mmengine_checkpoint.load_from_ceph: (r"(\S+\:)?s3://", r"(\S+\:)?petrel://"),
-}
-
-CheckpointLoader.register_scheme("", load_from_local, force=True)
-for _load, _prefixes in _REMOTE_SCHEMES.items():
-    CheckpointLoader.register_scheme(_prefixes, _guarded(_load), force=True)

@@ -11,6 +11,8 @@ from mmdet.registry import MODELS
 from mmengine.logging import print_log
 from torch import Tensor
 
+from derain_plugin.engine.safety import install
+
 
 @MODELS.register_module()
 class PixelDerainDataPreprocessor(DetDataPreprocessor):
@@ -51,7 +53,8 @@ class PixelDerainDataPreprocessor(DetDataPreprocessor):
                 f"{type(self.restorer).__name__}"
             )
         if getattr(self.restorer, "init_cfg", None):
-            self.restorer.init_weights()
+            with install():
+                self.restorer.init_weights()
         self.trainable = trainable
         self._images_are_rgb = rgb_to_bgr
         if not trainable:

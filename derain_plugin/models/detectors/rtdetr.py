@@ -7,7 +7,7 @@ from typing import Any
 from mmdet.models.detectors import SingleStageDetector
 from mmdet.registry import MODELS
 
-from derain_plugin.models.loading import describe_misfit, lacking
+from derain_plugin.models.loading import require_fit
 
 
 @MODELS.register_module()
@@ -43,12 +43,14 @@ class RTDETR(SingleStageDetector):
 
 
 def _check_channels(giver_name: str, giver: Any, taker_name: str, taker: Any) -> None:
-    given, taken = getattr(giver, "out_channels", None), getattr(taker, "in_channels", None)
-    if not isinstance(given, list | tuple) or not isinstance(taken, list | tuple):
+    out_channels = getattr(giver, "out_channels", None)
+    in_channels = getattr(taker, "in_channels", None)
+    if not isinstance(out_channels, list | tuple) or not isinstance(in_channels, list | tuple):
         return  # other people's parts need not say
-    if tuple(given) != tuple(taken):
+    if tuple(out_channels) != tuple(in_channels):
         raise ValueError(
-            f"{giver_name} gives channels {given}, but {taker_name} expects in_channels {taken}; "
+            f"{giver_name} gives channels {out_channels}, but {taker_name} expects in_channels "
+            f"{in_channels}; "
             "use the same `arch` in backbone, neck and bbox_head, and the backbone's channels as "
             "the de-rain neck's `in_channels`"
         )
@@ -59,16 +61,11 @@ def _watch_shape_errors(model: RTDETR, *args: Any) -> None:
 
 
 def _refuse_what_does_not_fit(model: RTDETR, incompatible_keys: Any) -> None:
-    misfit = describe_misfit(
-        {
-            "misses": lacking(incompatible_keys.missing_keys),
-            "has, unlike the model,": incompatible_keys.unexpected_keys,
-            "has in another shape": model._shape_errors,
-        }
+    errors, model._shape_errors = model._shape_errors, []
+    require_fit(
+        f"the checkpoint does not fit this {type(model).__name__}",
+        "Use the config that the checkpoint was trained with (same arch, same neck).",
+        missing=incompatible_keys.missing_keys,
+        unexpected=incompatible_keys.unexpected_keys,
+        other_shape=errors,
     )
-    model._shape_errors = []
-    if misfit:
-        raise ValueError(
-            f"the checkpoint does not fit this {type(model).__name__}: {misfit}. Use the config "
-            "that the checkpoint was trained with (same arch, same neck)."
-        )

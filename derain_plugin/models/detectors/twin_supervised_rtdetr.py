@@ -13,8 +13,9 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from derain_plugin.engine.safety import install
 from derain_plugin.models.detectors.rtdetr import RTDETR
-from derain_plugin.models.loading import describe_misfit, lacking
+from derain_plugin.models.loading import keys_of_other_shape, require_fit
 from derain_plugin.models.necks import DerainNeck
 
 FULL_RAIN = 0.3
@@ -238,30 +239,21 @@ def _load_teacher(backbone: Mapping, teacher: str | None) -> nn.Module:
     # What is drawn here is overwritten; the run goes on drawing as without a teacher.
     with torch.random.fork_rng(devices=[]):
         module = MODELS.build(cfg)
-    checkpoint = CheckpointLoader.load_checkpoint(teacher, map_location="cpu")
+    with install():
+        checkpoint = CheckpointLoader.load_checkpoint(teacher, map_location="cpu")
     prefix = "backbone."
-    given = {
+    weights = {
         key.removeprefix(prefix): tensor
         for key, tensor in checkpoint.get("state_dict", checkpoint).items()
         if key.startswith(prefix)
     }
-    _refuse_misfit(teacher, given=given, own=module.state_dict())
-    module.load_state_dict(given, strict=False)
-    return module.eval().requires_grad_(False)
-
-
-def _refuse_misfit(teacher: str, *, given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
-    misfit = describe_misfit(
-        {
-            "misses": lacking(key for key in own if key not in given),
-            "has, unlike the backbone,": [key for key in given if key not in own],
-            "has in another shape": [
-                key for key in given if key in own and given[key].shape != own[key].shape
-            ],
-        }
+    expected = module.state_dict()
+    require_fit(
+        f"teacher {teacher} does not fit the backbone",
+        "Name a checkpoint of the vanilla detector, with the same `arch` and without early_derain",
+        missing=[key for key in expected if key not in weights],
+        unexpected=[key for key in weights if key not in expected],
+        other_shape=keys_of_other_shape(expected, weights),
     )
-    if misfit:
-        raise ValueError(
-            f"teacher {teacher} does not fit the backbone: {misfit}. Name a checkpoint of the "
-            "vanilla detector, with the same `arch` and without early_derain"
-        )
+    module.load_state_dict(weights, strict=False)
+    return module.eval().requires_grad_(False)

@@ -6,11 +6,11 @@ from typing import Any
 
 from mmdet.registry import MODELS
 from mmengine.logging import print_log
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, BaseTTAModel, is_model_wrapper
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_module_registration_hook
+from torch.utils.hooks import RemovableHandle
 
-from derain_plugin.models.loading import describe_misfit, lacking
+from derain_plugin.models.loading import require_fit
 
 
 @MODELS.register_module()
@@ -20,8 +20,9 @@ class DerainNeck(BaseModule):
     A checkpoint of the same detector without this neck loads as it is, however it is loaded:
     its ``neck.*`` keys become ``neck.neck.*`` and the de-rain part keeps the weights it has, the
     identity when fresh. That much is expected and only logged; anything else that a checkpoint
-    lacks, of this neck or of the detector around it, is an error, also where mmengine would
-    only warn.
+    lacks of this neck is an error, also where mmengine would only warn. What it lacks of the
+    detector around it is one in an ``RTDETR``, and in any other that
+    :func:`require_whole_checkpoint` was called with, as ``SafeFilesHook`` does.
 
     A vanilla config becomes a derained one, and its children can change one option of either
     part, since both are dicts::
@@ -66,7 +67,7 @@ class DerainNeck(BaseModule):
         self.in_channels = self.derain.in_channels
         self.out_channels = getattr(self.neck, "out_channels", None)
         self._loading: tuple[str, list[str]] = ("", [])
-        self.register_load_state_dict_post_hook(_refuse_misfit)
+        self.register_load_state_dict_post_hook(_refuse_what_does_not_fit)
 
     def forward(self, feats: Sequence[Tensor]) -> Any:
         """Return what the inner neck makes of the cleaned ``feats``."""
@@ -146,42 +147,42 @@ def _keep_derain_weights(derain: nn.Module, state_dict: dict[str, Tensor], prefi
     )
 
 
-def _refuse_misfit(module: DerainNeck, incompatible_keys: Any) -> None:
-    prefix, errors = module._loading
-    unexpected = incompatible_keys.unexpected_keys
-    misfit = describe_misfit(
-        {
-            "misses": lacking(incompatible_keys.missing_keys, prefix),
-            "has, unlike the model,": [k for k in unexpected if k.startswith(f"{prefix}derain.")],
-            "does not fit in": [error for error in errors if f" {prefix}" in error],
-        }
+def require_whole_checkpoint(detector: nn.Module) -> RemovableHandle | None:
+    """From now on, refuse what lacks weights of ``detector``, if it has a :class:`DerainNeck`.
+
+    A neck sees its own share of a checkpoint only, not what the backbone or the head miss.
+
+    Args:
+        detector: Any detector, wrapped or not.
+
+    Returns:
+        The handle whose ``remove`` ends it, None for a detector without such a neck.
+    """
+    model: Any = detector
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    if not any(isinstance(module, DerainNeck) for module in model.modules()):
+        return None
+    return model.register_load_state_dict_post_hook(_refuse_incomplete)
+
+
+def _refuse_what_does_not_fit(neck: DerainNeck, incompatible_keys: Any) -> None:
+    prefix, errors = neck._loading
+    keys = incompatible_keys.unexpected_keys
+    require_fit(
+        f"the checkpoint does not fit {type(neck.derain).__name__} in front of "
+        f"{type(neck.neck).__name__}",
+        "Load a checkpoint of the same detector, with this de-rain neck or with none; for a part "
+        "of the weights, load that module",
+        missing=[key for key in incompatible_keys.missing_keys if key.startswith(prefix)],
+        unexpected=[key for key in keys if key.startswith(f"{prefix}derain.")],
+        other_shape=[error for error in errors if f" {prefix}" in error],
     )
-    if misfit:
-        raise ValueError(
-            f"the checkpoint does not fit {type(module.derain).__name__} in front of "
-            f"{type(module.neck).__name__}: {misfit}. Load a checkpoint of the same detector, "
-            "with this de-rain neck or with none; for a part of the weights, load that module"
-        )
-
-
-def _watch_detector(parent: nn.Module, name: str, child: nn.Module | None) -> None:
-    if isinstance(child, DerainNeck):
-        parent.register_load_state_dict_post_hook(_refuse_incomplete)
 
 
 def _refuse_incomplete(detector: nn.Module, incompatible_keys: Any) -> None:
-    """Refuse what lacks weights of a part that is loaded after the neck, such as the head."""
-    for name, child in detector.named_children():
-        if isinstance(child, DerainNeck):
-            prefix = child._loading[0].removesuffix(f"{name}.")
-            misfit = describe_misfit({"misses": lacking(incompatible_keys.missing_keys, prefix)})
-            if misfit:
-                raise ValueError(
-                    f"the checkpoint does not fit this {type(detector).__name__}: {misfit}. Load "
-                    "a checkpoint of the same detector; for a part of the weights, load that module"
-                )
-
-
-# A detector does not know of its neck, and a module is not told what it becomes a part of;
-# this is torch's way to learn it.
-register_module_module_registration_hook(_watch_detector)
+    require_fit(
+        f"the checkpoint does not fit this {type(detector).__name__}",
+        "Load a checkpoint of the same detector; for a part of the weights, load that module",
+        missing=incompatible_keys.missing_keys,
+    )

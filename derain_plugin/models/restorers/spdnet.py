@@ -10,7 +10,7 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from derain_plugin.models.loading import describe_misfit
+from derain_plugin.models.loading import keys_of_other_shape, require_fit
 from derain_plugin.models.restorers.spdnet_blocks import (
     ConvReLU,
     InteractiveFusion,
@@ -117,21 +117,13 @@ class SPDNet(BaseModule):
                 f"scale={scale:g}: give it the scale that it was trained with"
             )
         own = {prefix + name: tensor for name, tensor in self.state_dict().items()}
-        mismatch = describe_misfit(
-            {
-                "misses": [name for name in own if name not in state_dict],
-                "has other shapes for": [
-                    name
-                    for name, tensor in own.items()
-                    if name in state_dict and state_dict[name].shape != tensor.shape
-                ],
-            }
+        require_fit(
+            "the checkpoint does not fill this SPDNet",
+            "Convert the authors' with tools/convert_spdnet.py; n_feats and num_blocks must be "
+            "those it was trained with",
+            missing=[name for name in own if name not in state_dict],
+            other_shape=keys_of_other_shape(own, state_dict),
         )
-        if mismatch:
-            raise ValueError(
-                f"the checkpoint does not fill this SPDNet: {mismatch}. Convert the authors' with "
-                "tools/convert_spdnet.py; n_feats and num_blocks must be those it was trained with"
-            )
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 

@@ -10,7 +10,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from derain_plugin.models.loading import describe_misfit
+from derain_plugin.models.loading import require_fit
 from derain_plugin.models.restorers import SPDNet
 
 STAGES = LEVELS = BLOCKS = (1, 2, 3)  # the authors count from 1, we from 0
@@ -36,7 +36,7 @@ def convert_spdnet(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     """
     weights = _unwrapped(checkpoint)
     names = official_names()
-    _check_names_and_shapes(weights, names)
+    _require_official(weights, names)
     _warn_of_other_wavelet(weights)
     return {ours: weights[theirs] for theirs, ours in names.items() if ours is not None}
 
@@ -142,27 +142,22 @@ def _unwrapped(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     return {name.removeprefix(PARALLEL_PREFIX): weight for name, weight in checkpoint.items()}
 
 
-def _check_names_and_shapes(weights: Mapping[str, Any], names: Mapping[str, str | None]) -> None:
+def _require_official(weights: Mapping[str, Any], names: Mapping[str, str | None]) -> None:
     kernels, own = haar_kernels(), SPDNet().state_dict()
     shapes = {name: kernel.shape for name, kernel in kernels.items()}
     shapes |= {theirs: own[ours].shape for theirs, ours in names.items() if ours is not None}
     expected = names.keys() | kernels.keys()
-    mismatch = describe_misfit(
-        {
-            "misses": sorted(expected - weights.keys()),
-            "has, unlike SPDNet,": sorted(weights.keys() - expected),
-            "has in another shape": [
-                f"{name} ({tuple(getattr(weights[name], 'shape', ()))} for {tuple(shape)})"
-                for name, shape in shapes.items()
-                if name in weights and getattr(weights[name], "shape", None) != shape
-            ],
-        }
+    require_fit(
+        "this is no checkpoint of the authors' SPDNet",
+        "One that tools/convert_spdnet.py wrote, or that was trained here, needs no conversion",
+        missing=sorted(expected - weights.keys()),
+        unexpected=sorted(weights.keys() - expected),
+        other_shape=[
+            f"{name} ({tuple(getattr(weights[name], 'shape', ()))} for {tuple(shape)})"
+            for name, shape in shapes.items()
+            if name in weights and getattr(weights[name], "shape", None) != shape
+        ],
     )
-    if mismatch:
-        raise ValueError(
-            f"this is no checkpoint of the authors' SPDNet: {mismatch}. One that "
-            "tools/convert_spdnet.py wrote, or that was trained here, needs no conversion"
-        )
 
 
 def _warn_of_other_wavelet(weights: Mapping[str, Tensor]) -> None:

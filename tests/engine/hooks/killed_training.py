@@ -117,12 +117,13 @@ def train(work_dir, kept=1, hooks=()):
         hooks=[EMA, Diary(), *hooks],
         default_hooks=dict(
             checkpoint=dict(
-                type="CheckpointHook",
+                type="CrashSafeCheckpointHook",
                 interval=1,
                 max_keep_ckpts=kept,
                 save_best="acc",
                 rule="greater",
             ),
+            safe_files=dict(type="SafeFilesHook"),
             sampler_seed=dict(type="EpochSeedHook"),
             resume_validation=dict(type="ResumeValidationHook"),
         ),

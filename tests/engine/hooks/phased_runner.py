@@ -19,6 +19,7 @@ DERAIN_THEN_JOINT = (
     dict(name="joint", epochs=(3, 4), lr={"neck.derain": 1e-3, "*": 1e-4}),
 )
 ADAMW = dict(type="AdamW", lr=1e-2, weight_decay=0.1)
+PHASED = dict(type="OptimWrapper", constructor="PhasedOptimWrapperConstructor", optimizer=ADAMW)
 _run_numbers = count()
 
 
@@ -145,7 +146,7 @@ def build_runner(
             val_dataloader=dict(dataset=ToyData(1, seed), **loader),
             val_evaluator=[score],
             val_cfg={},
-            optim_wrapper=dict(type="OptimWrapper", optimizer=ADAMW) | (optim or {}),
+            optim_wrapper=PHASED | (optim or {}),
             custom_hooks=[dict(type="PhasedTrainingHook", phases=phases), *hooks],
             randomness=dict(seed=0),
             default_scope="mmdet",

@@ -5,12 +5,14 @@ import torch
 from mmengine.runner import Runner
 from phased_runner import build_runner
 
-from derain_plugin.engine.hooks import CheckpointHook
+from derain_plugin.engine.hooks import CrashSafeCheckpointHook
 
 
 def train(work_dir, *, epochs=4, resume=False, **options):
     """Train; the scores get worse and better again."""
-    hook = dict(type="CheckpointHook", interval=1, save_best="acc", rule="greater") | options
+    hook = dict(
+        type="CrashSafeCheckpointHook", interval=1, save_best="acc", rule="greater", **options
+    )
     scores = [0.1, 0.3, 0.2, 0.4, 0.3, 0.2][:epochs]
     phases = [dict(name="all", epochs=(1, epochs), lr={"*": 1e-3})]
     runner = build_runner(
@@ -23,7 +25,7 @@ def train(work_dir, *, epochs=4, resume=False, **options):
         resume=resume,
     )
     runner.train()
-    assert [type(hook) for hook in runner.hooks].count(CheckpointHook) == 1
+    assert [type(hook) for hook in runner.hooks].count(CrashSafeCheckpointHook) == 1
     return sorted(path.name for path in work_dir.glob("*.pth"))
 
 
@@ -49,7 +51,7 @@ def test_keeps_as_many_as_mmengine_does(tmp_path, options, epochs):
 
 def train_with_mmengine(work_dir, **options):
     with pytest.raises(AssertionError):  # no hook of ours
-        train(work_dir, type="mmengine.CheckpointHook", **options)
+        train(work_dir, type="CheckpointHook", **options)
     return sorted(path.name for path in work_dir.glob("*.pth"))
 
 

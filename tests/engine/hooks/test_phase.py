@@ -1,6 +1,12 @@
 import pytest
 
-from derain_plugin.engine.hooks.phase import Phase, check_patterns, covers, parse_phases
+from derain_plugin.engine.hooks.phase import (
+    Phase,
+    check_patterns,
+    covers,
+    epochs_that_fit,
+    parse_phases,
+)
 
 NAMES = [
     "backbone.conv1.weight",
@@ -94,3 +100,51 @@ def test_pattern_that_matches_nothing_is_named_with_close_ones():
 def test_pattern_that_trains_nothing_is_an_error(lr):
     with pytest.raises(ValueError, match=f"{next(iter(lr))!r} trains nothing"):
         check_patterns([Phase("p", epochs=(1, 1), lr=lr)], trainable=NAMES[1:], every=NAMES)
+
+
+def spans(phases):
+    return {phase.name: tuple(phase.epochs) for phase in phases}
+
+
+def test_phases_by_name_come_in_the_order_of_their_epochs_and_none_leaves_one_out():
+    rates = {"a": 1.0}
+    by_name = dict(
+        last=dict(epochs=(4, None), lr=rates), gone=None, first=dict(epochs=(1, 3), lr=rates)
+    )
+    assert list(spans(parse_phases(by_name)).items()) == [("first", (1, 3)), ("last", (4, None))]
+
+
+def test_rates_of_a_command_line_are_those_of_dotted_patterns():
+    phase = Phase("a", (1, None), {"neck.derain": 1e-3, "*": 1e-5, "neck": {"derain": 2e-3}})
+    assert phase.lr == {"neck.derain": 2e-3, "*": 1e-5}
+
+
+def test_nothing_follows_a_phase_without_end():
+    phases = dict(a=dict(epochs=(1, None), lr={"a": 1}), b=dict(epochs=(2, 3), lr={"a": 1}))
+    with pytest.raises(ValueError, match=r"overlap: phase 'b' .* 2-3, but should not follow"):
+        parse_phases(phases)
+
+
+@pytest.mark.parametrize("bad", [dict(a=dict(epochs=(1, 2))), dict(a=3), "a", [dict(a=1)]])
+def test_what_is_no_phase_is_refused(bad):
+    with pytest.raises(ValueError, match=r"phase"):
+        parse_phases(bad)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "length", "expected"),
+    [
+        ([(1, 5), (6, 15)], 20, dict(b=(6, None))),
+        ([(1, 5), (6, 15)], 8, dict(b=(6, None))),
+        ([(1, 5), (6, 15)], 2, dict(a=(1, 1), b=(2, None))),
+        ([(1, 5), (6, None)], 4, dict(a=(1, 3), b=(4, None))),
+        ([(1, 8), (9, 12), (13, None)], 3, dict(a=(1, 1), b=(2, 2), c=(3, None))),
+    ],
+)
+def test_proposed_epochs_make_phases_that_fit(epochs, length, expected):
+    phases = [Phase(name, span, {"a": 1}) for name, span in zip("abc", epochs, strict=False)]
+    found = epochs_that_fit(phases, length)
+    assert found == expected
+    after = spans(phases) | found
+    parsed = parse_phases({name: dict(epochs=span, lr={"a": 1}) for name, span in after.items()})
+    assert parsed[-1].first_epoch <= length

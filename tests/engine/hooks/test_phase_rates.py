@@ -130,15 +130,15 @@ def test_rates_keep_lr_mult_and_the_auto_scale_factor(tmp_path, schedule):
     assert head == pytest.approx([a * f / 20 for a, f in zip(HEAD, factors, strict=True)])
 
 
-def test_momentum_schedulers_follow_the_split(tmp_path):
+def test_momentum_schedulers_follow_the_groups(tmp_path):
     schedulers = [
         dict(type="MultiStepMomentum", milestones=[1], gamma=0.5),
         dict(type="MultiStepLR", milestones=[3]),
     ]
     _, _, runner = trained_rates(tmp_path, param_scheduler=schedulers)
     groups = runner.optim_wrapper.optimizer.param_groups
-    assert len(groups) == 3
-    assert [group["betas"] for group in groups] == [(0.45, 0.999)] * 3
+    assert {group["betas"] for group in groups} == {(0.45, 0.999)}
+    assert all(len(group["params"]) == 1 for group in groups)
 
 
 @pytest.mark.parametrize("optim", GROUPINGS)
@@ -159,3 +159,12 @@ def test_log_shows_the_rate_of_each_pattern(tmp_path, optim):
 def test_optimizer_without_a_rate_is_refused(tmp_path):
     with pytest.raises(ValueError, match="lr above 0 as the unit of lr_mult, got 0"):
         trained_rates(tmp_path, optim=dict(optimizer=dict(type="AdamW", lr=0.0)))
+
+
+@pytest.mark.parametrize("optim", GROUPINGS)
+def test_an_optimizer_built_otherwise_is_refused_with_what_repairs_it(tmp_path, optim):
+    plain = dict(optim, constructor="DefaultOptimWrapperConstructor")
+    with pytest.raises(
+        ValueError, match=r"optim_wrapper\.constructor=PhasedOptimWrapperConstructor$"
+    ):
+        trained_rates(tmp_path, optim=plain)

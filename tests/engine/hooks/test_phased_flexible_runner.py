@@ -9,7 +9,7 @@ from forked import run_ranks
 from mmdet.registry import HOOKS
 from mmengine.optim import BaseOptimWrapper
 from mmengine.runner import FlexibleRunner
-from phased_runner import ADAMW, DERAIN_THEN_JOINT, ToyData, ToyDetector, build_runner, state_of
+from phased_runner import DERAIN_THEN_JOINT, PHASED, ToyData, ToyDetector, build_runner, state_of
 from torch import distributed
 
 PHASES = dict(type="PhasedTrainingHook", phases=DERAIN_THEN_JOINT)
@@ -26,7 +26,7 @@ def flexible_runner(work_dir, **kwargs) -> FlexibleRunner:
     options = dict(
         train_dataloader=loader,
         train_cfg=dict(by_epoch=True, max_epochs=4),
-        optim_wrapper=dict(type="OptimWrapper", optimizer=ADAMW),
+        optim_wrapper=PHASED,
         custom_hooks=[PHASES],
         randomness=dict(seed=0),
         default_scope="mmdet",

@@ -1,7 +1,9 @@
+from argparse import ArgumentParser
+
 import pytest
 import torch
 from mmdet.registry import HOOKS
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
 from mmengine.registry import OPTIM_WRAPPERS
 from phased_runner import (
@@ -273,3 +275,68 @@ def test_built_from_a_config():
     hook = HOOKS.build(config.hook)
     assert isinstance(hook, PhasedTrainingHook)
     assert [hook.phase_at(epoch).name for epoch in (1, 2, 3, 4)] == ["derain"] * 2 + ["joint"] * 2
+
+
+BY_NAME = dict(
+    derain=dict(epochs=(1, 2), lr={"neck.derain": 5e-3}),
+    joint=dict(epochs=(3, None), lr={"neck.derain": 1e-3, "*": 1e-4}),
+)
+
+
+def runner_of_a_config(work_dir, *options, epochs=4):
+    """The phases stand in the config, which ``--cfg-options`` changes."""
+    runner = build_runner(work_dir, phases=None, epochs=epochs, batches=1)
+    runner.cfg = Config(dict(phases=BY_NAME, custom_hooks=[dict(type="PhasedTrainingHook")]))
+    parser = ArgumentParser()
+    parser.add_argument("options", nargs="*", action=DictAction)
+    runner.cfg.merge_from_dict(parser.parse_args(options).options or {})
+    return runner
+
+
+def phases_run(runner):
+    runner.train()
+    (hook,) = (hook for hook in runner.hooks if isinstance(hook, PhasedTrainingHook))
+    return [(phase.name, tuple(phase.epochs), phase.lr) for phase in hook.phases]
+
+
+def test_one_number_of_one_phase_is_one_override(tmp_path):
+    (_, _, rates), (_, _, joint) = phases_run(
+        runner_of_a_config(tmp_path, "phases.joint.lr.neck.derain=2e-3")
+    )
+    assert (rates, joint) == ({"neck.derain": 5e-3}, {"neck.derain": 2e-3, "*": 1e-4})
+
+
+@pytest.mark.parametrize("epochs", [3, 5])
+def test_another_length_needs_no_other_phases(tmp_path, epochs):
+    runner = runner_of_a_config(tmp_path, epochs=epochs)
+    phases_run(runner)
+    assert runner.epoch == epochs
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_length_without_the_last_phase_is_refused_with_what_repairs_it(tmp_path, epochs):
+    with pytest.raises(
+        ValueError, match=f"end with epoch 3 or later, but train_cfg.max_epochs is {epochs}"
+    ) as error:
+        runner_of_a_config(tmp_path, epochs=epochs).train()
+    *options, last = str(error.value).partition("--cfg-options ")[2].split()
+    assert last == "phases.joint.epochs=2,None"
+    if epochs == 1:  # fewer than phases
+        assert options.pop(0) == "train_cfg.max_epochs=2"
+    repaired = runner_of_a_config(tmp_path / "again", *options, last, epochs=2)
+    assert [span for _, span, _ in phases_run(repaired)] == [(1, 1), (2, None)]
+
+
+def test_the_repair_of_a_list_in_custom_hooks(tmp_path):
+    runner = build_runner(tmp_path, epochs=3)
+    runner.cfg = Config(
+        dict(custom_hooks=[dict(type="EMAHook"), dict(type="X", phases=list(DERAIN_THEN_JOINT))])
+    )
+    repair = r"--cfg-options custom_hooks\.1\.phases\.1\.epochs=3,None$"
+    with pytest.raises(ValueError, match=f"end with epoch 4, .* {repair}"):
+        runner.train()
+
+
+def test_a_config_without_phases_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="has no phases for its PhasedTrainingHook"):
+        build_runner(tmp_path, phases=None).train()

@@ -14,7 +14,13 @@ from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
 from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 
-from derain_plugin.engine.safety.checkpoint import load_from_local
+from derain_plugin.engine.safety import install, load_from_local
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _installed():
+    with install():
+        yield
 
 
 class TouchOnUnpickling:
@@ -73,7 +79,7 @@ def make_runner(work_dir: Path, *, epochs: int = 1, **kwargs) -> Runner:
         val_evaluator=[ToyMetric()],
         optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=0.01)),
         param_scheduler=[dict(type="MultiStepLR", milestones=[1])],
-        default_hooks=dict(checkpoint=dict(type="CheckpointHook", save_best="toy/acc")),
+        default_hooks=dict(checkpoint=dict(type="CrashSafeCheckpointHook", save_best="toy/acc")),
         custom_hooks=[dict(type="EMAHook")],
         default_scope="mmdet",
         experiment_name=work_dir.name,

@@ -5,7 +5,9 @@ import torch
 from mmengine.fileio import get_file_backend
 from mmengine.runner import save_checkpoint
 
-from derain_plugin.engine.safety.whole_file_backend import WholeFileBackend
+from derain_plugin.engine.safety.install import WholeFileBackend
+
+pytestmark = pytest.mark.usefixtures("installed")
 
 
 def test_is_the_backend_for_local_paths(tmp_path):

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 from tiny_rtdetr import FAMILY, TINY, build, data_samples, tiny_rtdetr_cfg, tiny_twin
 
+pytestmark = pytest.mark.usefixtures("installed")
 CONFIGS = Path(__file__).parents[3] / "configs"
 NECKS = ["MultiScaleFeatureDerain", "LightweightFeatureDerain"]
 

@@ -296,7 +296,7 @@ def test_training_without_having_read_the_teacher(teacher, batch):
     ("other", "message"),
     [
         (dict(backbone_config=dict(hidden_sizes=[8, 16, 24, 64])), "it has in another shape"),
-        (dict(backbone_config=dict(depths=[1, 1, 2, 1])), "it has, unlike the backbone"),
+        (dict(backbone_config=dict(depths=[1, 1, 2, 1])), "it has, unlike the model"),
     ],
 )
 def test_teacher_that_does_not_fit(other, message, tmp_path):

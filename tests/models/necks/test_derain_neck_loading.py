@@ -12,6 +12,7 @@ from torch import nn
 from toy_detector import DERAIN, DERAINED, FPN, feats, toy
 
 from derain_plugin.models.necks import DerainNeck, derain_neck
+from derain_plugin.models.necks.derain_neck import require_whole_checkpoint
 
 
 def equal_states(left: dict, right: dict) -> bool:
@@ -116,7 +117,7 @@ class TestEveryWayOfLoading:
 
     def test_a_neck_of_other_shapes_is_an_error(self, way: Way, tmp_path):
         state = toy(dict(FPN, out_channels=4)).state_dict()
-        with pytest.raises(ValueError, match=r"does not fit in 8: size mismatch"):
+        with pytest.raises(ValueError, match=r"has in another shape 8: size mismatch"):
             way(toy(), state, tmp_path)
 
     @pytest.mark.parametrize("num_residual_blocks", [1, 3])
@@ -141,10 +142,17 @@ def test_a_failed_load_does_not_spoil_the_next_one():
 def test_what_other_parts_of_the_detector_miss_is_an_error(way, part, tmp_path):
     model = toy()
     model.head = nn.Linear(2, 2)  # loaded after the neck
+    handle = require_whole_checkpoint(model)
     state = copy.deepcopy(model.state_dict())
     del state[part]
     with pytest.raises(ValueError, match=f"this ToyDetector: it misses 1: .*{part}"):
         way(model, state, tmp_path)
+    handle.remove()
+    load_state_dict(model, state)
+
+
+def test_a_detector_without_such_a_neck_is_left_to_mmengine():
+    assert require_whole_checkpoint(toy(FPN)) is None
 
 
 def test_one_line_says_that_the_derain_weights_are_the_fresh_ones(monkeypatch):

@@ -109,7 +109,7 @@ def test_a_missing_tensor_is_refused(official, name):
 
 def test_an_unexpected_tensor_is_refused(official):
     official["sub4.prior.weight"] = torch.zeros(1)
-    with pytest.raises(ValueError, match=r"unlike SPDNet, 1: sub4\.prior\.weight"):
+    with pytest.raises(ValueError, match=r"unlike the model, 1: sub4\.prior\.weight"):
         convert_spdnet(official)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mmdet.registry import HOOKS
-from mmengine import hooks
 from mmengine.dist import is_main_process
+from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from derain_plugin.files import atomic_write
@@ -18,8 +18,8 @@ OUTDATED = "outdated_ckpts"
 
 
 @HOOKS.register_module()
-class CheckpointHook(hooks.CheckpointHook):
-    """mmengine's, for a run that may be killed, or find the disk full, at any moment.
+class CrashSafeCheckpointHook(CheckpointHook):
+    """mmengine's ``CheckpointHook`` for a run that may be killed or find the disk full.
 
     mmengine removes the checkpoint that leaves ``max_keep_ckpts``, and the best one so far,
     *before* it writes those that take their places, and it empties ``last_checkpoint`` before it
@@ -30,14 +30,15 @@ class CheckpointHook(hooks.CheckpointHook):
     - ``last_checkpoint`` changes in one step;
     - what a killed run had yet to remove is removed when it is resumed.
 
-    It has mmengine's name and arguments, and takes the place of mmengine's in every config of
-    ``default_scope = "mmdet"``.
+    Arguments are mmengine's. That each file is written whole or not at all is the part of
+    ``SafeFilesHook``.
     """
 
     file_backend: Any
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse to resume from weights alone, which mmengine finds out by a ``KeyError``."""
+        # mmengine says nowhere else that this is a resume; the epoch is set later.
         if runner._resume and "epoch" not in checkpoint.get("meta", {}):
             raise ValueError(
                 "the checkpoint to resume from does not say after which epoch, so no training "
