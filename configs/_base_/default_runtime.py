@@ -15,6 +15,7 @@ default_hooks = dict(
         max_keep_ckpts=3,
         save_best="rainy/coco/bbox_mAP",
     ),
+    phases=dict(type="PhasedTrainingHook"),  # does nothing in a config without phases
     safe_files=dict(type="SafeFilesHook"),
     sampler_seed=dict(type="EpochSeedHook"),
     resume_validation=dict(type="ResumeValidationHook"),

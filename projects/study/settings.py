@@ -33,9 +33,9 @@ def training_sections(cfg: Config) -> dict[str, Any]:
     sections = dict(_sections(cfg, TRAINING), sampler_seed=offset)
     if sections["optim_wrapper"]:  # how groups are built changes nothing that is learned
         sections["optim_wrapper"].pop("constructor", None)
-    for hook in sections["custom_hooks"] or []:
-        if hook["type"] == "PhasedTrainingHook":
-            hook.setdefault("phases", _listed_phases(cfg))
+    hooks = sections["custom_hooks"] or []
+    if phases_of(cfg) and not any(hook["type"] == "PhasedTrainingHook" for hook in hooks):
+        sections["custom_hooks"] = [dict(type="PhasedTrainingHook", phases=phases_of(cfg)), *hooks]
     return sections
 
 
@@ -56,7 +56,8 @@ def testing_sections(cfg: Config) -> dict[str, Any]:
 def phases_of(cfg: Config) -> list[dict[str, Any]]:
     """Return the phases that ``cfg`` trains in; none where it trains all the time alike."""
     hooks = cfg.get("custom_hooks") or ()
-    return next((h["phases"] for h in hooks if h["type"] == "PhasedTrainingHook"), [])
+    own = (hook["phases"] for hook in hooks if hook["type"] == "PhasedTrainingHook")
+    return next(own, None) or _listed_phases(cfg)
 
 
 def _sections(cfg: Config, names: tuple[str, ...]) -> dict[str, Any]:

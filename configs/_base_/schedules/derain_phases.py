@@ -13,9 +13,9 @@ optim_wrapper = dict(
 )
 auto_scale_lr = dict(enable=False, base_batch_size=16)
 
-# Merged by child configs: one number of one phase is one override, phases.derain.epochs=1,2 say.
+# Of the PhasedTrainingHook in default_runtime.py. Children merge into them: one number of one phase
+# is one override, such as phases.joint.epochs=4,None.
 phases = dict(
     derain=dict(epochs=(1, 5), lr={"neck.derain": 5e-4}),
     joint=dict(epochs=(6, None), lr={"neck.derain": 1e-4, "*": 1e-5}),  # to the end
 )
-custom_hooks = [dict(type="PhasedTrainingHook")]

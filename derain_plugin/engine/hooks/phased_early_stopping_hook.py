@@ -47,11 +47,12 @@ class PhasedEarlyStoppingHook(EarlyStoppingHook):
         Raises:
             ValueError: If the run has no PhasedTrainingHook.
         """
-        phased = [hook for hook in runner.hooks if isinstance(hook, PhasedTrainingHook)]
+        hooks = [hook for hook in runner.hooks if isinstance(hook, PhasedTrainingHook)]
+        phased = [hook for hook in hooks if hook.phases]
         if len(phased) != 1:
             raise ValueError(
-                f"PhasedEarlyStoppingHook needs one PhasedTrainingHook, got {len(phased)}; "
-                "use EarlyStoppingHook for a run without phases"
+                "PhasedEarlyStoppingHook needs one PhasedTrainingHook with phases, got "
+                f"{len(phased)}; use EarlyStoppingHook for a run without phases"
             )
         self._last_phase_start = phased[0].phases[-1].first_epoch
         if self._stored and runner.epoch > 0:  # else the checkpoint was only loaded from

@@ -65,7 +65,8 @@ class PhasedTrainingHook(Hook):
 
     Args:
         phases: By name, the other arguments of each :class:`Phase`; or a list
-            of dicts of all of them; or None for the config's own ``phases``.
+            of dicts of all of them; or None for the config's own ``phases``. Without any, or
+            beside a hook that was given some, it does nothing.
             They must follow each other and cover exactly
             ``train_cfg.max_epochs``; the last may be open: ``epochs=(6, None)``.
 
@@ -89,6 +90,7 @@ class PhasedTrainingHook(Hook):
 
     def __init__(self, phases: Phases | None = None) -> None:
         self._configs = phases
+        self._is_own = phases is not None
         self.phases = parse_phases(phases) if phases is not None else ()
         self._phase: Phase | None = None
         self._rates: PhaseRates
@@ -106,8 +108,10 @@ class PhasedTrainingHook(Hook):
         # Runner.val and Runner.test come by here too, before or after a training.
         if self._trainable or not isinstance(runner.optim_wrapper, BaseOptimWrapper):
             return
+        self._read(runner)
+        if not self.phases:
+            return
         _check_support(runner)
-        self._read(runner.cfg)
         self._check_length(runner)
         model = _unwrapped(runner.model)
         model.train()  # some backbones freeze their stages only here
@@ -122,16 +126,16 @@ class PhasedTrainingHook(Hook):
             names={parameter: name for name, parameter in self._trainable.items()},
         )
 
-    def _read(self, cfg: Config) -> None:
-        self._path = _path_in(cfg)
-        if not self.phases:
-            self._path, self._configs = "phases", cfg.get("phases")
-            if self._configs is None:
-                raise ValueError(
-                    "The config has no phases for its PhasedTrainingHook; write them as "
-                    "phases = dict(<name>=dict(epochs=(1, None), lr={'*': 1e-4}))"
-                )
-            self.phases = parse_phases(self._configs)
+    def _read(self, runner: Runner) -> None:
+        """Take the config's phases, unless there is a hook with phases of its own."""
+        hooks = [hook for hook in runner.hooks if isinstance(hook, PhasedTrainingHook)]
+        own = [hook for hook in hooks if hook._is_own]
+        if len(own) > 1:
+            raise ValueError(f"There are {len(own)} PhasedTrainingHooks with phases: leave one")
+        self._path = _path_in(runner.cfg) if self._is_own else "phases"
+        if self is (own or hooks)[0] and not self._is_own:
+            self._configs = runner.cfg.get("phases")
+            self.phases = parse_phases(self._configs) if self._configs is not None else ()
 
     def _check_length(self, runner: Runner) -> None:
         last, max_epochs = self.phases[-1], runner.max_epochs
@@ -169,6 +173,8 @@ class PhasedTrainingHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Enter a phase at its first epoch, and the present one when resuming."""
+        if not self.phases:
+            return
         epoch = runner.epoch + 1
         phase = self.phase_at(epoch)
         if phase is not self._phase:
@@ -195,6 +201,8 @@ class PhasedTrainingHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None
     ) -> None:
         """Keep frozen norm layers frozen, and record the rates for the log."""
+        if not self.phases:
+            return
         # Not once per epoch: the loop calls model.train() after before_train_epoch.
         for norm in self._frozen_norms:
             norm.eval()

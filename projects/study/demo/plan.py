@@ -14,6 +14,7 @@ from mmengine.config import Config
 from derain_plugin.config import load_config
 from derain_plugin.rain.seeding import RENDERER_VERSION
 from derain_plugin.version import __version__
+from projects.study.settings import phases_of
 from projects.study.steps import ROOT, Step
 from projects.study.toy.coco_folder import TOY_VERSION
 
@@ -59,8 +60,7 @@ class Plan:
     @property
     def models(self) -> list[Model]:
         """The rows of the table."""
-        phases = self.load(DERAINED).custom_hooks[0]["phases"]
-        untouched, joint = (phase["epochs"][1] for phase in phases)
+        untouched, joint = (phase["epochs"][1] for phase in phases_of(self.load(DERAINED)))
         return [
             Model("vanilla, clean images only", VANILLA, self._epochs(VANILLA)),
             Model("control: fine-tuned on the mix", CONTROL, self._epochs(CONTROL)),

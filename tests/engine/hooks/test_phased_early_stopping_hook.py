@@ -110,5 +110,5 @@ def test_test_alone_builds_no_training_data(tmp_path):
 def test_needs_phases(tmp_path):
     hooks = [dict(type="PhasedEarlyStoppingHook", monitor="acc")]
     runner = build_runner(tmp_path, custom_hooks=hooks)
-    with pytest.raises(ValueError, match="needs one PhasedTrainingHook, got 0"):
+    with pytest.raises(ValueError, match="needs one PhasedTrainingHook with phases, got 0"):
         runner.train()

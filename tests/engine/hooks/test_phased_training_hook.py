@@ -337,6 +337,23 @@ def test_the_repair_of_a_list_in_custom_hooks(tmp_path):
         runner.train()
 
 
-def test_a_config_without_phases_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="has no phases for its PhasedTrainingHook"):
-        build_runner(tmp_path, phases=None).train()
+def test_without_phases_everything_trains(tmp_path):
+    runner = build_runner(tmp_path, phases=None)
+    before = state_of(runner.model)
+    runner.train()
+    assert {"head.weight", "backbone.conv.weight"} <= changed(before, state_of(runner.model))
+
+
+def test_phases_of_a_hook_come_before_those_of_the_config(tmp_path):
+    runner = build_runner(tmp_path, hooks=(dict(type="PhasedTrainingHook"),))
+    runner.cfg.phases = dict(late=dict(epochs=(1, None), lr={"head": 1.0}))
+    runner.train()
+    own, other = (hook for hook in runner.hooks if isinstance(hook, PhasedTrainingHook))
+    assert [phase.name for phase in own.phases] == ["derain", "joint"]
+    assert not other.phases
+
+
+def test_two_hooks_with_phases_are_refused(tmp_path):
+    second = dict(type="PhasedTrainingHook", phases=list(DERAIN_THEN_JOINT))
+    with pytest.raises(ValueError, match="2 PhasedTrainingHooks with phases: leave one"):
+        build_runner(tmp_path, hooks=(second,)).train()
