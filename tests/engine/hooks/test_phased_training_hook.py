@@ -288,8 +288,9 @@ def runner_of_a_config(work_dir, *options, epochs=4):
     runner = build_runner(work_dir, phases=None, epochs=epochs, batches=1)
     runner.cfg = Config(dict(phases=BY_NAME, custom_hooks=[dict(type="PhasedTrainingHook")]))
     parser = ArgumentParser()
-    parser.add_argument("options", nargs="*", action=DictAction)
-    runner.cfg.merge_from_dict(parser.parse_args(options).options or {})
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
+    arguments = ["--cfg-options", *options] if options else []
+    runner.cfg.merge_from_dict(parser.parse_args(arguments).cfg_options)
     return runner
 
 
