@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # projects/ is in no wheel
 
-from projects.benchmark.cli.benchmark_start import main
+from derain_command import run
 
 if __name__ == "__main__":
-    main()
+    run("benchmark_start", package="projects.benchmark.cli")

@@ -9,18 +9,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
-import derain_command
+from derain_plugin.cli.machine import ROOT
 
-COMMANDS = sorted(
-    name for name, value in vars(derain_command).items() if isinstance(value, partial)
-)
+COMMANDS = sorted(path.stem for path in ROOT.glob("tools/**/*.py"))
 YARDSTICK = "import cv2, numpy"
 # A process of its own between ours and the command: Linux counts the memory that a process had
 # before it became another program, and ours is large.
@@ -37,10 +34,17 @@ print(json.dumps([seconds, usage.ru_maxrss * unit / 1e6, os.waitstatus_to_exitco
 
 
 class Start(NamedTuple):
-    """Something to start with Python: arguments, once for each build."""
+    """Something to start with Python.
+
+    Attributes:
+        name: For people.
+        tool: The command; None for the yardstick.
+        arguments: What follows the command, called anew for each start.
+    """
 
     name: str
-    arguments: Callable[[Path], Sequence[str]]
+    tool: str | None
+    arguments: Callable[[], Sequence[str]]
 
 
 class Cost(NamedTuple):
@@ -55,60 +59,70 @@ def starts(commands: Sequence[str], images: Path, out: Path) -> Iterator[Start]:
 
     Args:
         commands: Some of ``COMMANDS``.
-        images: Folder of images to copy.
-        out: Folder for what is made; everything in it is new each time.
+        images: Folder with the image ``1.png``.
+        out: Folder for what is made.
     """
     for name in commands:
-        yield Start(f"{name} --help", partial(_help, name))
+        yield Start(f"{name} --help", name, lambda: ["--help"])
     if "make_rainy_coco" in commands:
-        yield Start("make_rainy_coco, one image", partial(_make_copy, images, out))
+        yield Start("make_rainy_coco, one image", "make_rainy_coco", lambda: _copied(images, out))
     if "browse_rain" in commands:
-        yield Start("browse_rain, one image", partial(_browse, images, out))
+        sheet = [str(images / "1.png"), "--out", str(out / "rain.png")]
+        yield Start("browse_rain, one image", "browse_rain", lambda: sheet)
 
 
-def write_image(folder: Path) -> Path:
-    """Write the image that rain is rendered on, and return its folder."""
-    image = np.full((48, 64, 3), 90, np.uint8)
-    cv2.imwrite(str(folder / "1.png"), image)
-    return folder
+def write_image(path: Path) -> None:
+    """Write a small grey image, for rain to be rendered on."""
+    cv2.imwrite(str(path), np.full((48, 64, 3), 90, np.uint8))
 
 
 def measure_starts(
     commands: Sequence[str], builds: Sequence[Path], *, rounds: int, tell: Callable[[str], object]
 ) -> list[dict[str, Any]]:
-    """Start everything in turns: each of our commands in each build, and the yardstick.
+    """Start everything in turns: each command in each build that has it, and the yardstick.
 
     Args:
         commands: Some of ``COMMANDS``.
         builds: Checkouts, ours first.
-        rounds: How often each is started; once more before, untimed, to fill caches.
+        rounds: How often each is started; the first of each build once more before, untimed.
         tell: Takes a line about each round.
 
     Returns:
-        A row for the yardstick, of one cost, and for each start, of a cost per build: medians
-        ``seconds`` and ``megabytes``, and all single values.
+        A row for the yardstick and for each start; its ``costs`` are one of each build, with the
+        medians ``seconds`` and ``megabytes`` and all single values, or None.
 
     Raises:
-        FileNotFoundError: A build lacks a command.
         RuntimeError: A command fails.
+        ValueError: There is no such command.
     """
+    if unknown := sorted({*commands} - {*COMMANDS}):
+        raise ValueError(f"no command {unknown[0]}: choose from {', '.join(COMMANDS)}")
     with tempfile.TemporaryDirectory() as folder:
         images, out = Path(folder, "images"), Path(folder, "out")
         images.mkdir()
-        yardstick = Start(YARDSTICK, lambda _: ("-c", YARDSTICK))
-        todo = [(yardstick, builds[:1])]
-        todo += [(start, builds) for start in starts(commands, write_image(images), out)]
-        costs: list[list[list[Cost]]] = [[[] for _ in places] for _, places in todo]
-        for turn in range(rounds + 1):
-            tell(f"round {turn} of {rounds}" if turn else "warm-up")
-            for (start, places), row in zip(todo, costs, strict=True):
-                for build, kept in zip(places, row, strict=True):
-                    cost = start_once(start.arguments(build), build)
-                    kept += [cost] * (turn > 0)
+        out.mkdir()
+        write_image(images / "1.png")
+        todo = [Start(YARDSTICK, None, lambda: ["-c", YARDSTICK])]
+        todo += starts(commands, images, out)
+        for build in builds:
+            _cost(todo[1], build)
+        turns: list[list[list[Cost | None]]] = []
+        for turn in range(rounds):
+            tell(f"round {turn + 1} of {rounds}")
+            turns.append([[_cost(start, build) for build in builds] for start in todo])
     return [
-        dict(start=start.name, costs=[_record(kept) for kept in row])
-        for (start, _), row in zip(todo, costs, strict=True)
+        dict(start=start.name, costs=[_record(costs) for costs in zip(*rows, strict=True)])
+        for start, rows in zip(todo, zip(*turns, strict=True), strict=True)
     ]
+
+
+def _cost(start: Start, build: Path) -> Cost | None:
+    """None where the build has no such command."""
+    if start.tool is None:
+        return start_once(start.arguments(), build)
+    # Commands have moved within tools/.
+    found = sorted((build / "tools").rglob(f"{start.tool}.py"))
+    return start_once([str(found[0]), *start.arguments()], build) if found else None
 
 
 def start_once(arguments: Sequence[str], build: Path) -> Cost:
@@ -126,8 +140,11 @@ def start_once(arguments: Sequence[str], build: Path) -> Cost:
     return Cost(seconds, megabytes)
 
 
-def _record(costs: Sequence[Cost]) -> dict[str, Any]:
-    seconds, megabytes = map(list, zip(*costs, strict=True))
+def _record(costs: Sequence[Cost | None]) -> dict[str, Any] | None:
+    present = [cost for cost in costs if cost is not None]
+    if not present:
+        return None
+    seconds, megabytes = map(list, zip(*present, strict=True))
     return dict(
         seconds=statistics.median(seconds),
         megabytes=statistics.median(megabytes),
@@ -136,27 +153,5 @@ def _record(costs: Sequence[Cost]) -> dict[str, Any]:
     )
 
 
-def _tool(name: str, build: Path) -> str:
-    found = sorted((build / "tools").rglob(f"{name}.py"))
-    if not found:
-        raise FileNotFoundError(f"{build} has no tools/{name}.py")
-    return str(found[0])
-
-
-def _help(name: str, build: Path) -> Sequence[str]:
-    return _tool(name, build), "--help"
-
-
-def _make_copy(images: Path, out: Path, build: Path) -> Sequence[str]:
-    target = tempfile.mkdtemp(dir=_made(out))
-    return _tool("make_rainy_coco", build), str(images), target, "--workers", "1"
-
-
-def _browse(images: Path, out: Path, build: Path) -> Sequence[str]:
-    target = str(_made(out) / "rain.png")
-    return _tool("browse_rain", build), str(images / "1.png"), "--out", target
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    return folder
+def _copied(images: Path, out: Path) -> list[str]:
+    return [str(images), tempfile.mkdtemp(dir=out), "--workers", "1"]

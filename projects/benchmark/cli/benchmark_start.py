@@ -6,19 +6,20 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from derain_plugin.cli.machine import ROOT, commit_of, describe_machine
 from derain_plugin.files import atomic_write
-from projects.benchmark.start import COMMANDS, YARDSTICK, measure_starts
 
-DESCRIPTION = f"""\
+DESCRIPTION = """\
 Measure time and peak memory of --help of every command, and of rendering rain on one image,
-beside `python -c "{YARDSTICK}"` and, with --against, beside another checkout of this project.
-Everything is started in turns, in processes of its own. Writes start.md and start.json.
+beside `python -c "import cv2, numpy"` and, with --against, beside another checkout of this
+project. Everything is started in turns, in processes of its own. Writes start.md and start.json.
 """
+COLUMNS = dict(seconds=".2f", megabytes=".0f")
 NOTE = """\
 Medians of {rounds} starts, in turns, each in a process of its own. MB: resident at most in one
 process. Yardstick: the first row. Other: the build of commit {against}.
@@ -37,7 +38,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--against", type=Path, metavar="FOLDER", help="another checkout, with the same packages"
     )
     parser.add_argument(
-        "--only", nargs="+", choices=COMMANDS, metavar="NAME", help="these commands; default all"
+        "--only", nargs="+", metavar="NAME", help="these commands of tools/; default all"
     )
     parser.add_argument("--rounds", type=int, default=5, help="default %(default)s")
     parser.add_argument(
@@ -58,10 +59,12 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print and write."""
     args = parse_args(arguments)
+    from projects.benchmark.start import COMMANDS, measure_starts
+
     builds = [ROOT] if args.against is None else [ROOT, args.against.resolve()]
     try:
         rows = measure_starts(args.only or COMMANDS, builds, rounds=args.rounds, tell=_tell)
-    except (FileNotFoundError, RuntimeError) as error:
+    except (ValueError, RuntimeError) as error:
         sys.exit(f"benchmark_start: {error}")
     report = dict(
         starts=rows,
@@ -84,7 +87,7 @@ def report_text(report: Mapping[str, Any]) -> str:
     if report["against"]:
         head += ["other: s", "ours / other", "other: MB", "ours / other"]
     lines = [head, ["---", *["---:"] * (len(head) - 1)]]
-    lines += [_cells(row, yardstick, len(head)) for row in report["starts"]]
+    lines += [list(_cells(row, yardstick)) for row in report["starts"]]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     note = NOTE.format(rounds=report["rounds"], against=report["against"])
     return (
@@ -93,14 +96,15 @@ def report_text(report: Mapping[str, Any]) -> str:
     )
 
 
-def _cells(row: Mapping[str, Any], yardstick: Mapping[str, float], count: int) -> list[str]:
+def _cells(row: Mapping[str, Any], yardstick: Mapping[str, float]) -> Iterator[str]:
     ours, *others = row["costs"]
-    cells = [row["start"]]
-    for cost, base in [(ours, yardstick), *((other, None) for other in others)]:
-        for key, form in (("seconds", ".2f"), ("megabytes", ".0f")):
-            ratio = ours[key] / cost[key] if base is None else cost[key] / base[key]
-            cells += [format(cost[key], form), f"{ratio:.3f}" if base is None else f"{ratio:.2f}"]
-    return cells + ["-"] * (count - len(cells))
+    yield row["start"]
+    for key, form in COLUMNS.items():
+        yield format(ours[key], form)
+        yield f"{ours[key] / yardstick[key]:.2f}"
+    for other, (key, form) in product(others, COLUMNS.items()):
+        yield format(other[key], form) if other else "-"
+        yield f"{ours[key] / other[key]:.3f}" if other else "-"
 
 
 def _tell(line: str) -> None:

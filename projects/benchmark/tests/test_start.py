@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from projects.benchmark.cli.benchmark_start import main
-from projects.benchmark.start import COMMANDS, YARDSTICK, start_once
+from projects.benchmark.start import COMMANDS, YARDSTICK, measure_starts, start_once
 
 ROOT = Path(__file__).parents[3]
 ENDS = ("seconds", "megabytes")
@@ -37,7 +37,7 @@ def test_compares_two_builds(tmp_path, capsys):
         *("browse_rain --help", "make_rainy_coco --help"),
         *("make_rainy_coco, one image", "browse_rain, one image"),
     ]
-    assert [len(row["costs"]) for row in report["starts"]] == [1, 2, 2, 2, 2]
+    assert [len(row["costs"]) for row in report["starts"]] == [2] * 5
     for cost in (cost for row in report["starts"] for cost in row["costs"]):
         assert all(len(cost[f"all_{end}"]) == 2 and cost[end] > 0 for end in ENDS)
     text = (tmp_path / "start/start.md").read_text()
@@ -60,4 +60,16 @@ def test_another_folder_is_no_build(tmp_path, capsys):
 
 
 def test_every_command_is_measured():
-    assert {"train", "test", "infer", "export", "convert_labels", "app"} <= set(COMMANDS)
+    assert {"train", "infer", "convert_labels", "app", "study", "benchmark"} <= {*COMMANDS}
+
+
+def test_a_command_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(SystemExit, match=r"no command tran: choose from .*, train"):
+        main(["--only", "tran", "--out", str(tmp_path)])
+
+
+def test_a_build_without_a_command_has_no_cost(tmp_path):
+    (tmp_path / "tools").mkdir()
+    (yardstick, row) = measure_starts(["train"], [ROOT, tmp_path], rounds=1, tell=lambda _: None)
+    assert [cost is None for cost in row["costs"]] == [False, True]
+    assert None not in yardstick["costs"]
