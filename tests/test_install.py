@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tiny_rtdetr import TINY
 ROOT = Path(__file__).parents[1]
 SOURCES = (
     *("derain_plugin", "configs", "tools", "requirements"),
-    *("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"),
+    *("derain_command.py", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"),
 )
 TINY_TEXT = ", ".join(f"{key}={value!r}" for key, value in TINY.items())
 # The example's config, but for a detector that is trained in seconds.
@@ -33,6 +34,8 @@ custom_hooks = [dict(type="PhasedTrainingHook", phases=[phase])]
 load_from = None
 image_size = 64
 """
+SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+LAUNCHERS = ("dist_test.sh", "dist_train.sh", "slurm_train.sh")
 NO_WORKERS = [f"{name}_dataloader.num_workers=0" for name in ("train", "val", "test")]
 
 
@@ -96,7 +99,15 @@ def test_the_wheel_has_the_configs_and_no_links(wheel):
     for path in [*ROOT.glob("configs/*.py"), *ROOT.glob("configs/_base_/**/*.py")]:
         assert f"configs/rtdetr/{path.relative_to(ROOT / 'configs')}" in configs
     assert len(names) == len(set(names))
-    assert not [name for name in names if name.startswith(("tests", "configs", "examples"))]
+    tops = {name.partition("/")[0].partition("-")[0] for name in names}
+    assert tops == {"derain_command.py", "derain_plugin"}
+    tools = {name.removeprefix("tools/") for name in configs if name.startswith("tools/")}
+    assert tools == {*map(tool_of, SCRIPTS.values()), *LAUNCHERS}
+
+
+def tool_of(entry_point):
+    (path,) = (ROOT / "tools").rglob(f"{entry_point.partition(':')[2]}.py")
+    return str(path.relative_to(ROOT / "tools"))
 
 
 def place_of_package(commands):
@@ -110,7 +121,7 @@ def train(commands, project):
 
 
 @pytest.mark.slow
-def test_a_project_trains_and_tests_with_the_wheel(wheel, project, tmp_path):
+def test_a_project_works_with_the_wheel(wheel, project, tmp_path):
     commands = make_environment(tmp_path / "venv", wheel)
     assert place_of_package(commands).is_relative_to(tmp_path / "venv")
     checkpoint = train(commands, project)
@@ -119,6 +130,19 @@ def test_a_project_trains_and_tests_with_the_wheel(wheel, project, tmp_path):
     assert (project / "ms.pkl").exists()
     (report,) = project.glob("work_dirs/tiny/*/robustness.json")
     assert next(iter(json.loads(report.read_text())["conditions"])) == "clean"
+    images = "data/streets/val2017"
+    arguments = ["tiny.py", checkpoint, "--format", "onnx", "--out", "tiny.onnx"]
+    run(commands / "derain-export", *arguments, cwd=project)
+    for model in (["tiny.py", checkpoint, "--device", "cpu"], ["tiny.onnx"]):
+        out = project / f"seen_{len(model)}"
+        run(commands / "derain-infer", *model, images, "--out-dir", out, cwd=project)
+        assert names_in(out) == names_in(project / images)
+    run(commands / "derain-make-rainy-coco", images, "rainy", "--workers", "1", cwd=project)
+    assert names_in(project / "rainy") == names_in(project / images)
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.glob("*.jpg"))
 
 
 @pytest.mark.slow

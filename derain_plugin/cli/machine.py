@@ -17,7 +17,7 @@ def describe_machine() -> dict[str, str]:
 
     return dict(
         date=datetime.date.today().isoformat(),
-        commit=_commit(),
+        commit=commit_of(ROOT),
         hardware=f"{_processor()}, {torch.get_num_threads()} threads",
         versions=(
             f"torch {torch.__version__}, mmengine {mmengine.__version__}, "
@@ -26,14 +26,14 @@ def describe_machine() -> dict[str, str]:
     )
 
 
-def _commit() -> str:
-    """The checkout's commit, marked where files differ from it."""
-    if not (ROOT / ".git").exists():  # installed, perhaps inside the checkout of something else
+def commit_of(root: Path) -> str:
+    """Return the commit of a checkout, marked where files differ from it, or ``unknown``."""
+    if not (root / ".git").exists():  # installed, perhaps inside the checkout of something else
         return "unknown"
     command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     try:
         return subprocess.run(
-            command, cwd=ROOT, text=True, capture_output=True, check=True
+            command, cwd=root, text=True, capture_output=True, check=True
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
