@@ -2,24 +2,20 @@
 
 import logging
 import random
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
-import torch
 from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset, Compose
 from mmengine.logging import print_log
-from torch.utils.data import Dataset
 
 from derain_plugin.datasets.mix_side import build_sides, list_images
-from derain_plugin.datasets.rain_draw import RainDraw, check_options, seeded_draws
-
-UNKNOWN = -1
+from derain_plugin.datasets.rain_draw import RainDraw, check_options
+from derain_plugin.datasets.seeded_dataset import SeededDataset
 
 
 @DATASETS.register_module()
-class RainMixDataset(Dataset):
+class RainMixDataset(SeededDataset):
     """Mix a clean and a rainy version of the same images at an exact ratio.
 
     Each side is the config of a whole dataset with its own pipeline and
@@ -33,13 +29,10 @@ class RainMixDataset(Dataset):
     dataset; an epoch only decides the side. ``EpochSeedHook`` tells the epoch;
     without it every epoch is epoch 0.
 
-    The hook also tells the run's seed. From then on all that the pipelines draw
-    from the global generators of Python, NumPy and torch (CPU) follows from (run's
-    seed, epoch, image) alone: the same in any worker, persistent or not, in the
-    main process, whose generators stay as they are, and after a resume. An image
-    that comes twice in an epoch (``RepeatDataset``) looks the same twice. Not
-    covered are wrappers that draw themselves (``MultiImageMixDataset``) and
-    transforms with a generator or a memory of their own.
+    The hook also tells the run's seed; see :class:`SeededDataset` for what follows from it. An
+    image that comes twice in an epoch (``RepeatDataset``) looks the same twice. Not covered are
+    wrappers that draw themselves (``MultiImageMixDataset``) and transforms with a generator or a
+    memory of their own.
 
     ``rainy`` (bool) is in the ``results`` that enter the pipeline and in the
     metainfo of the packed data sample. It is the side that the sample came from.
@@ -73,6 +66,7 @@ class RainMixDataset(Dataset):
         percent: float = 100,
         seed: int = 0,
     ) -> None:
+        super().__init__()
         # Before the annotations, which take long to load.
         check_options(rain_ratio=rain_ratio, percent=percent, seed=seed)
         self._sides = build_sides(clean, rainy)
@@ -83,30 +77,11 @@ class RainMixDataset(Dataset):
         self._indices = indices[:, self._draw.images]  # (2, N)
         if not (on_clean & on_rainy).all():
             _log_difference(on_clean, on_rainy, self._draw, rain_ratio)
-        self._epoch = torch.zeros((), dtype=torch.int64)
-        self._run_seed = torch.tensor(UNKNOWN)
-        self.set_epoch(0)
 
     @property
     def metainfo(self) -> dict:
         """Meta information of the clean side; both have the same classes."""
         return self._sides[0].metainfo
-
-    def full_init(self) -> None:
-        """Do nothing; both sides are loaded at construction, where errors are wanted."""
-
-    def set_epoch(self, epoch: int) -> None:
-        """Draw anew; reaches workers that are already running."""
-        if epoch < 0:
-            raise ValueError(f"epoch must not be negative, got {epoch}")
-        # Shared memory is what workers that outlive an epoch see; a deep copy has to share anew.
-        self._epoch.share_memory_().fill_(epoch)
-
-    def set_run_seed(self, seed: int) -> None:
-        """Let every sample follow from ``seed``, the epoch and the image alone."""
-        if seed < 0:
-            raise ValueError(f"the run's seed must not be negative, got {seed}")
-        self._run_seed.share_memory_().fill_(seed)
 
     def __len__(self) -> int:
         """Return the number of images, the same in every epoch."""
@@ -123,14 +98,12 @@ class RainMixDataset(Dataset):
         dataset, index, _ = self._locate(idx)
         return dataset.get_cat_ids(index)
 
-    def __getitem__(self, idx: int) -> Any:
-        """Return what the pipeline of the image's side makes of it."""
-        seed = int(self._run_seed)
-        numbers = seed, int(self._epoch), int(idx) % len(self)
-        with nullcontext() if seed == UNKNOWN else seeded_draws(*numbers):
-            return self._draw_sample(idx)
+    def draw_sample(self, idx: int) -> Any:
+        """Return what the pipeline of the image's side makes of it.
 
-    def _draw_sample(self, idx: int) -> Any:
+        Raises:
+            RuntimeError: Nor does it make anything of the others that were tried.
+        """
         dataset, _, rainy = self._locate(idx)
         for _ in range(dataset.max_refetch + 1):
             sample = self._fetch(idx)
@@ -144,7 +117,7 @@ class RainMixDataset(Dataset):
         )
 
     def _is_rainy(self) -> np.ndarray:
-        return self._draw.rainy(int(self._epoch))
+        return self._draw.rainy(self.epoch)
 
     def _locate(self, idx: int) -> tuple[BaseDataset, int, bool]:
         rainy = bool(self._is_rainy()[idx])

@@ -1,35 +1,29 @@
 """Clean images of a folder, to be paired with rain."""
 
 import logging
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from mmdet.registry import DATASETS
 from mmengine.dataset import Compose
 from mmengine.logging import print_log
-from torch.utils.data import Dataset
 
-from derain_plugin.datasets.rain_draw import RainDraw, seeded_draws
+from derain_plugin.datasets.rain_draw import RainDraw
+from derain_plugin.datasets.seeded_dataset import SeededDataset
 from derain_plugin.rain.images import find_images
-
-UNKNOWN = -1
 
 
 @DATASETS.register_module()
-class RainPairDataset(Dataset):
+class RainPairDataset(SeededDataset):
     """Give every image below a folder to a pipeline that pairs it with rain.
 
     For training restorers: needs no annotations. Samples enter the pipeline as ``img_path`` and
     ``img_id``, which is the file's stem, as a number where it is one. That is COCO's id, so
     ``RainPair(seed=0)`` renders the rain that ``SyntheticRain(seed=0)`` shows a detector.
 
-    ``EpochSeedHook`` tells a training set the run's seed and the epoch. All that the pipeline
-    draws from the global generators of Python, NumPy and torch (CPU) then follows from (run's
-    seed, epoch, image) alone: another rain in every epoch, but the same in any worker and
-    after a resume. See ``RainMixDataset``.
+    ``EpochSeedHook`` tells a training set the run's seed and the epoch: other rain in every epoch,
+    but the same in any worker and after a resume, see :class:`SeededDataset`.
 
     In training an image that cannot be read is replaced by another one, with a warning that
     names it. In a test it is an error: all models shall be scored on the same images.
@@ -56,6 +50,7 @@ class RainPairDataset(Dataset):
         test_mode: bool = False,
         max_refetch: int = 100,
     ) -> None:
+        super().__init__()
         self.images = Path(images)
         if not self.images.is_dir():
             raise FileNotFoundError(f"image folder {images} does not exist; set data_root")
@@ -67,23 +62,11 @@ class RainPairDataset(Dataset):
         self._make_pair = Compose(others)
         self.test_mode = test_mode
         self.max_refetch = max_refetch
-        self._draw = torch.tensor([UNKNOWN, 0])  # the run's seed, the epoch
 
     @property
     def metainfo(self) -> dict:
         """Nothing: there are no classes."""
         return {}
-
-    def full_init(self) -> None:
-        """Do nothing; the folder is listed at construction, where errors are wanted."""
-
-    def set_epoch(self, epoch: int) -> None:
-        """Draw anew; reaches workers that are already running."""
-        self._tell(1, "epoch", epoch)
-
-    def set_run_seed(self, seed: int) -> None:
-        """Let every sample follow from ``seed``, the epoch and the image alone."""
-        self._tell(0, "the run's seed", seed)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -94,17 +77,14 @@ class RainPairDataset(Dataset):
         image = self._images[idx]
         return dict(img_path=str(self.images / image.path), img_id=image.image_id)
 
-    def __getitem__(self, idx: int) -> Any:
+    def draw_sample(self, idx: int) -> Any:
         """Return what the pipeline makes of image ``idx``.
 
         Raises:
             ValueError: It cannot be read, in a test.
             RuntimeError: Nor can any of the others that were tried, in training.
         """
-        seed, epoch = self._draw.tolist()
-        numbers = seed, epoch, int(idx) % len(self)
-        with nullcontext() if seed == UNKNOWN else seeded_draws(*numbers):
-            return self._make_pair(self._load_readable(int(idx)))
+        return self._make_pair(self._load_readable(idx))
 
     def _load_readable(self, idx: int) -> dict:
         for _ in range(self.max_refetch + 1):
@@ -122,9 +102,3 @@ class RainPairDataset(Dataset):
             f"no readable image in {self.max_refetch + 1} tries; check those below {self.images} "
             "and the first transform"
         )
-
-    def _tell(self, index: int, name: str, value: int) -> None:
-        if value < 0:
-            raise ValueError(f"{name} must not be negative, got {value}")
-        # Shared memory is what workers that outlive an epoch see; a deep copy has to share anew.
-        self._draw.share_memory_()[index] = value

@@ -15,7 +15,7 @@ from mmengine.runner import load_checkpoint
 
 from derain_plugin import load_config
 from derain_plugin.cli import train as train_cli
-from derain_plugin.datasets.rain_draw import seeded_draws
+from derain_plugin.datasets.seeded_dataset import seeded_draws
 from derain_plugin.rain.seeding import RENDERER_VERSION
 from projects.study.toy.coco_folder import TOY_VERSION, make_toy_coco
 

@@ -38,7 +38,7 @@ def test_spatial_attention_is_equation_3_of_the_paper(x):
     torch.testing.assert_close(attention(x), by_hand)
 
 
-def test_cbam_weighs_channels_then_places(x):
+def test_cbam_weighs_channels_then_positions(x):
     cbam = CBAM(16)
     weighed = cbam.channel(x) * x
     torch.testing.assert_close(cbam(x), cbam.spatial(weighed) * weighed)
