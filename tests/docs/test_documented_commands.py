@@ -67,6 +67,8 @@ def check(words):
         except SystemExit as stop:  # of --help, or with the reason on stderr
             if stop.code:
                 pytest.fail(f"refused: {shlex.join(words)}")
+    elif words[:2] == ["python", "-m"]:
+        assert (ROOT / f"{words[2].replace('.', '/')}.py").is_file(), words[2]
     elif words[0] == "make":
         assert words[1] in TARGETS
     elif words[0] == "pip":
