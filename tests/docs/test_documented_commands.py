@@ -53,8 +53,8 @@ def cli_of(words):
 
 def module_of(tool):
     """The module that a file of tools/ runs: one of the package, or of a project."""
-    project = re.search(r"^from (projects\.\S+) import main", tool.read_text(), re.M)
-    return project[1] if project else f"derain_plugin.cli.{tool.stem}"
+    package = re.search(r'package="([\w.]+)"', tool.read_text())
+    return f"{package[1] if package else 'derain_plugin.cli'}.{tool.stem}"
 
 
 def check(words):
