@@ -53,8 +53,8 @@ def cli_of(words):
 
 def module_of(tool):
     """The module that a file of tools/ runs: one of the package, or of a project."""
-    project = re.search(r"^from (projects\.\S+) import main", tool.read_text(), re.M)
-    return project[1] if project else f"derain_plugin.cli.{tool.stem}"
+    package = re.search(r'package="([\w.]+)"', tool.read_text())
+    return f"{package[1] if package else 'derain_plugin.cli'}.{tool.stem}"
 
 
 def check(words):
@@ -67,6 +67,8 @@ def check(words):
         except SystemExit as stop:  # of --help, or with the reason on stderr
             if stop.code:
                 pytest.fail(f"refused: {shlex.join(words)}")
+    elif words[:2] == ["python", "-m"]:
+        assert (ROOT / f"{words[2].replace('.', '/')}.py").is_file(), words[2]
     elif words[0] == "make":
         assert words[1] in TARGETS
     elif words[0] == "pip":

@@ -37,9 +37,8 @@ def test_it_is_a_config(block, tmp_path, parameters):
     path = tmp_path / "child.py"
     path.write_text(code)
     cfg = load_config(path)
-    hook = cfg.default_hooks.get("phases")
-    assert hook or "phases" not in code
-    if hook:
-        phases = parse_phases(hook.phases)
+    if "phases" in cfg:
+        phases = parse_phases(cfg.phases)
+        assert any(hook.type == "PhasedTrainingHook" for hook in cfg.custom_hooks)
         assert phases[-1].last_epoch in (None, cfg.train_cfg.max_epochs)
         check_patterns(phases, trainable=parameters, every=parameters)
