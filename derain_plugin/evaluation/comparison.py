@@ -19,6 +19,42 @@ from derain_plugin.evaluation.weighted_ap import match_predictions
 
 METRICS = {"AP": np.linspace(0.5, 0.95, 10), "AP50": np.array([0.5]), "AP75": np.array([0.75])}
 EVERY_CONDITION = "*"
+SUMMARY = ["P", "mPC", "rPC"]
+TAILS = 0.025, 0.975  # of a 95 % interval
+
+
+@dataclass(frozen=True)
+class ComparisonRow:
+    """A model and the baseline under one condition; values from 0 to 1, nan where undefined.
+
+    Attributes:
+        model: Name of the model.
+        condition: Name of the condition, or ``P``, ``mPC`` or ``rPC``.
+        baseline: AP of the baseline.
+        value: AP of the model.
+        difference: ``value - baseline``.
+        low: Lower end of the 95 % interval of the difference.
+        high: Its upper end.
+    """
+
+    model: str
+    condition: str
+    baseline: float
+    value: float
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval lies on one side of 0."""
+        return self.low > 0 or self.high < 0
+
+    def record(self) -> dict[str, Any]:
+        """Return all of it for a json file, which has no nan: None."""
+        # Only nan differs from itself.
+        fields = {name: None if value != value else value for name, value in asdict(self).items()}
+        return dict(fields, excludes_zero=self.excludes_zero)
 
 
 @dataclass(frozen=True)
@@ -173,44 +209,6 @@ def _rainy(image_ids: Mapping[str, np.ndarray], wanted: Sequence[str] | None) ->
             f"not; there {'is' if len(paired) == 1 else 'are'} {', '.join(paired) or 'none'}"
         )
     return list(wanted)
-
-
-SUMMARY = ["P", "mPC", "rPC"]
-TAILS = 0.025, 0.975  # of a 95 % interval
-
-
-@dataclass(frozen=True)
-class ComparisonRow:
-    """A model and the baseline under one condition; values from 0 to 1, nan where undefined.
-
-    Attributes:
-        model: Name of the model.
-        condition: Name of the condition, or ``P``, ``mPC`` or ``rPC``.
-        baseline: AP of the baseline.
-        value: AP of the model.
-        difference: ``value - baseline``.
-        low: Lower end of the 95 % interval of the difference.
-        high: Its upper end.
-    """
-
-    model: str
-    condition: str
-    baseline: float
-    value: float
-    difference: float
-    low: float
-    high: float
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the interval lies on one side of 0."""
-        return self.low > 0 or self.high < 0
-
-    def record(self) -> dict[str, Any]:
-        """Return all of it for a json file, which has no nan: None."""
-        # Only nan differs from itself.
-        fields = {name: None if value != value else value for name, value in asdict(self).items()}
-        return dict(fields, excludes_zero=self.excludes_zero)
 
 
 def compare_draws(

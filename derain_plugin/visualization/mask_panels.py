@@ -6,6 +6,12 @@ import cv2
 import numpy as np
 
 OPACITY = 0.5  # of the colours over the image
+HEADER = 22  # px
+GAP = 4  # px
+LEGEND_BAR = 12  # px
+LEGEND_TEXT = 28  # px
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+FONT_SCALE = 0.4
 
 
 def overlay_mask(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -45,14 +51,6 @@ def mask_colours(mask: np.ndarray) -> np.ndarray:
     """Return the RGB colours ``(h, w, 3)`` of values 0-1: viridis, dark blue to yellow."""
     levels = np.rint(255 * mask).astype(np.uint8)
     return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
-
-
-HEADER = 22  # px
-GAP = 4  # px
-LEGEND_BAR = 12  # px
-LEGEND_TEXT = 28  # px
-FONT = cv2.FONT_HERSHEY_SIMPLEX
-FONT_SCALE = 0.4
 
 
 def draw_mask_panels(

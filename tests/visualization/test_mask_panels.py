@@ -4,6 +4,7 @@ import pytest
 from derain_plugin.visualization import draw_mask_panels, overlay_mask
 from derain_plugin.visualization.mask_panels import GAP, HEADER, LEGEND_BAR, LEGEND_TEXT
 
+DARK_BLUE, YELLOW = (68, 1, 84), (253, 231, 37)  # the ends of viridis
 MASKS = [np.full(shape, 0.25, np.float32) for shape in ((5, 7), (3, 4), (2, 2))]
 
 
@@ -35,3 +36,47 @@ def test_takes_images_smaller_than_their_titles(size):
 def test_refuses_levels_without_stride():
     with pytest.raises(ValueError, match=r"3 masks .* got \(8, 16\)"):
         draw_mask_panels(np.zeros((9, 9, 3), np.uint8), MASKS, strides=(8, 16))
+
+
+@pytest.mark.parametrize(("value", "colour"), [(0.0, DARK_BLUE), (1.0, YELLOW)])
+@pytest.mark.parametrize("grey", [0, 200])
+def test_a_mask_is_half_colour_half_image(value, colour, grey):
+    image = np.full((6, 8, 3), grey, np.uint8)
+    shown = overlay_mask(image, np.full((3, 4), value, np.float32))
+    assert shown.shape == (6, 8, 3)
+    assert shown.dtype == np.uint8
+    assert np.abs(shown - (np.array(colour) + grey) / 2).max() <= 1.5
+
+
+def test_the_scale_is_absolute():
+    image = np.zeros((4, 8, 3), np.uint8)
+    whole_range, narrow = np.float32([[0, 0.5, 1, 0.1]]), np.float32([[0.5, 0.5, 0.5, 0.1]])
+    first, second = overlay_mask(image, whole_range), overlay_mask(image, narrow)
+    np.testing.assert_array_equal(first[:, 6:], second[:, 6:])
+    np.testing.assert_array_equal(first[:, 2:4], second[:, 2:4])
+    assert (first[:, :2] != second[:, :2]).any()
+
+
+def test_each_cell_stays_where_it_is_in_odd_sizes():
+    image = np.zeros((37, 53, 3), np.uint8)
+    mask = np.zeros((5, 7), np.float32)
+    mask[1, 5] = 1
+    ys, xs = np.nonzero(overlay_mask(image, mask)[..., 1] > 60)
+    assert (ys.min(), ys.max()) == pytest.approx((37 / 5, 2 * 37 / 5 - 1), abs=1)
+    assert (xs.min(), xs.max()) == pytest.approx((5 * 53 / 7, 6 * 53 / 7 - 1), abs=1)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "message"),
+    [
+        (np.zeros((4, 4, 3), np.float32), np.zeros((2, 2)), "uint8, got .* float32"),
+        (np.zeros((4, 4), np.uint8), np.zeros((2, 2)), r"got \(4, 4\)"),
+        (np.zeros((4, 4, 3), np.uint8), np.zeros((1, 2, 2)), r"got \(1, 2, 2\)"),
+        (np.zeros((4, 4, 3), np.uint8), np.full((2, 2), 1.5), "0-1, got 1.5 to 1.5"),
+        (np.zeros((4, 4, 3), np.uint8), np.full((2, 2), -0.5), "0-1, got -0.5"),
+        (np.zeros((4, 4, 3), np.uint8), np.array([[0, np.nan]]), "0-1, got nan"),
+    ],
+)
+def test_refuses_what_is_no_image_or_mask(image, mask, message):
+    with pytest.raises(ValueError, match=message):
+        overlay_mask(image, mask)

@@ -19,7 +19,9 @@ from derain_plugin.models.restorers.spdnet_blocks import (
 )
 
 NUM_STAGES = 3
-MIN_SIDE = 6
+COLOURS = 3
+MIN_SIDE = 6  # px
+ALIVE = 1e-5  # a ReLU of exactly 0 would pass no gradient
 
 
 @MODELS.register_module()
@@ -163,11 +165,6 @@ def _check_images(images: Tensor) -> None:
             f"SPDNet takes RGB images (N, 3, H, W) of at least {MIN_SIDE} px on each side, got "
             f"{tuple(images.shape)}"
         )
-
-
-COLOURS = 3
-ALIVE = 1e-5
-"""A ReLU of exactly 0 would pass no gradient."""
 
 
 @torch.no_grad()
