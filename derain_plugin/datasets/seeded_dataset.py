@@ -49,6 +49,14 @@ class SeededDataset(Dataset):
         with nullcontext() if seed == UNKNOWN else seeded_draws(*numbers):
             return self.draw_sample(int(idx))
 
+    def draw_sample(self, idx: int) -> Any:
+        """Return what the pipeline makes of image ``idx``."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        """Count the images of an epoch."""
+        raise NotImplementedError
+
     def _tell(self, index: int, name: str, value: int) -> None:
         if value < 0:
             raise ValueError(f"{name} must not be negative, got {value}")

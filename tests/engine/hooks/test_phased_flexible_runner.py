@@ -71,6 +71,9 @@ def test_optimizers_like_deepspeeds_are_refused():
         update_params = backward = step = zero_grad = None
 
     optimizer = torch.optim.AdamW(ToyDetector().parameters())
-    runner = SimpleNamespace(optim_wrapper=EngineOptimWrapper(optimizer), param_schedulers=None)
+    hook = HOOKS.build(PHASES)
+    runner = SimpleNamespace(
+        optim_wrapper=EngineOptimWrapper(optimizer), param_schedulers=None, hooks=[hook], cfg={}
+    )
     with pytest.raises(TypeError, match="not with DeepSpeed"):
-        HOOKS.build(PHASES).before_run(runner)
+        hook.before_run(runner)
