@@ -19,3 +19,4 @@ phases = dict(
     derain=dict(epochs=(1, 5), lr={"neck.derain": 5e-4}),
     joint=dict(epochs=(6, None), lr={"neck.derain": 1e-4, "*": 1e-5}),  # to the end
 )
+custom_hooks = []  # for children: custom_hooks = [*_base_.custom_hooks, ...]
