@@ -4,6 +4,7 @@ default_scope = "mmdet"
 custom_imports = dict(
     imports=["derain_plugin", "derain_plugin.hf.mmengine_scheme"], allow_failed_imports=False
 )
+runner_type = "SettingsRunner"  # for mmdet's own tools
 
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
@@ -17,6 +18,7 @@ default_hooks = dict(
     ),
     phases=dict(type="PhasedTrainingHook"),  # does nothing in a config without phases
     safe_files=dict(type="SafeFilesHook"),
+    settings=dict(type="SettingsHook"),  # refuses those that only runner_type would fill in
     sampler_seed=dict(type="EpochSeedHook"),
     resume_validation=dict(type="ResumeValidationHook"),
     sync_buffers=dict(type="SyncBuffersHook"),  # of BatchNorm, at the end of each epoch

@@ -21,6 +21,7 @@ model = dict(
     ),
 )
 load_from = vanilla.model_path
+settings = dict(classes=dict(num_classes=["model.roi_head.bbox_head.num_classes"]))
 
 train_pipeline = vanilla.train_pipeline
 test_pipeline = vanilla.test_pipeline

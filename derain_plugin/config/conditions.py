@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from derain_plugin.config import load_config
+from derain_plugin.config.loading import load_config
 
 SHARED = ("data_root", "classes", "image_size")
 TAKEN = ("test_dataloader", "test_evaluator")
@@ -28,16 +28,16 @@ def use_conditions(
             images in another way than clean ones, which would not compare.
     """
     options = cfg_options or {}
-    missing = [name for name in SHARED if name not in cfg.get("written_with", {})]
+    missing = [name for name in SHARED if name not in cfg.get("settings", {})]
     if missing:
         raise ValueError(
             f"conditions take {', '.join(missing)} from the model's config, which has none: let it "
             "inherit configs/_base_/datasets/coco_rain_mix.py, or set its test_dataloader instead"
         )
     settings = {name: cfg[name] for name in SHARED}
-    reached = {*cfg.written_with, *TAKEN}
-    given = {key: value for key, value in options.items() if key.partition(".")[0] in reached}
-    conditions = load_config(filename, {**settings, **given})
+    reached = {*cfg.settings, *TAKEN}
+    overrides = {key: value for key, value in options.items() if key.partition(".")[0] in reached}
+    conditions = load_config(filename, {**settings, **overrides})
     loader = conditions.test_dataloader
     cfg.test_dataloader = with_pipeline(
         loader, _clean_pipeline(cfg.test_dataloader), written=_clean_pipeline(loader)

@@ -1,3 +1,3 @@
-from derain_plugin.engine import hooks, optim_wrappers, safety
+from derain_plugin.engine import hooks, optim_wrappers, safety, settings_runner
 
-__all__ = ["hooks", "optim_wrappers", "safety"]
+__all__ = ["hooks", "optim_wrappers", "safety", "settings_runner"]

@@ -9,12 +9,13 @@ from derain_plugin import load_config
 from derain_plugin.engine.hooks.phase import check_patterns, parse_phases
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+TOY_CONFIGS = CONFIGS.parent / "projects/study/configs/toy"
 # Of detectors; tests/configs/test_restorer_configs.py has the others.
 RTDETR = sorted({*CONFIGS.glob("rtdetr*.py"), *CONFIGS.glob("dfine*.py")})
 RTDETR.remove(CONFIGS / "rtdetr_r18_featderain_adapter.py")  # sets synthetic_rain, like a child
 MMDET = sorted(CONFIGS.glob("mmdet/*.py"))
 NAMED = [*RTDETR, *MMDET]
-TOY = sorted(set(CONFIGS.glob("toy/*.py")) - set(CONFIGS.glob("toy/toy_spdnet_rain.py")))
+TOY = sorted({*TOY_CONFIGS.glob("*.py")} - {TOY_CONFIGS / "toy_spdnet_rain.py"})
 MS = CONFIGS / "rtdetr_r18_featderain_ms.py"
 
 

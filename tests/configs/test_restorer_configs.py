@@ -10,7 +10,8 @@ from derain_plugin import load_config
 from derain_plugin.models import SupervisedRestorer
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-SPDNET, TOY = CONFIGS / "spdnet_rain.py", CONFIGS / "toy/toy_spdnet_rain.py"
+SPDNET = CONFIGS / "spdnet_rain.py"
+TOY = CONFIGS.parent / "projects/study/configs/toy/toy_spdnet_rain.py"
 
 
 def datasets_of(cfg):
@@ -49,7 +50,7 @@ def test_another_data_root_reaches_every_dataset(path, tmp_path):
         assert images == [
             f"{root}train2017/", f"{root}val2017/", *[f"{root}{split}2017/"] * 5
         ]  # fmt: skip
-        assert cfg.data_root == cfg.written_with.data_root == root
+        assert cfg.data_root == cfg.settings.data_root.filled == root
 
 
 def test_defaults_are_what_mmengine_alone_reads():

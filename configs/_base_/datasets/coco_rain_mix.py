@@ -1,19 +1,47 @@
-# The six settings. tools/train.py and tools/test.py carry a new value, from a child config or
-# from --cfg-options, to every dataset, evaluator and num_classes below; in your own code use
-# derain_plugin.load_config instead of Config.fromfile, which leaves the values below as they are.
+# The six settings; the block `settings` below lists what each one fills. A new value, from a child
+# config or from --cfg-options, gets there with our commands, with derain_plugin.load_config and
+# with mmdet's tools/train.py and test.py. What sets one of those places itself, or replaces its
+# dataset, keeps its own value: derain_plugin/config/settings.py says who wins.
 data_root = "data/coco/"
 rainy_root = "data/coco_rain/"  # the same file names under train2017/ and val2017/
 classes = None  # None: the 80 of COCO; else a tuple of category names
 percent = 100  # of the training images, always the same ones
 synthetic_rain = None  # None: read rainy_root; 3 or (1, 5): render it while training, validating
 image_size = 640  # px, a multiple of 32; images are resized to a square
-written_with = dict(
-    data_root=data_root,
-    rainy_root=rainy_root,
-    classes=classes,
-    percent=percent,
-    synthetic_rain=synthetic_rain,
-    image_size=image_size,
+
+datasets = [
+    "train_dataloader.dataset.clean",
+    "train_dataloader.dataset.rainy",
+    "val_dataloader.dataset.datasets.*",
+    "test_dataloader.dataset.datasets.*",
+]
+folders = [
+    *(f"{dataset}.ann_file" for dataset in datasets),
+    *(f"{dataset}.data_prefix.img" for dataset in datasets),
+    "val_evaluator.metrics.*.ann_file",
+    "test_evaluator.metrics.*.ann_file",
+]
+steps = ["Resize.scale", "RandomResize.scale", "RandomCrop.crop_size", "Pad.size"]
+# Plain paths beside the base that has them, as a dumped config keeps them and a child can change
+# them. `filled` is what they hold now. The tests' severities are no setting's.
+settings = dict(
+    data_root=dict(filled=data_root, folders=folders),
+    rainy_root=dict(filled=rainy_root, folders=folders),
+    classes=dict(
+        filled=classes,
+        metainfo=datasets,
+        num_classes=["model.bbox_head.num_classes"],
+    ),
+    percent=dict(filled=percent, value=["train_dataloader.dataset.percent"]),
+    synthetic_rain=dict(
+        filled=synthetic_rain,
+        rainy=["train_dataloader.dataset.rainy", "val_dataloader.dataset.datasets.1"],
+    ),
+    image_size=dict(
+        filled=image_size,
+        squares=[f"{dataset}.pipeline.{step}" for dataset in datasets for step in steps],
+        multi_scale=["model.data_preprocessor.batch_augments.BatchRandomResize.sizes"],
+    ),
 )
 
 train_pipeline = [
@@ -77,7 +105,6 @@ val_dataloader = dict(
     dataset=dict(type="ConcatDataset", datasets=[clean_val, rainy_val]),
 )
 # Rain rendered on the fly, whatever trained the model; see configs/conditions/ for other tests.
-# As a range, so that no synthetic_rain is taken for one of them.
 load, *rest = test_pipeline
 severity_tests = [
     dict(clean_val, pipeline=[load, dict(type="SyntheticRain", severity=(k, k), seed=0), *rest])
@@ -101,4 +128,16 @@ test_evaluator = dict(
     dataset_prefixes=["clean", *(f"severity_{k}" for k in (1, 2, 3, 4, 5))],
 )
 
-del clean_train, rainy_train, clean_val, rainy_val, load, rest, severity_tests, coco_metric
+del (
+    datasets,
+    folders,
+    steps,
+    clean_train,
+    rainy_train,
+    clean_val,
+    rainy_val,
+    load,
+    rest,
+    severity_tests,
+    coco_metric,
+)

@@ -1,8 +1,17 @@
 # Pairs of a clean image of COCO and the same in our rain; no annotations are needed. Rain is
 # rendered on the whole image, as its streaks follow the image's height; patches come after.
-# tools/train.py and tools/test.py carry a new data_root to the folders below; see coco_rain_mix.py.
+# A new data_root reaches the folders that `settings` names; see coco_rain_mix.py.
 data_root = "data/coco/"
-written_with = dict(data_root=data_root)
+settings = dict(
+    data_root=dict(
+        filled=data_root,
+        folders=[
+            "train_dataloader.dataset.images",
+            "val_dataloader.dataset.images",
+            "test_dataloader.dataset.datasets.*.images",
+        ],
+    )
+)
 patch = 128  # px, cut out after the rain
 centre = 256  # px: batches of one size, in known time and memory; whole ones take 5 x as long
 

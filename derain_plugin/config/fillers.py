@@ -1,0 +1,162 @@
+"""How each kind of target takes a setting; ``derain_plugin.config.settings`` names the kinds.
+
+All change targets in place, and only those that hold what the old setting filled in.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from derain_plugin.config.targets import Target
+
+STRIDE = 32  # px, of the coarsest feature map
+
+
+def move_folders(targets: dict[str, list[Target]], old: dict, new: dict) -> None:
+    """Move paths below the old roots to the new ones.
+
+    Args:
+        targets: By the name of the root that they may lie below. One root may lie inside the
+            other: then the inner one moves what is below both.
+        old: Name to root, with a slash at its end.
+        new: The same.
+    """
+    moved = {}
+    for name in sorted(targets, key=lambda name: len(old[name])):
+        for target in targets[name]:
+            path = target.value
+            if isinstance(path, str) and path.startswith(old[name]):
+                place = id(target.node), target.key
+                moved[place] = target, new[name] + path.removeprefix(old[name])
+    for target, path in moved.values():
+        target.set(path)
+
+
+def set_value(targets: Iterable[Target], old: Any, new: Any) -> None:
+    """Replace the setting itself."""
+    for target in targets:
+        if target.value == old:
+            target.set(new)
+
+
+def set_metainfo(targets: Iterable[Target], old: Any, new: Any) -> None:
+    """Set the classes of datasets; without any, a dataset has those of its type."""
+    for target in targets:
+        dataset = target.value
+        metainfo = dict(dataset.get("metainfo") or {})
+        current = metainfo.pop("classes", None)
+        if (tuple(current) if current else None) != old or new == old:
+            continue
+        if new:
+            metainfo["classes"] = new
+        dataset["metainfo"] = metainfo
+        if not metainfo:
+            del dataset["metainfo"]
+
+
+def set_num_classes(targets: Iterable[Target], old: Any, new: Any) -> None:
+    """Set the number of classes of a head."""
+    set_value(targets, _num_classes(old), _num_classes(new))
+
+
+def _num_classes(classes: tuple[str, ...] | None) -> int:
+    return len(classes) if classes else 80
+
+
+def set_squares(targets: Iterable[Target], old: int, new: int) -> None:
+    """Make squares of ``old`` px squares of ``new`` px.
+
+    Raises:
+        ValueError: There is none, or a path names several steps of a pipeline.
+    """
+    squares = [target for target in targets if target.value in ((old, old), [old, old])]
+    if new == old:
+        return
+    if not squares:
+        raise ValueError(
+            f"image_size={new} reaches nothing: no pipeline of this config has squares of {old} "
+            "px; set the scales in its pipelines instead"
+        )
+    steps = Counter((target.pattern, target.path[:-2]) for target in squares)
+    for (pattern, pipeline), count in steps.items():
+        if count > 1:
+            raise ValueError(
+                f"image_size={new} may be meant for any of {count} steps of {old} px that "
+                f"{pattern} names in {'.'.join(pipeline)}: name one by its place from the end, "
+                "such as -3, in settings.image_size.squares"
+            )
+    for target in squares:
+        target.set((new, new))
+
+
+def scale_sizes(targets: Iterable[Target], old: int, new: int) -> None:
+    """Move multi-scale sizes written around ``old`` to the same share of ``new``."""
+    for target in targets:
+        sizes = target.value
+        if old in sizes and new not in sizes:
+            steps = [max(1, round(size * new / old / STRIDE)) for size in sizes]
+            target.set([step * STRIDE for step in steps])
+
+
+def switch_rain(targets: Iterable[Target], old: dict, new: dict) -> None:
+    """Let datasets read rainy images from disk, or render rain on clean ones while loading.
+
+    A dataset takes part if its images lie below ``rainy_root``, or if it renders the old
+    severity; one that has a ``RainTwin`` renders rain in any case.
+    """
+    for target in targets:
+        dataset = target.value
+        if any(step["type"] == "RainTwin" for step in dataset["pipeline"]):
+            _set_twin(dataset, old, new)
+        else:
+            _set_rain(dataset, old, new)
+
+
+def _set_rain(dataset: dict, old: dict, new: dict) -> None:
+    severity = new["synthetic_rain"]
+    images = dataset["data_prefix"].get("img", "")
+    dry = [step for step in dataset["pipeline"] if not _renders(step, old["synthetic_rain"])]
+    was_rendered = len(dry) < len(dataset["pipeline"])
+    if not was_rendered and not images.startswith(new["rainy_root"]):
+        return
+    tail = images.removeprefix(new["data_root" if was_rendered else "rainy_root"])
+    root = new["rainy_root" if severity is None else "data_root"]
+    rain = [] if severity is None else [dict(type="SyntheticRain", severity=severity, seed=0)]
+    dataset["data_prefix"] = dict(dataset["data_prefix"], img=root + tail)
+    dataset["pipeline"] = [dry[0], *rain, *dry[1:]]  # right after the image is loaded
+
+
+def _renders(step: dict, severity: Any) -> bool:
+    return step["type"] == "SyntheticRain" and step.get("severity") == severity
+
+
+def _set_twin(dataset: dict, old: dict, new: dict) -> None:
+    """Let ``RainTwin`` render ``synthetic_rain``, unless it has a severity of its own."""
+    severity = new["synthetic_rain"]
+    pipeline = [dict(step) for step in dataset["pipeline"]]
+    for step in pipeline:
+        if step["type"] == "RainTwin" and step.get("severity") in (None, old["synthetic_rain"]):
+            if severity is None:
+                raise ValueError(
+                    "RainTwin renders the rain itself: set synthetic_rain to its severity, such as "
+                    "3 or (1, 5); a rainy copy on disk does not say where its streaks are"
+                )
+            step["severity"] = severity
+    images = dataset["data_prefix"].get("img", "")
+    data_root, rainy_root = new["data_root"], new["rainy_root"]
+    is_clean = images.startswith(data_root) and len(data_root) >= len(rainy_root)
+    if images.startswith(rainy_root) and not is_clean:
+        images = data_root + images.removeprefix(rainy_root)
+    dataset["data_prefix"] = dict(dataset["data_prefix"], img=images)
+    dataset["pipeline"] = pipeline
+
+
+FILLERS: dict[str, Callable[[Iterable[Target], Any, Any], None]] = dict(
+    value=set_value,
+    metainfo=set_metainfo,
+    num_classes=set_num_classes,
+    squares=set_squares,
+    multi_scale=scale_sizes,
+)

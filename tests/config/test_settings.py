@@ -1,0 +1,196 @@
+"""What settings fill in, and what they leave alone."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from derain_plugin import load_config
+from derain_plugin.cli.arguments import parse_cfg_options
+from derain_plugin.config.settings import fill_settings, unfilled_settings
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+MS = CONFIGS / "rtdetr_r18_featderain_ms.py"
+SIX = dict(
+    data_root="/a/",
+    rainy_root="/b/",
+    classes=("traffic light", "person"),
+    percent=10,
+    synthetic_rain=(1, 5),
+    image_size=320,
+)
+
+
+def write_child(folder, text, base=MS):
+    path = folder / "child.py"
+    path.write_text(f"_base_ = {str(base)!r}\n{text}")
+    return path
+
+
+def rains_of(dataset):
+    return [step.severity for step in dataset.pipeline if step.type == "SyntheticRain"]
+
+
+def scales_of(dataset):
+    return [step.scale for step in dataset.pipeline if step.type == "Resize"]
+
+
+@pytest.mark.parametrize("severity", [3, (3, 3), None])
+def test_the_tests_severities_are_no_setting(severity, tmp_path):
+    load_config(MS, dict(synthetic_rain=(3, 3))).dump(tmp_path / "dumped.py")
+    cfg = load_config(tmp_path / "dumped.py", dict(synthetic_rain=severity))
+    _, *tests = cfg.test_dataloader.dataset.datasets
+    assert [rains_of(dataset) for dataset in tests] == [[(k, k)] for k in (1, 2, 3, 4, 5)]
+    expected = [] if severity is None else [severity]
+    assert rains_of(cfg.val_dataloader.dataset.datasets[1]) == expected
+
+
+def test_the_number_of_classes_of_other_parts_stays(tmp_path):
+    child = write_child(
+        tmp_path,
+        "model = dict(backbone=dict(head=dict(type='ImageNetHead', num_classes=80)))\n"
+        "classes = ('car',)\n",
+    )
+    model = load_config(child).model
+    assert (model.bbox_head.num_classes, model.backbone.head.num_classes) == (1, 80)
+
+
+def test_other_paths_below_the_old_root_stay(tmp_path):
+    child = write_child(
+        tmp_path,
+        "load_from = 'data/coco/weights.pth'\n"
+        "train_dataloader = dict(dataset=dict(clean=dict(proposal_file='data/coco/boxes.pkl')))\n",
+    )
+    cfg = load_config(child, dict(data_root="/a"))
+    assert cfg.load_from == "data/coco/weights.pth"
+    clean = cfg.train_dataloader.dataset.clean
+    assert clean.proposal_file == "data/coco/boxes.pkl"
+    assert clean.ann_file == "/a/annotations/instances_train2017.json"
+
+
+def test_the_percentage_of_a_nested_dataset_stays(tmp_path):
+    child = write_child(
+        tmp_path,
+        "mix = _base_.train_dataloader.dataset\n"
+        "train_dataloader = dict(\n"
+        "    dataset=dict(_delete_=True, type='ConcatDataset', datasets=[mix, mix])\n"
+        ")\ndel mix\n",
+    )
+    cfg = load_config(child, dict(percent=10))
+    assert [mix.percent for mix in cfg.train_dataloader.dataset.datasets] == [100, 100]
+
+
+def test_a_wrapped_dataset_is_filled(tmp_path):
+    child = write_child(
+        tmp_path,
+        "train_dataloader = dict(\n"
+        "    dataset=dict(_delete_=True, type='RepeatDataset', times=2,\n"
+        "                 dataset=_base_.train_dataloader.dataset)\n"
+        ")\n",
+    )
+    mix = load_config(child, SIX).train_dataloader.dataset.dataset
+    assert mix.percent == 10
+    assert mix.rainy.data_prefix.img == "/a/train2017/"
+    assert rains_of(mix.rainy) == [(1, 5)]
+    assert scales_of(mix.clean) == [(320, 320)]
+
+
+RESIZED_TWICE = """
+train_pipeline = list(_base_.train_pipeline)
+train_pipeline.insert(2, dict(type='Resize', scale=(640, 640), keep_ratio=True))
+train_dataloader = dict(
+    dataset=dict(clean=dict(pipeline=train_pipeline), rainy=dict(pipeline=train_pipeline))
+)
+"""
+
+
+def test_a_second_resize_needs_to_be_told_apart(tmp_path):
+    child = write_child(tmp_path, RESIZED_TWICE)
+    assert scales_of(load_config(child).train_dataloader.dataset.clean) == [(640, 640)] * 2
+    message = r"any of 2 steps of 640 px that train_dataloader.dataset.clean.pipeline.Resize.scale"
+    with pytest.raises(ValueError, match=message):
+        load_config(child, dict(image_size=320))
+
+
+def test_a_resize_of_the_same_size_for_another_purpose_stays(tmp_path):
+    named = [f"train_dataloader.dataset.{side}.pipeline.-3.scale" for side in ("clean", "rainy")]
+    child = write_child(
+        tmp_path,
+        f"{RESIZED_TWICE}\nsettings = dict(image_size=dict(squares={named}))\n"
+        "tta_pipeline = [dict(type='Resize', scale=(640, 640))]\n",
+    )
+    load_config(child, dict(image_size=320, synthetic_rain=3)).dump(tmp_path / "dumped.py")
+    cfg = load_config(tmp_path / "dumped.py", dict(image_size=96))
+    train = cfg.train_dataloader.dataset
+    assert scales_of(train.clean) == scales_of(train.rainy) == [(640, 640), (96, 96)]
+    assert cfg.tta_pipeline[0].scale == (640, 640)
+
+
+REPLACED = """
+test_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='CocoDataset',
+        ann_file='data/coco/annotations/mine.json',
+        data_prefix=dict(img='data/coco/val2017/'),
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='Resize', scale=(640, 640))],
+    )
+)
+"""
+
+
+def test_a_dataset_that_replaces_one_keeps_its_own(tmp_path):
+    child = write_child(tmp_path, f"data_root = '/c/'\n{REPLACED}")
+    before = load_config(child).test_dataloader.dataset
+    assert before.ann_file == "data/coco/annotations/mine.json"
+    cfg = load_config(child, SIX)
+    assert cfg.test_dataloader.dataset == before
+    assert cfg.train_dataloader.dataset.clean.ann_file.startswith("/a/")
+
+
+def test_a_target_that_the_command_line_names_stays():
+    cfg = load_config(MS, {"percent": 10, "train_dataloader.dataset.percent": 100})
+    assert (cfg.percent, cfg.train_dataloader.dataset.percent) == (10, 100)
+
+
+def test_a_target_off_the_list_keeps_the_bases_value(tmp_path):
+    child = write_child(tmp_path, "settings = dict(percent=dict(value=[]))\n")
+    assert load_config(child, dict(percent=10)).train_dataloader.dataset.percent == 100
+
+
+def test_classes_that_reach_no_head_are_refused(tmp_path):
+    child = write_child(tmp_path, "model = dict(bbox_head=dict(_delete_=True, type='Other'))\n")
+    load_config(child)
+    with pytest.raises(ValueError, match=r"classes reaches no head.* model.bbox_head.num_classes"):
+        load_config(child, dict(classes="car"))
+
+
+def test_options_of_the_command_line_with_blanks():
+    words = ["data_root=/my data", "rainy_root=/b", "classes=traffic light,person", "percent=10"]
+    options = parse_cfg_options([*words, "synthetic_rain=(1, 5)", "image_size=320"])
+    cfg = load_config(MS, options)
+    assert {name: cfg[name] for name in SIX} == {**SIX, "data_root": "/my data/"}
+    clean = cfg.train_dataloader.dataset.clean
+    assert clean.metainfo.classes == ("traffic light", "person")
+    assert clean.data_prefix.img == "/my data/train2017/"
+
+
+def test_filling_in_twice_changes_nothing(tmp_path):
+    cfg = load_config(MS, SIX)
+    assert unfilled_settings(cfg) == {}
+    again = Config(cfg.to_dict())
+    fill_settings(again)
+    assert again.to_dict() == cfg.to_dict()
+    cfg.dump(tmp_path / "dumped.py")
+    back = {name: Config.fromfile(MS)[name] for name in SIX}
+    back, plain = load_config(tmp_path / "dumped.py", back), load_config(MS)
+    for section in ("settings", "train_dataloader", "val_dataloader", "test_dataloader"):
+        assert back[section] == plain[section]
+
+
+def test_a_config_dumped_by_an_earlier_version(tmp_path):
+    path = tmp_path / "dumped.py"
+    path.write_text("data_root = 'x/'\nwritten_with = dict(data_root='x/')\n")
+    assert load_config(path).data_root == "x/"
+    with pytest.raises(ValueError, match=r"data_root='y/' reaches nothing.* earlier version"):
+        load_config(path, dict(data_root="y/"))
