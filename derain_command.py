@@ -15,11 +15,21 @@ is_starting = False
 
 
 def run(name: str, *, package: str = "derain_plugin.cli") -> None:
-    """Run the module ``name`` of a package of commands on the arguments of this process."""
+    """Run the module ``name`` of a package of commands on the arguments of this process.
+
+    What its ``main`` returns would count as the exit code of a console script.
+    """
+    call(f"{package}.{name}", "main")
+
+
+def call(module: str, function: str) -> None:
+    """Call a function of a module that is imported without registering; drop its result.
+
+    Also for the processes that a command starts: those that are no copies of it begin empty.
+    """
     global is_starting
     is_starting = True
-    # What main returns would count as the exit code.
-    import_module(f"{package}.{name}").main()
+    getattr(import_module(module), function)()
 
 
 app = partial(run, "app")

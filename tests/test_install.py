@@ -106,7 +106,7 @@ def test_the_wheel_has_the_configs_and_no_links(wheel):
 
 
 def tool_of(entry_point):
-    (path,) = (ROOT / "tools").rglob(f"{entry_point.partition(':')[2]}.py")
+    *_, path = sorted((ROOT / "tools").rglob(f"{entry_point.partition(':')[2]}.py"))
     return str(path.relative_to(ROOT / "tools"))
 
 

@@ -12,6 +12,10 @@ import pytest
 import derain_command
 import derain_plugin.mim
 from derain_plugin import __version__
+from derain_plugin.apis.exported_model import RUNTIMES
+from derain_plugin.cli import compare_results, convert_labels, infer
+from derain_plugin.datasets.labels import NAMES_FILES
+from derain_plugin.evaluation import comparison
 
 ROOT = Path(__file__).parents[1]
 
@@ -68,6 +72,42 @@ def loaded_by(command, *arguments):
 @pytest.mark.parametrize(("option", "code"), [("--help", "0"), ("--no-such-option", "2")])
 def test_help_and_wrong_options_load_nothing_heavy(name, option, code):
     assert loaded_by(name, option) == [code]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("app", ["--port", "0"]),
+        ("compare_results", ["a.pkl", "a.pkl", "--annotations", "b.json"]),
+        ("convert_labels", ["voc", "a", "b", "c.json", "--names", "car"]),
+        ("export", ["a.py", "--format", "onnx", "--out", "a.xml"]),
+        ("infer", ["a.py", "a.pth", "a.jpg", "--out-dir", "o", "--score-thr", "40"]),
+        ("make_rainy_coco", ["a", "b", "--workers", "0"]),
+        ("recalibrate_bn", ["a.py", "a.pth", "--out", "b.pth", "--epochs", "0"]),
+        ("test", ["a.py", "a.pth", "--out", "a.txt"]),
+    ],
+)
+def test_wrong_values_load_nothing_heavy(name, arguments):
+    assert loaded_by(name, *arguments) == ["2"]
+
+
+def test_what_commands_know_by_heart_is_so():
+    assert {*infer.EXPORTED} == {*RUNTIMES}
+    assert (*comparison.METRICS,) == compare_results.METRICS
+    assert compare_results.EVERY_CONDITION == comparison.EVERY_CONDITION
+    assert ", ".join(NAMES_FILES) in convert_labels.DESCRIPTION
+
+
+def test_workers_that_begin_empty_load_no_torch():
+    code = (
+        "import multiprocessing, derain_command\n"
+        "multiprocessing.set_start_method('spawn')\n"
+        "derain_command.is_starting = True\n"
+        "from derain_plugin.rain.worker_pool import worker_pool\n"
+        "with worker_pool(1) as pool:\n"
+        '    print(pool.submit(eval, \'"torch" in __import__("sys").modules\').result())\n'
+    )
+    assert python(code).stdout.strip() == "False"
 
 
 def test_rain_is_rendered_without_torch(tmp_path):

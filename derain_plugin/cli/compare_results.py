@@ -17,7 +17,9 @@ from derain_plugin.files import atomic_write
 if TYPE_CHECKING:
     from derain_plugin.evaluation.comparison import Comparison, ComparisonRow
 
+# As in derain_plugin.evaluation.comparison, which takes long to load.
 METRICS = ("AP", "AP50", "AP75")
+EVERY_CONDITION = "*"
 
 DESCRIPTION = """\
 Compare the AP of models that were tested on the same images, with 95 % intervals of the
@@ -131,8 +133,6 @@ def _model(text: str) -> tuple[str, list[Path]]:
 
 
 def _annotation(text: str) -> tuple[str, Path]:
-    from derain_plugin.evaluation.comparison import EVERY_CONDITION
-
     condition, equals, file = text.partition("=")
     if not equals or Path(text).is_file():
         return EVERY_CONDITION, Path(text)

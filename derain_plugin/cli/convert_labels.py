@@ -24,7 +24,7 @@ where they are. Needs: pip install supervision
 
   voc   a Pascal VOC .xml for each image
   yolo  a darknet or Ultralytics .txt for each image; the class names come from --names, or from
-        NAMES_FILES in LABELS or the two folders above it
+        data.yaml, classes.txt, obj.names in LABELS or the two folders above it
 
 The label file of IMAGES/a/b.jpg is LABELS/a/b.xml or LABELS/a/b.txt. COCO's class names, in any
 case and with - _ or spaces, Pascal VOC's, and pedestrian map by themselves. Any other name must

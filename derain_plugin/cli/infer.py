@@ -35,6 +35,7 @@ Examples:
       --masks --compare configs/rtdetr_r18_coco.py hf://PekingU/rtdetr_r18vd
   python tools/infer.py derained.xml street.jpg --out-dir seen
 """
+EXPORTED = (".onnx", ".xml")
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -121,9 +122,8 @@ def _split_model(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _is_exported(path: str) -> bool:
-    from derain_plugin.apis.exported_model import is_exported
-
-    return is_exported(path)
+    # As derain_plugin.apis.is_exported, which takes long to load.
+    return Path(path).suffix.lower() in EXPORTED
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import cv2
 
+import derain_command
+
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
 
@@ -24,7 +26,9 @@ WAITING_JOBS = 64
 @contextmanager
 def worker_pool(num_workers: int) -> Iterator[Executor]:
     """Give a pool of processes; on an error what has not begun is dropped."""
-    pool = ProcessPoolExecutor(num_workers, initializer=_prepare_worker)
+    pool = ProcessPoolExecutor(
+        num_workers, initializer=derain_command.call, initargs=(__name__, prepare_worker.__name__)
+    )
     try:
         yield pool
     finally:
@@ -44,7 +48,8 @@ def in_any_order(
             yield future.result()
 
 
-def _prepare_worker() -> None:
+def prepare_worker() -> None:
+    """Leave signals to the process that started this one, and end with it."""
     # Ctrl-C reaches all processes of a terminal: the first one decides what becomes of it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
