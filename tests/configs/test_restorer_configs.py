@@ -9,8 +9,9 @@ from mmengine.config import Config
 from derain_plugin import load_config
 from derain_plugin.models import SupervisedRestorer
 
-CONFIGS = Path(__file__).parents[2] / "configs"
-SPDNET, TOY = CONFIGS / "spdnet_rain.py", CONFIGS / "toy/toy_spdnet_rain.py"
+ROOT = Path(__file__).parents[2]
+SPDNET = ROOT / "configs/spdnet_rain.py"
+TOY = ROOT / "projects/study/configs/toy/toy_spdnet_rain.py"
 
 
 def datasets_of(cfg):
