@@ -1,6 +1,7 @@
 """What is shipped, under the names that OpenMMLab's tools use."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,19 @@ def test_every_detector_has_an_entry():
     assert paths == {path.resolve() for path in OURS}
     for model in SHIPPED:
         assert model["Name"] == Path(model["Config"]).stem
+
+
+def test_ships_every_config_and_nothing_else():
+    paths = [path for path in ROOT.glob("configs/**/*") if path.suffix in (".py", ".yml")]
+    ours = {path.relative_to(ROOT / "configs").as_posix() for path in paths}
+    models = {name for name in ours if "/" not in name or name.startswith("_base_/")}
+    found = {
+        os.path.relpath(Path(folder, name), mim.CONFIGS)
+        for folder, _, files in os.walk(mim.CONFIGS, followlinks=True)
+        for name in files
+        if "__pycache__" not in folder
+    }
+    assert found == {name for name in ours if "/" in name} | {f"rtdetr/{name}" for name in models}
 
 
 def test_figures_are_those_that_the_benchmark_counted():
