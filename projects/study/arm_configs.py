@@ -239,13 +239,15 @@ def _adapter_phases() -> Options:
 
 
 def _phase(name: str, first: int, last: int, rates: Mapping[str, float]) -> Options:
-    return dict(name=name, epochs=(first, last), lr=dict(rates))
+    return {name: dict(epochs=(first, last), lr=dict(rates))}
 
 
 def _phases(*phases: Options) -> Options:
     return {
-        "custom_hooks": [dict(type="PhasedTrainingHook", phases=list(phases))],
-        "train_cfg.max_epochs": phases[-1]["epochs"][1],
+        "phases": dict(
+            _delete_=True, **{name: phase for own in phases for name, phase in own.items()}
+        ),
+        "train_cfg.max_epochs": max(p["epochs"][1] for own in phases for p in own.values()),
     }
 
 

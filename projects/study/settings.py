@@ -33,19 +33,10 @@ def training_sections(cfg: Config) -> dict[str, Any]:
     sections = dict(_sections(cfg, TRAINING), sampler_seed=offset)
     if sections["optim_wrapper"]:  # how groups are built changes nothing that is learned
         sections["optim_wrapper"].pop("constructor", None)
-    hooks = sections["custom_hooks"] or []
-    if phases_of(cfg) and not any(hook["type"] == "PhasedTrainingHook" for hook in hooks):
-        sections["custom_hooks"] = [dict(type="PhasedTrainingHook", phases=phases_of(cfg)), *hooks]
+    if phases := phases_of(cfg):  # as the first records have them, where a hook listed them
+        hook = dict(type="PhasedTrainingHook", phases=phases)
+        sections["custom_hooks"] = [hook, *(sections["custom_hooks"] or [])]
     return sections
-
-
-def _listed_phases(cfg: Config) -> list[dict[str, Any]]:
-    """Return the config's own phases as the hook would take them: results are known by these."""
-    return [
-        dict(phase, name=name, epochs=[phase["epochs"][0], phase["epochs"][1] or last])
-        for last in [cfg.train_cfg.max_epochs]
-        for name, phase in (cfg.get("phases") or {}).items()
-    ]
 
 
 def testing_sections(cfg: Config) -> dict[str, Any]:
@@ -55,9 +46,11 @@ def testing_sections(cfg: Config) -> dict[str, Any]:
 
 def phases_of(cfg: Config) -> list[dict[str, Any]]:
     """Return the phases that ``cfg`` trains in; none where it trains all the time alike."""
-    hooks = cfg.get("custom_hooks") or ()
-    own = (hook["phases"] for hook in hooks if hook["type"] == "PhasedTrainingHook")
-    return next(own, None) or _listed_phases(cfg)
+    last = cfg.train_cfg.max_epochs
+    return [
+        dict(phase, name=name, epochs=[phase["epochs"][0], phase["epochs"][1] or last])
+        for name, phase in (cfg.get("phases") or {}).items()
+    ]
 
 
 def _sections(cfg: Config, names: tuple[str, ...]) -> dict[str, Any]:

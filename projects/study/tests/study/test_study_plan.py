@@ -20,8 +20,8 @@ model = dict(
 )
 train_dataloader = dict(num_workers=2, dataset=dict(type="RainMixDataset", seed=0))
 train_cfg = dict(max_epochs=6)
-phases = [dict(epochs=(1, 2)), dict(epochs=(3, 6))]
-custom_hooks = [dict(type="EMAHook"), dict(type="PhasedTrainingHook", phases=phases)]
+phases = dict(alone=dict(epochs=(1, 2)), joint=dict(epochs=(3, None)))
+custom_hooks = [dict(type="EMAHook")]
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=-1), logger=dict(interval=50))
 tested = dict(ann_file=data_root + "annotations/instances_test2017.json")
 test_dataloader = dict(num_workers=2, dataset=dict(datasets=[tested, tested]))
@@ -221,7 +221,8 @@ def test_the_config_of_a_command_is_one_file_with_all_that_the_plan_says(layout)
     assert cfg.randomness.seed == cfg.train_dataloader.dataset.seed == 7
     assert cfg.load_from == str(steps["train rtdetr_coco, seed 0"].work_dir / "epoch_20.pth")
     assert cfg.test_dataloader.dataset.datasets[0].ann_file.startswith(str(layout.data))
-    assert cfg.custom_hooks == own.custom_hooks
+    assert cfg.phases == own.phases
+    assert list(cfg.phases) == ["finetune"]  # none of its base
     assert cfg.model.neck == own.model.neck
     test = steps["test spdnet_control on test, seed 7"]
     test.prepare()
@@ -327,7 +328,7 @@ def test_other_families_bring_their_data(layout):
     ("text", "message"),
     [
         ("default_hooks['checkpoint']['max_keep_ckpts'] = 4", "tested after epoch 2, but"),
-        ("custom_hooks = []", "after phase 1, but featderain_ms has 0"),
+        ("phases = {}", "after phase 1, but featderain_ms has 0"),
     ],
 )
 def test_a_checkpoint_that_is_not_kept(layout, tmp_path, text, message):
