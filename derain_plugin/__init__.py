@@ -21,6 +21,10 @@ __all__ = [
     "register_all_modules",
 ]
 
+_REGISTERING = (
+    *("config", "datasets", "engine.hooks", "engine.optim_wrappers", "engine.settings_runner"),
+    *("evaluation", "hf", "models"),
+)
 _HOMES = dict(
     create_feature_derain_rtdetr="derain_plugin.hf", load_config="derain_plugin.config"
 )  # of the names that are no submodules
@@ -42,7 +46,7 @@ def register_all_modules() -> None:
             "  pip install 'derain_plugin[openmmlab]'   (the original distributions)\n"
             "mmcv compiles against torch, so install torch first and pass --no-build-isolation."
         ) from error
-    for name in ("config", "datasets", "engine", "evaluation", "hf", "models"):
+    for name in _REGISTERING:
         import_module(f"derain_plugin.{name}")
 
 

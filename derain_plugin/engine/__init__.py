@@ -1,3 +1,1 @@
-from derain_plugin.engine import hooks, optim_wrappers, safety, settings_runner
-
-__all__ = ["hooks", "optim_wrappers", "safety", "settings_runner"]
+"""What a training run consists of beside the model: hooks, optimizer wrappers, safe files."""
