@@ -39,6 +39,6 @@ def test_it_is_a_config(block, tmp_path, parameters):
     cfg = load_config(path)
     if "phases" in cfg:
         phases = parse_phases(cfg.phases)
-        assert any(hook.type == "PhasedTrainingHook" for hook in cfg.custom_hooks)
+        assert cfg.default_hooks.phases.type == "PhasedTrainingHook"
         assert phases[-1].last_epoch in (None, cfg.train_cfg.max_epochs)
         check_patterns(phases, trainable=parameters, every=parameters)
