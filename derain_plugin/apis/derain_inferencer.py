@@ -8,6 +8,7 @@ from mmdet.apis import DetInferencer
 
 from derain_plugin.apis.detector import first_dataset
 from derain_plugin.config import load_config
+from derain_plugin.engine.safety import install
 from derain_plugin.mim import PREFIX, find_model
 
 
@@ -57,4 +58,7 @@ class DerainInferencer(DetInferencer):
             )
         cfg = load_config(config)
         cfg.test_dataloader.dataset = first_dataset(cfg, config)
-        super().__init__(cfg, weights, device=device, palette=palette, show_progress=show_progress)
+        with install():
+            super().__init__(
+                cfg, weights, device=device, palette=palette, show_progress=show_progress
+            )

@@ -24,7 +24,7 @@ def test_what_to_do_is_told(tmp_path, monkeypatch, number, message):
         raise OSError(number, os.strerror(number))
 
     runner = SimpleNamespace(from_cfg=lambda _: SimpleNamespace(train=train))
-    monkeypatch.setattr("mmengine.runner.Runner", runner)
+    monkeypatch.setattr("mmengine.registry.RUNNERS.build", runner.from_cfg)
     monkeypatch.setattr("derain_plugin.datasets.checks.coco_check.check_datasets", lambda *_: None)
     with pytest.raises(OSError, match=message) as caught:
         train_cli.main([CONFIG, "--work-dir", f"{tmp_path}/work"])
