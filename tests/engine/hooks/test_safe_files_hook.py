@@ -1,6 +1,7 @@
 """What a config that names SafeFilesHook gets from mmengine's own Runner."""
 
 import gc
+from importlib import import_module
 
 import pytest
 import torch
@@ -13,6 +14,13 @@ from derain_plugin.engine.safety import load_from_local
 from derain_plugin.engine.safety.install import WholeFileBackend
 
 SAFE = dict(safe_files=dict(type="SafeFilesHook"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_installed():
+    """A run of an earlier test that failed may hold an installation still."""
+    for holder in list(import_module("derain_plugin.engine.safety.install")._holders):
+        holder.undo()
 
 
 class Look(Hook):
