@@ -99,6 +99,7 @@ def test_killed_when_a_file_is_half_written(whole, tmp_path, number):
     assert_same(outcome(tmp_path), whole[1][0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [1, 2])
 def test_killed_at_random_moments(whole, tmp_path, kept):
     end, seconds = whole[kept]
