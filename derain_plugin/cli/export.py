@@ -153,7 +153,7 @@ def _refuse_existing(args: argparse.Namespace) -> None:
 
 
 def _shake(model: nn.Module) -> None:
-    """Move all weights: a fresh neck's gates are zero, and it could be folded away."""
+    """Move all weights: a fresh neck's blend weights are zero, and it could be folded away."""
     import torch
 
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""What would have been measured on other images and with other training seeds."""
+"""Confidence intervals by a paired bootstrap over images and training seeds."""
 
 from __future__ import annotations
 

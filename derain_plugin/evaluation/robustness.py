@@ -1,4 +1,4 @@
-"""What rain costs, in the measures of Michaelis et al. (https://arxiv.org/abs/1907.07484)."""
+"""mPC and rPC: what rain costs, by Michaelis et al. (https://arxiv.org/abs/1907.07484)."""
 
 from __future__ import annotations
 

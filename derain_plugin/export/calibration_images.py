@@ -1,4 +1,4 @@
-"""Real images to try an exported detector out on."""
+"""Real images to verify and to calibrate an exported detector on."""
 
 from __future__ import annotations
 

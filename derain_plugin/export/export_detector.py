@@ -1,4 +1,4 @@
-"""From a config and a checkpoint to a file that was tried out."""
+"""Write a detector to a file and verify the file on images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rain of another make, for tests alone: imgaug's."""
+"""Rain of another generator, imgaug's, for tests alone."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Learning rates of phases, kept where optimizer and schedulers read them."""
+"""The learning rates of phases, kept where optimizer and schedulers read them."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain

@@ -1,4 +1,4 @@
-"""Painted detections of a test whose conditions share their files."""
+"""Drawn detections of a test whose conditions share their files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are read as data, written whole, and fill the detector that loads them."""
+"""Checkpoints read as data, files written whole, for runs that do not start with our commands."""
 
 import weakref
 from typing import Any

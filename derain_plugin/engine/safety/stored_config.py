@@ -1,4 +1,4 @@
-"""Judge the config text that a checkpoint carries: mmengine executes it as Python."""
+"""Validate the config text that a checkpoint carries: mmengine executes it as Python."""
 
 import ast
 import logging

@@ -1,4 +1,4 @@
-"""Whether an image is rainy, judged from one early feature map; this project's own design."""
+"""Classify an image as rainy or clean by one early feature map; this project's own design."""
 
 import torch
 from torch import Tensor, nn

@@ -22,7 +22,7 @@ class BaseFeatureDerain(BaseModule):
         in_channels: Channels of each level, for example ``(128, 256, 512)``; any number of levels.
         build_block: Gives the block of a level from its channels. A block returns the cleaned
             map and its rain mask.
-        init_cfg: mmengine initialisation. The gates that make a fresh neck the identity stay
+        init_cfg: mmengine initialisation. The weights that make a fresh neck the identity stay
             zero under anything but ``Pretrained``.
 
     Attributes:
