@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-from mmengine.utils import scandir
 
-from derain_plugin.rain.images import EXTENSIONS
+from derain_plugin.rain.images import EXTENSIONS, files_below, hint_at
 
 VIDEO_EXTENSIONS = frozenset((".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"))
-_KNOWN = (*sorted(EXTENSIONS), *sorted(VIDEO_EXTENSIONS))
+_KNOWN = (*sorted(EXTENSIONS), *sorted(VIDEO_EXTENSIONS))  # in the order of messages
 
 
 @dataclass(frozen=True)
@@ -75,12 +74,12 @@ def _expand(text: str, out_dir: Path) -> Iterator[tuple[Path, Path]]:
         yield path, Path(path.name)
         return
     if path.is_dir():
-        names = sorted(scandir(text, _KNOWN, recursive=True, case_sensitive=False))
-        files = [(path / name, Path(name)) for name in names]
+        files = [(path / name, Path(name)) for name in files_below(path, _KNOWN)]
     else:
         matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
         if not matches:
-            raise FileNotFoundError(f"{text} is no file or folder, and no file matches it")
+            hint = hint_at(str(path.parent), path.name)
+            raise FileNotFoundError(f"{text} is no file or folder, and no file matches it{hint}")
         files = [(match, Path(match.name)) for match in matches if match.is_file()]
         files = [pair for pair in files if pair[0].name.lower().endswith(_KNOWN)]
     files = [pair for pair in files if out_dir.resolve() not in pair[0].resolve().parents]

@@ -74,11 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _read(path: str) -> np.ndarray:
-    import cv2
+    from derain_plugin.rain.images import UnreadableError, hint_at, read_image
 
     if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no photo {path}")
-    photo = cv2.imread(path)
-    if photo is None:
-        raise ValueError(f"cannot read {path} as an image")
-    return photo
+        hint = hint_at(str(Path(path).parent), Path(path).name)
+        raise FileNotFoundError(f"there is no photo {path}{hint}")
+    try:
+        return read_image(Path(path))
+    except UnreadableError as error:
+        raise ValueError(f"cannot read {path} as an image: {error}") from error

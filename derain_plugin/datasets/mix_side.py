@@ -1,15 +1,16 @@
 """Build one side of a clean/rainy mix and list its images, with errors that name the side."""
 
 import copy
-import functools
 import logging
-import os
-from collections.abc import Mapping
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset, Compose
 from mmengine.logging import print_log
+
+from derain_plugin.rain.images import hint_at, missing_files
 
 
 def build_sides(clean: Mapping, rainy: Mapping) -> tuple[BaseDataset, BaseDataset]:
@@ -68,22 +69,20 @@ def list_images(side: str, dataset: BaseDataset) -> dict[str, int]:
         ValueError: Two entries have the same file name.
     """
     images: dict[str, int] = {}
-    missing: list[str] = []
-    files_in = functools.cache(_list_folder)
     prefix = _image_prefix(dataset)
-    for index in range(len(dataset)):
-        path = dataset.get_data_info(index)["img_path"]
-        folder, file = os.path.split(path)
-        if _is_local(dataset, path) and file not in files_in(folder):
-            missing.append(path)
-            continue
-        name = path.removeprefix(prefix).lstrip("/\\")
+    paths = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
+    missing = missing_files(path for path in paths if _is_local(dataset, path))
+    for index, path in enumerate(paths):
+        name = _name_of(path, prefix)
         if name in images:
             raise ValueError(f"{side}: {name!r} is listed twice in {dataset.ann_file!r}")
         images[name] = index
     if missing:
+        absent = set(missing)
+        images = {name: index for name, index in images.items() if paths[index] not in absent}
         message = f"{side}: {len(missing)} of {len(dataset)} listed images are missing, "
         message += f"for example {missing[0]!r}"
+        message += hint_at(prefix, _name_of(missing[0], prefix))
         if not images:
             raise FileNotFoundError(f"{message}; set {side}.data_root or {side}.data_prefix")
         print_log(f"{message}; they are left out", logger="current", level=logging.WARNING)
@@ -124,8 +123,37 @@ def _load(side: str, dataset: BaseDataset) -> None:
         )
 
 
-def _list_folder(folder: str) -> set[str]:
-    return set(os.listdir(folder)) if os.path.isdir(folder) else set()
+def refuse_same_files(
+    clean: BaseDataset, rainy: BaseDataset, names: Sequence[Iterable[str]]
+) -> None:
+    """Refuse file names that lead out of their folder, to an image of the other side's folder.
+
+    Args:
+        clean: A side.
+        rainy: The other side.
+        names: Of the images on either side, as :func:`list_images` has them.
+
+    Raises:
+        ValueError: There is one; both sides would show the same image.
+    """
+    prefixes = _image_prefix(clean), _image_prefix(rainy)
+    leads_out = any(name.startswith(("/", "..")) for side in names for name in side)
+    if prefixes[0] == prefixes[1] or not leads_out:
+        return
+    files = [
+        {posixpath.normpath(posixpath.join(prefix, name)) for name in side}
+        for prefix, side in zip(prefixes, names, strict=True)
+    ]
+    if same := sorted(files[0] & files[1]):
+        raise ValueError(
+            f"{same[0]} is both the clean and the rainy image, as its file_name leads out of the "
+            "image folder: write each file_name relative to that folder"
+        )
+
+
+def _name_of(path: str, prefix: str) -> str:
+    is_below = bool(prefix) and path.startswith(prefix)
+    return posixpath.normpath(path.removeprefix(prefix).lstrip("/") if is_below else path)
 
 
 def _image_prefix(dataset: BaseDataset) -> str:

@@ -9,7 +9,7 @@ from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset, Compose
 from mmengine.logging import print_log
 
-from derain_plugin.datasets.mix_side import build_sides, list_images
+from derain_plugin.datasets.mix_side import build_sides, list_images, refuse_same_files
 from derain_plugin.datasets.rain_draw import RainDraw, check_options
 from derain_plugin.datasets.seeded_dataset import SeededDataset
 
@@ -168,6 +168,7 @@ def _match(clean: BaseDataset, rainy: BaseDataset) -> np.ndarray:
             "the sides have no file name in common: clean has for example "
             f"{next(iter(sides[0]))!r}, rainy {next(iter(sides[1]))!r}"
         )
+    refuse_same_files(clean, rainy, sides)
     names = sorted(sides[0].keys() | sides[1].keys())
     return np.array([[side.get(name, -1) for name in names] for side in sides])
 

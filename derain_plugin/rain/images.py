@@ -1,13 +1,16 @@
-"""Find images, with the ids that their rain is seeded with, and read them."""
+"""Which image files there are, which ids their rain is seeded with, and how they are read."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import cache
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, NoReturn
+from urllib.parse import unquote
 
 import cv2
 import numpy as np
@@ -16,6 +19,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 EXTENSIONS = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"))
 """What is an image, and what format a copy is written in."""
 
+NOT_OURS = frozenset(("@eaDir", "__MACOSX", "$RECYCLE.BIN", "lost+found"))
+"""Folders of thumbnails and leavings: like hidden ones, no part of a data set."""
 
 _JPEG_MAGIC = b"\xff\xd8\xff"
 
@@ -41,15 +46,30 @@ def find_images(images: Path) -> list[SourceImage]:
         ValueError: There is no image in it.
     """
     _check_folder(images)
-    paths = sorted(
-        Path(folder, name).relative_to(images).as_posix()
-        for folder, names in _walk(images)
-        for name in names
-        if os.path.splitext(name)[1].lower() in EXTENSIONS
-    )
+    paths = files_below(images, EXTENSIONS)
     if not paths:
         raise ValueError(f"{images} holds no image ({', '.join(sorted(EXTENSIONS))})")
     return [SourceImage(path, _id_of(path)) for path in paths]
+
+
+def files_below(folder: Path, extensions: Collection[str]) -> list[str]:
+    """Find the files with these extensions, in any case, below ``folder``.
+
+    Links to folders are followed. Hidden files and folders (``._a.jpg``, ``.ipynb_checkpoints``)
+    and those of :data:`NOT_OURS` are left out.
+
+    Returns:
+        Paths relative to ``folder``, with forward slashes, in order.
+
+    Raises:
+        OSError: A folder may not be read.
+    """
+    return sorted(
+        Path(below, name).relative_to(folder).as_posix()
+        for below, names in _walk(folder)
+        for name in names
+        if os.path.splitext(name)[1].lower() in extensions
+    )
 
 
 def listed_images(images: Path, annotations: Path) -> list[SourceImage]:
@@ -66,7 +86,8 @@ def listed_images(images: Path, annotations: Path) -> list[SourceImage]:
     if not any((images / source.path).is_file() for source in sources):
         raise FileNotFoundError(
             f"{images} holds none of the {len(sources)} images that {annotations} lists, such as "
-            f"{sources[0].path}: give the folder that its file names start from"
+            f"{sources[0].path}{hint_at(str(images), sources[0].path)}: give the folder that its "
+            "file names start from"
         )
     return sorted(sources)
 
@@ -90,7 +111,10 @@ def _read_images(annotations: Path) -> list[SourceImage]:
 def _inside(file_name: str) -> str:
     path = PurePosixPath(file_name)
     if path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"file_name {file_name!r} leads out of the image folder")
+        raise ValueError(
+            f"file_name {file_name!r} leads out of the image folder, so a copy could not have it: "
+            "write it relative to that folder"
+        )
     return path.as_posix()
 
 
@@ -115,8 +139,61 @@ def _walk(images: Path) -> Iterator[tuple[str, list[str]]]:
     for folder, folders, names in os.walk(images, followlinks=True, onerror=_raise):
         here = Path(folder).resolve()
         above = {here, *here.parents}
-        folders[:] = [name for name in folders if (here / name).resolve() not in above]
-        yield folder, names
+        folders[:] = [
+            name for name in folders if _is_ours(name) and (here / name).resolve() not in above
+        ]
+        yield folder, [name for name in names if _is_ours(name)]
+
+
+def _is_ours(name: str) -> bool:
+    return not name.startswith(".") and name not in NOT_OURS
+
+
+def missing_files(paths: Iterable[str]) -> list[str]:
+    """Return those of ``paths`` that are not there, listing each folder once."""
+    names_in = cache(_list_folder)
+
+    def is_there(path: str) -> bool:
+        folder, name = os.path.split(path)
+        return name in names_in(folder)
+
+    return [path for path in paths if not is_there(path)]
+
+
+def _list_folder(folder: str) -> set[str]:
+    return set(os.listdir(folder or ".")) if os.path.isdir(folder or ".") else set()
+
+
+def hint_at(folder: str, name: str) -> str:
+    """Name a file below ``folder`` that ``name`` may mean, as ``" (there is 'a/b.jpg')"``.
+
+    It may have other slashes, Unicode form, case, ``%20`` or extension, or lack the first folders.
+
+    Returns:
+        The hint, or nothing where no such file is found.
+    """
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    for key in (_spelling, lambda part: _spelling(os.path.splitext(part)[0])):
+        for start in range(len(parts)):
+            found = _follow(folder, parts[start:], key)
+            if found is not None:
+                return f" (there is {found!r})"
+    return ""
+
+
+def _spelling(part: str) -> str:
+    return unicodedata.normalize("NFC", unquote(part)).strip().casefold()
+
+
+def _follow(folder: str, parts: Iterable[str], key: Callable[[str], str]) -> str | None:
+    found = ""
+    for part in parts:
+        names = sorted(_list_folder(os.path.join(folder, found)))
+        like = [name for name in names if key(name) == key(part)]
+        if not like:
+            return None
+        found = os.path.join(found, like[0])
+    return found if os.path.isfile(os.path.join(folder, found)) else None
 
 
 def _id_of(path: str) -> int | str:

@@ -76,3 +76,16 @@ def test_earlier_output_is_no_input(files):
 def test_tells_what_is_wrong(files, name, out, error, message):
     with pytest.raises(error, match=message):
         found(name, out=out)
+
+
+def test_hidden_files_are_no_inputs_and_linked_folders_are(files):
+    for name in ("a/._x.jpg", "a/.ipynb_checkpoints/x-checkpoint.jpg", "disk/z.jpg"):
+        (files / name).parent.mkdir(exist_ok=True)
+        (files / name).touch()
+    (files / "a/part").symlink_to(files / "disk")
+    assert [*found("a")] == ["a/deep/y.PNG", "a/drive.avi", "a/part/z.jpg", "a/x.jpg"]
+
+
+def test_a_missing_input_of_another_spelling_is_named(files):
+    with pytest.raises(FileNotFoundError, match=r"X\.jpeg is no file .*there is 'x\.jpg'"):
+        found("b/X.jpeg")

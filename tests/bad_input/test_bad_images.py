@@ -30,10 +30,10 @@ def by_opencv(array):
     return cv2.imencode(".png", array)[1].tobytes()
 
 
-def turned():
+def turned(kind="JPEG"):
     exif = Image.Exif()
     exif[0x0112] = 6
-    return encoded(WHOLE, "JPEG", quality=95, exif=exif)
+    return encoded(WHOLE, kind, quality=95, exif=exif)
 
 
 JPEG, PNG = encoded(WHOLE, "JPEG", quality=95), encoded(WHOLE)
@@ -131,7 +131,46 @@ def test_boxes_of_another_size_are_refused(tmp_path):
         check(tmp_path, "a.png", size=(80, 60))
 
 
-def test_boxes_from_before_a_image_was_turned_are_refused(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(turned())
-    with pytest.raises(ValueError, match="120x160 px, turned by its EXIF orientation, but"):
-        check(tmp_path, "a.jpg", size=(160, 120))
+def by_xmp():
+    """A JPEG whose orientation Pillow reads and OpenCV does not."""
+    xmp = (
+        b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+        b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description xmlns:tiff='
+        b'"http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    )
+    return JPEG[:2] + b"\xff\xe1" + (len(xmp) + 2).to_bytes(2, "big") + xmp + JPEG[2:]
+
+
+ON_ITS_SIDE = {
+    "JPEG": ("a.jpg", turned("JPEG")),
+    "PNG": ("a.png", turned("PNG")),
+    "WebP": ("a.webp", turned("WEBP")),
+    "TIFF": ("a.tif", turned("TIFF")),
+    "XMP": ("a.jpg", by_xmp()),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), ON_ITS_SIDE.values(), ids=ON_ITS_SIDE)
+def test_the_loader_decides_which_size_an_image_on_its_side_has(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    loaded = LoadImageFromFile()(dict(img_path=str(tmp_path / name)))["img"]
+    size = loaded.shape[1::-1]
+    check(tmp_path, name, size=size)
+    with pytest.raises(ValueError, match="as the loader takes its EXIF orientation, but"):
+        check(tmp_path, name, size=size[::-1])
+
+
+@pytest.mark.parametrize("limit", [100, 15_000])
+def test_an_image_that_pillow_takes_for_a_bomb_is_one_if_the_loader_fails(
+    tmp_path, monkeypatch, limit, recwarn
+):
+    """Pillow warns above its limit and refuses above twice that; here the image has 19,200 px."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    (tmp_path / "a.png").write_bytes(PNG)
+    check(tmp_path, "a.png", size=(160, 120))
+    assert not [w for w in recwarn if "bomb" in str(w.message)]
+    with pytest.raises(ValueError, match="has 160x120 px, but"):
+        check(tmp_path, "a.png", size=(80, 60))
+    (tmp_path / "a.png").write_bytes(PNG[:-300])
+    with pytest.raises(ValueError, match=r"cut off|truncated"):
+        check(tmp_path, "a.png", size=(160, 120))

@@ -133,3 +133,27 @@ def test_bad_options_fail_before_the_annotations_load(tmp_path, options, error):
 def test_negative_epoch(roots):
     with pytest.raises(ValueError, match="epoch must not be negative, got -1"):
         mix(roots).set_epoch(-1)
+
+
+@pytest.mark.parametrize("spelled", ["absolute", "up"])
+def test_a_file_name_that_leads_both_sides_to_the_clean_image_is_refused(private_roots, spelled):
+    folder = private_roots[0] / "train2017"
+    first = sorted(folder.iterdir())[0].name
+    name = dict(absolute=f"{folder}/{first}", up=f"../../{folder.parent.name}/train2017/{first}")
+    for root in private_roots:
+        edit_annotations(root, lambda c: c["images"][0].update(file_name=name[spelled]))
+    with pytest.raises(ValueError, match=r"both the clean and the rainy.*relative to that folder"):
+        mix(private_roots)
+    dataset = mix((private_roots[0], private_roots[0]))  # of rain rendered while loading
+    assert len(dataset) == 10
+
+
+def test_names_that_mean_one_file_are_one_name(private_roots):
+    def rename(to):
+        return lambda c: c["images"][to].update(file_name=f"./{c['images'][0]['file_name']}")
+
+    edit_annotations(private_roots[0], rename(0))
+    assert len(mix(private_roots, rain_ratio=0.5)) == 10
+    edit_annotations(private_roots[1], rename(1))
+    with pytest.raises(ValueError, match="is listed twice"):
+        mix(private_roots)

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import unicodedata
 
 import cv2
 import numpy as np
@@ -11,7 +12,9 @@ from derain_plugin.rain.images import (
     SourceImage,
     UnreadableError,
     find_images,
+    hint_at,
     listed_images,
+    missing_files,
     read_image,
     refuse_overlap,
 )
@@ -147,3 +150,64 @@ def test_cut_off_png_is_not_read(photos, tmp_path):
     (tmp_path / "a.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(UnreadableError, match="cut off"):
         read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "._1.jpg",
+        ".1.jpg",
+        ".ipynb_checkpoints/1-checkpoint.jpg",
+        "a/.ipynb_checkpoints/1-checkpoint.jpg",
+        "__MACOSX/a/._1.jpg",
+        "@eaDir/1.jpg/SYNOPHOTO_THUMB_XL.jpg",
+    ],
+)
+def test_what_other_programs_leave_is_no_image(tmp_path, name):
+    for path in ("1.jpg", name):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    assert find_images(tmp_path) == [("1.jpg", 1)]
+
+
+def test_a_hidden_folder_may_hold_the_data_set(tmp_path):
+    (tmp_path / ".cache/photos").mkdir(parents=True)
+    (tmp_path / ".cache/photos/1.jpg").touch()
+    assert find_images(tmp_path / ".cache/photos") == [("1.jpg", 1)]
+
+
+def test_what_a_path_leads_to_is_there(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk/1.jpg").touch()
+    (tmp_path / "linked").symlink_to(tmp_path / "disk")
+    there = [f"{tmp_path}/{p}" for p in ("disk/1.jpg", "linked/1.jpg", "./disk/../linked/./1.jpg")]
+    absent = [f"{tmp_path}/{p}" for p in ("disk/2.jpg", "nowhere/1.jpg", "disk/1.jpg/", "")]
+    assert missing_files([*there, *absent]) == absent
+
+
+def test_a_relative_path_is_looked_up_from_here(tmp_path, monkeypatch):
+    (tmp_path / "1.jpg").touch()
+    monkeypatch.chdir(tmp_path)
+    assert missing_files(["1.jpg", "2.jpg"]) == ["2.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("rain\\Straße 1.jpg", "rain/Straße 1.jpg"),
+        (unicodedata.normalize("NFD", "rain/Züge.jpg"), "rain/Züge.jpg"),
+        ("RAIN/straße 1.JPG", "rain/Straße 1.jpg"),
+        ("rain/Straße%201.jpg", "rain/Straße 1.jpg"),
+        ("rain/Straße 1.png", "rain/Straße 1.jpg"),
+        ("train2017/rain/Straße 1.jpg", "rain/Straße 1.jpg"),
+        ("C:\\data\\rain\\Züge.jpg", "rain/Züge.jpg"),
+        ("/home/else/rain/Züge.jpg", "rain/Züge.jpg"),
+        ("rain/other.jpg", None),
+        ("rain", None),
+    ],
+)
+def test_a_missing_file_of_another_spelling_is_named(tmp_path, name, meant):
+    (tmp_path / "rain").mkdir()
+    for file in ("Straße 1.jpg", "Züge.jpg"):
+        (tmp_path / "rain" / file).touch()
+    assert hint_at(str(tmp_path), name) == (f" (there is {meant!r})" if meant else "")

@@ -13,6 +13,7 @@ from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 
 from derain_plugin.datasets.checks.image_check import damaged_images
+from derain_plugin.rain.images import hint_at, missing_files
 
 NEEDED = {
     "categories": ("id", "name"),
@@ -99,16 +100,13 @@ def _check_files(content: dict, ann_file: str, images: str, *, may_lack: bool) -
         )
     if may_lack:
         return
-    present = {
-        str(Path(folder, name).relative_to(images))
-        for folder, _, names in os.walk(images)
-        for name in names
-    }
-    absent = [i["file_name"] for i in content["images"] if i["file_name"] not in present]
+    names = {os.path.join(images, i["file_name"]): i["file_name"] for i in content["images"]}
+    absent = [names[path] for path in missing_files(names)]
     if absent:
         raise FileNotFoundError(
             f"{images} lacks {len(absent)} of the {len(content['images'])} images that {ann_file} "
-            f"lists: {_some(absent)}. Complete the folder or drop them from the annotations"
+            f"lists: {_some(absent)}{hint_at(images, absent[0])}. Complete the folder, correct "
+            "each file_name or drop them from the annotations"
         )
 
 

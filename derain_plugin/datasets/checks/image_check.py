@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,8 +23,8 @@ THREADS = 16  # they wait for the disk
 def damaged_images(folder: str, images: Iterable[dict[str, Any]]) -> list[str]:
     """Say what is wrong with the images of annotations, by their headers and last bytes.
 
-    Only an image whose end is missing is decoded, so a large data set takes a minute and not an
-    hour: damage in the middle of a file remains.
+    Only an image whose end is missing, or whose EXIF orientation lies on its side, is decoded, so
+    a large data set takes a minute and not an hour: damage in the middle of a file remains.
 
     Args:
         folder: That the file names are relative to.
@@ -33,7 +34,8 @@ def damaged_images(folder: str, images: Iterable[dict[str, Any]]) -> list[str]:
         A line for each image that is damaged, no image, or not of the annotated size once
         mmcv's loader has turned it upright by its EXIF orientation.
     """
-    with ThreadPoolExecutor(THREADS) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as pool:
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # not for the loader
         found = pool.map(partial(_fault, folder), images)
         return [fault for fault in found if fault]
 
@@ -42,20 +44,21 @@ def _fault(folder: str, entry: dict[str, Any]) -> str | None:
     path = Path(folder, entry["file_name"])
     try:
         with path.open("rb") as file, Image.open(file) as image:
-            kind, (width, height) = image.format, image.size
-            is_turned = image.getexif().get(ORIENTATION) in SIDEWAYS
-            has_end = _has_end(file, kind)
+            size: tuple[int, int] | None = image.size
+            may_be_turned = image.getexif().get(ORIENTATION) in SIDEWAYS
+            has_end = _has_end(file, image.format)
     except FileNotFoundError:
         return None
-    except UnidentifiedImageError:  # OpenCV knows other formats than Pillow
-        return None if _decodes(path) else f"{path} is not an image, or cut off"
+    except (UnidentifiedImageError, Image.DecompressionBombError):  # for Pillow, not for OpenCV
+        may_be_turned = has_end = False
     except Exception as error:  # whatever a parser makes of damaged bytes
         return f"{path} cannot be read ({error})"
-    if not has_end and not _decodes(path):
-        return f"{path} is cut off"
-    size = (height, width) if is_turned else (width, height)
+    if may_be_turned or not has_end:
+        size = _loaded_size(path)
+    if size is None:
+        return f"{path} is not an image, or cut off"
     if size != (entry["width"], entry["height"]):
-        turned = ", turned by its EXIF orientation" if is_turned else ""
+        turned = ", as the loader takes its EXIF orientation" if may_be_turned else ""
         annotated = f"{entry['width']}x{entry['height']}"
         return f"{path} has {size[0]}x{size[1]} px{turned}, but its annotations {annotated}"
     return None
@@ -69,9 +72,13 @@ def _has_end(file: BinaryIO, kind: str | None) -> bool:
     return ENDS[kind] in file.read()
 
 
-def _decodes(path: Path) -> bool:
-    """As in training: ``cv2.imread`` would fill in grey what a file lacks."""
+def _loaded_size(path: Path) -> tuple[int, int] | None:
+    """Width and height as in training, where OpenCV turns some formats and not others.
+
+    ``cv2.imread`` would fill in grey what a file lacks.
+    """
     try:
-        return mmcv.imread(path) is not None
+        image = mmcv.imread(path)
     except cv2.error:
-        return False
+        return None
+    return None if image is None else (image.shape[1], image.shape[0])

@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from derain_plugin.datasets.labels.classes import CATEGORY_IDS, NAMES_FILES, match_classes
 from derain_plugin.datasets.labels.label_files import LabelledBox
+from derain_plugin.rain.images import EXTENSIONS, files_below
 from derain_plugin.version import __version__
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _DECIMALS = 3  # of a pixel
 
 
@@ -131,13 +131,13 @@ def _label_files(images: Path, labels: Path, label_format: LabelFormat) -> dict[
     for folder in (images, labels):
         if not folder.is_dir():
             raise FileNotFoundError(f"folder {folder} does not exist")
-    found = [path for path in _visible_files(images) if path.suffix.lower() in IMAGE_SUFFIXES]
+    found = files_below(images, EXTENSIONS)
     if not found:
-        raise FileNotFoundError(f"no image ({', '.join(IMAGE_SUFFIXES)}) in {images}")
+        raise FileNotFoundError(f"no image ({', '.join(sorted(EXTENSIONS))}) in {images}")
     label_of: dict[Path, Path] = {}
     image_of: dict[Path, Path] = {}
-    for image in sorted(found, key=lambda path: path.relative_to(images).as_posix()):
-        label = labels / image.relative_to(images).with_suffix(label_format.suffix)
+    for name in found:
+        image, label = images / name, labels / Path(name).with_suffix(label_format.suffix)
         if label in image_of:
             raise ValueError(f"{image_of[label]} and {image} have the same label file: rename one")
         label_of[image], image_of[label] = label, image
@@ -150,23 +150,8 @@ def _label_files(images: Path, labels: Path, label_format: LabelFormat) -> dict[
 
 
 def _imageless(labels: Path, label_format: LabelFormat, known: set[Path]) -> list[str]:
-    return sorted(
-        str(path)
-        for path in _visible_files(labels)
-        # Also .XML, which nothing else reads.
-        if path.suffix.lower() == label_format.suffix
-        and path not in known
-        and path.name not in NAMES_FILES
-    )
-
-
-def _visible_files(folder: Path) -> list[Path]:
-    # Hidden ones are copies that file browsers and notebooks leave.
-    return [
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
-    ]
+    paths = [labels / name for name in files_below(labels, [label_format.suffix])]  # .XML, too
+    return [str(path) for path in paths if path not in known and path.name not in NAMES_FILES]
 
 
 def _add_image(file_name: str, labelled: _Labelled, conversion: Conversion) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from coco_folder import write_coco_folder
+from mmdet.registry import DATASETS
 
 from derain_plugin import load_config
 from derain_plugin.config.conditions import use_conditions
@@ -60,6 +61,37 @@ def bbox(value):
 def test_what_is_wrong_is_named(folder, change, error, message):
     edit(folder, change)
     with pytest.raises(error, match=message):
+        check(folder)
+
+
+@pytest.mark.parametrize("kind", ["link", "dot", "up", "absolute"])
+def test_images_are_there_if_the_loader_opens_them(folder, tmp_path, kind):
+    images = folder / "train2017"
+    first = sorted(images.iterdir())[0].name
+    if kind == "link":
+        (tmp_path / "disk").mkdir()
+        shutil.move(images / first, tmp_path / "disk" / first)
+        (images / "part").symlink_to(tmp_path / "disk")
+    spelled = dict(
+        link=f"part/{first}", dot=f"./{first}", up=f"../{images.name}/{first}",
+        absolute=str(images / first),
+    )  # fmt: skip
+    edit(folder, lambda content: content["images"][0].update(file_name=spelled[kind]))
+    check(folder)
+    dataset = dict(
+        type="CocoDataset",
+        ann_file=str(folder / "annotations/instances_train2017.json"),
+        data_prefix=dict(img=str(folder / "train2017")),
+        metainfo=dict(classes=CLASSES),
+        pipeline=[dict(type="LoadImageFromFile")],
+    )
+    assert DATASETS.build(dataset)[0]["img"].size
+
+
+def test_a_missing_image_of_another_spelling_is_named(folder):
+    first = sorted((folder / "train2017").iterdir())[0].name
+    edit(folder, lambda content: content["images"][0].update(file_name=f"train2017\\{first}"))
+    with pytest.raises(FileNotFoundError, match=rf"train2017.*there is '{first}'.*file_name"):
         check(folder)
 
 
