@@ -76,6 +76,8 @@ now = snapshot()
 assert now == cached, (cached, now)
 with install():
     assert snapshot() == installed
+    import derain_plugin.hf.mmengine_scheme  # as a config names it while a command works
+assert "hf://" in dict(snapshot()["loaders"]), "named for good, whatever is undone"
 """
 
 

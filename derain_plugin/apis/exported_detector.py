@@ -15,6 +15,7 @@ from torch import Tensor
 
 from derain_plugin.apis.base_predictor import BasePredictor
 from derain_plugin.apis.exported_model import load_exported, resized
+from derain_plugin.config.fillers import as_scale
 
 
 class ExportedDetector(BasePredictor):
@@ -107,11 +108,12 @@ def use_exported(cfg: Config, path: str | Path) -> None:
             f"config that it was exported with, {metadata.config}, with the same classes=..."
         )
     size = cfg.get("image_size")
-    if size is not None and (size, size) != metadata.input_size:
-        height, width = metadata.input_size
+    height, width = metadata.input_size
+    if size is not None and as_scale(size) != (width, height):
         raise ValueError(
-            f"{path} takes images of {height} x {width} px (height x width), the config resizes "
-            f"to {size} x {size}: set image_size={width}, or export it anew"
+            f"{path} takes images of {width} x {height} px (width x height), the config resizes to "
+            f"{' x '.join(map(str, as_scale(size)))}: set "
+            f"image_size={width if width == height else (width, height)}, or export it anew"
         )
     cfg.model = dict(type=ExportedTestModel.__name__, path=str(path))
     cfg.load_from = None

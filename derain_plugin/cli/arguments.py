@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 BLANK = "\N{SYMBOL FOR SPACE}"  # in the place of a blank, which mmengine drops
+PATHS = ("data_root", "rainy_root", "ann_file", "img", "load_from", "work_dir", "checkpoint")
+NAMES = ("classes",)
+"""What these keys of a config hold is text, also where it looks like a number or a list."""
 SETTINGS_HELP = """\
 Settings of the shipped configs, given with --cfg-options:
   data_root=data/coco/            clean COCO-format data: annotations/, train2017/, val2017/
@@ -58,6 +62,9 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
 def parse_cfg_options(words: Sequence[str] | None) -> dict[str, Any] | None:
     """Read overrides as mmengine's ``DictAction`` does, but leave blanks inside values.
 
+    Paths and class names stay the text that they are: ``classes=1,2`` are two names, and a path
+    may hold a comma or a bracket. A name with a comma is quoted.
+
     Raises:
         SystemExit: One of ``words`` has no ``=``, or a bracket that does not close.
     """
@@ -70,11 +77,27 @@ def parse_cfg_options(words: Sequence[str] | None) -> dict[str, Any] | None:
     for word in words:
         if "=" not in word:
             parser.error(f"an override is KEY=VALUE, got {word!r}")
+    texts = {word: _as_text(*word.split("=", 1)) for word in words}
+    others = [word.replace(" ", BLANK) for word in words if texts[word] is None]
     try:
-        options = parser.parse_args([word.replace(" ", BLANK) for word in words]).options
+        options = parser.parse_args(others).options or {}
     except AssertionError as error:
         parser.error(f"cannot read {' '.join(words)}: {error}")
-    return {key: _with_blanks(value) for key, value in options.items()}
+    values = {key: _with_blanks(value) for key, value in options.items()}
+    return values | {word.split("=", 1)[0]: text for word, text in texts.items() if text}
+
+
+def _as_text(key: str, value: str) -> str | tuple[str, ...] | None:
+    """Return the path or the class names that ``value`` is, None for what mmengine shall read."""
+    name = key.rpartition(".")[2]
+    if value == "None" or name not in (*PATHS, *NAMES):
+        return None
+    if name in PATHS:
+        is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+        return value[1:-1] if is_quoted else value
+    bare = re.sub(r"^\s*[\[(](.*)[\])]\s*$", r"\1", value)
+    found = re.findall(r"""\s*(?:"([^"]*)"|'([^']*)'|([^,]+))\s*(?:,|$)""", bare)
+    return tuple("".join(quotes).strip() for quotes in found) or None
 
 
 def _with_blanks(value: Any) -> Any:

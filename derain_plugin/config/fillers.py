@@ -65,39 +65,53 @@ def _num_classes(classes: tuple[str, ...] | None) -> int:
     return len(classes) if classes else 80
 
 
-def set_squares(targets: Iterable[Target], old: int, new: int) -> None:
-    """Make squares of ``old`` px squares of ``new`` px.
+def as_scale(size: Any) -> tuple[int, int]:
+    """Return ``image_size`` as ``(width, height)``, which a side length means as a square."""
+    return (size, size) if isinstance(size, int) else tuple(size)
+
+
+def set_squares(targets: Iterable[Target], old: Any, new: Any) -> None:
+    """Make steps of ``old`` px, a side length or ``(width, height)``, steps of ``new`` px.
 
     Raises:
         ValueError: There is none, or a path names several steps of a pipeline.
     """
-    squares = [target for target in targets if target.value in ((old, old), [old, old])]
+    is_pair = (list, tuple)
+    scale = as_scale(old)
+    squares = [t for t in targets if isinstance(t.value, is_pair) and tuple(t.value) == scale]
     if new == old:
         return
     if not squares:
         raise ValueError(
-            f"image_size={new} reaches nothing: no pipeline of this config has squares of {old} "
-            "px; set the scales in its pipelines instead"
+            f"image_size={new} reaches nothing: no pipeline of this config has steps of "
+            f"{scale[0]} x {scale[1]} px; set the scales in its pipelines instead"
         )
     steps = Counter((target.pattern, target.path[:-2]) for target in squares)
     for (pattern, pipeline), count in steps.items():
         if count > 1:
             raise ValueError(
-                f"image_size={new} may be meant for any of {count} steps of {old} px that "
-                f"{pattern} names in {'.'.join(pipeline)}: name one by its place from the end, "
-                "such as -3, in settings.image_size.squares"
+                f"image_size={new} may be meant for any of {count} steps of {scale[0]} x "
+                f"{scale[1]} px that {pattern} names in {'.'.join(pipeline)}: name one by its "
+                "place from the end, such as -3, in settings.image_size.squares"
             )
     for target in squares:
-        target.set((new, new))
+        target.set(as_scale(new))
 
 
-def scale_sizes(targets: Iterable[Target], old: int, new: int) -> None:
+def scale_sizes(targets: Iterable[Target], old: Any, new: Any) -> None:
     """Move multi-scale sizes written around ``old`` to the same share of ``new``."""
+    before, after = as_scale(old), as_scale(new)
+
+    def moved(size: tuple[int, int]) -> Any:
+        shares = zip(size, before, after, strict=True)
+        steps = [max(1, round(side * b / a / STRIDE)) for side, a, b in shares]
+        width, height = (step * STRIDE for step in steps)
+        return width if after[0] == after[1] and width == height else (width, height)
+
     for target in targets:
-        sizes = target.value
-        if old in sizes and new not in sizes:
-            steps = [max(1, round(size * new / old / STRIDE)) for size in sizes]
-            target.set([step * STRIDE for step in steps])
+        sizes = [as_scale(size) for size in target.value]
+        if before in sizes and after not in sizes:
+            target.set([moved(size) for size in sizes])
 
 
 def switch_rain(targets: Iterable[Target], old: dict, new: dict) -> None:

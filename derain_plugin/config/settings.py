@@ -23,13 +23,15 @@ Targets are listed by kind, as they take a setting in different ways:
 - ``folders`` are paths below it;
 - ``metainfo`` are datasets with these classes, and ``num_classes`` is their number;
 - ``rainy`` are datasets that read ``rainy_root`` or render ``synthetic_rain``;
-- ``squares`` are ``(image_size, image_size)``, and ``multi_scale`` are sizes around it.
+- ``squares`` are ``(image_size, image_size)``, or ``image_size`` itself where that is
+  ``(width, height)``, and ``multi_scale`` are sizes around it.
 
 The module ``derain_plugin.config.targets`` says how a path reads.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -88,16 +90,28 @@ def _checked(name: str, value: Any) -> Any:
         return _as_folder(name, value)
     if name == "classes":
         return _as_classes(value)
-    if name == "image_size" and (not isinstance(value, int) or value < STRIDE or value % STRIDE):
-        raise ValueError(f"image_size must be a positive multiple of {STRIDE} px, got {value!r}")
+    if name == "image_size":
+        return _as_size(value)
     # What takes percent and synthetic_rain refuses what is out of range, when it is built.
     return tuple(value) if isinstance(value, list) else value
 
 
+def _as_size(value: Any) -> int | tuple[int, int]:
+    sides = value if isinstance(value, list | tuple) else (value, value)
+    are_good = all(type(side) is int and side >= STRIDE and not side % STRIDE for side in sides)
+    if len(sides) != 2 or not are_good:
+        raise ValueError(
+            f"image_size must be a positive multiple of {STRIDE} px, or two of them as (width, "
+            f"height), got {value!r}"
+        )
+    width, height = sides
+    return width if width == height else (width, height)
+
+
 def _as_folder(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         raise ValueError(f"{name} must be the path of a folder, got {value!r}")
-    return value.rstrip("/") + "/"
+    return os.path.expanduser(value).rstrip("/") + "/"
 
 
 def _as_classes(value: Any) -> tuple[str, ...] | None:
@@ -107,7 +121,8 @@ def _as_classes(value: Any) -> tuple[str, ...] | None:
     distinct = {name for name in names if isinstance(name, str)}
     if not names or len(distinct) < len(names):
         raise ValueError(
-            f"classes must be distinct category names, or None for COCO's 80, got {value!r}"
+            "classes must be distinct category names, as text, or None for COCO's 80, got "
+            f"{value!r}"
         )
     return names
 

@@ -5,8 +5,7 @@ checkpoint without a Runner, such as mmdet's ``init_detector`` and ``DetInferenc
 name to the table of loaders and replaces none.
 """
 
-from mmengine.runner import CheckpointLoader
-
+from derain_plugin.engine.safety.install import keep
 from derain_plugin.hf.hf_checkpoint import PREFIX, load_from_hf
 
-CheckpointLoader.register_scheme(PREFIX, load_from_hf, force=True)
+keep(PREFIX, load_from_hf)

@@ -163,7 +163,7 @@ def test_image_size_reaches_every_resize(tmp_path):
 @pytest.mark.parametrize("path", MMDET, ids=lambda path: path.stem)
 def test_image_size_reaches_every_square_or_is_refused(path):
     if "rtmdet" not in path.stem:
-        with pytest.raises(ValueError, match=r"image_size=320 reaches nothing.* squares of 640 px"):
+        with pytest.raises(ValueError, match=r"image_size=320 reaches nothing.* of 640 x 640 px"):
             load_config(path, dict(image_size=320))
         return
     cfg = load_config(path, dict(image_size=320))
@@ -272,8 +272,12 @@ def test_configs_of_others_are_left_alone(tmp_path):
         (dict(rainy_root=3), "rainy_root must be the path of a folder, got 3"),
         (dict(classes=[]), "classes must be distinct category names"),
         (dict(classes=["car", "car"]), "classes must be distinct category names"),
-        (dict(image_size=100), "image_size must be a positive multiple of 32 px, got 100"),
-        (dict(image_size="640"), "image_size must be a positive multiple of 32 px, got '640'"),
+        (dict(image_size=100), "image_size must be a positive multiple of 32 px, .*got 100"),
+        (dict(image_size=(640, 100)), r"two of them as \(width, height\), got \(640, 100\)"),
+        (dict(image_size=(640, 640, 3)), r"two of them as \(width, height\)"),
+        (dict(image_size=True), "positive multiple of 32 px"),
+        (dict(classes=(1, 2)), r"category names, as text, .*got \(1, 2\)"),
+        (dict(image_size="640"), "image_size must be a positive multiple of 32 px, .*got '640'"),
     ],
 )
 def test_unusable_settings(setting, message):

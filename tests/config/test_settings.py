@@ -1,5 +1,6 @@
 """What settings fill in, and what they leave alone."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,7 @@ train_dataloader = dict(
 def test_a_second_resize_needs_to_be_told_apart(tmp_path):
     child = write_child(tmp_path, RESIZED_TWICE)
     assert scales_of(load_config(child).train_dataloader.dataset.clean) == [(640, 640)] * 2
-    message = r"any of 2 steps of 640 px that train_dataloader.dataset.clean.pipeline.Resize.scale"
+    message = r"2 steps of 640 x 640 px that train_dataloader.dataset.clean.pipeline.Resize.scale"
     with pytest.raises(ValueError, match=message):
         load_config(child, dict(image_size=320))
 
@@ -173,6 +174,65 @@ def test_options_of_the_command_line_with_blanks():
     clean = cfg.train_dataloader.dataset.clean
     assert clean.metainfo.classes == ("traffic light", "person")
     assert clean.data_prefix.img == "/my data/train2017/"
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("classes=stop sign,car", ("stop sign", "car")),
+        ("classes=stop sign", ("stop sign",)),
+        ("classes=1,02,1e3", ("1", "02", "1e3")),
+        ("classes=[true, no, 3]", ("true", "no", "3")),
+        ("classes=('stop sign', \"driver's seat\")", ("stop sign", "driver's seat")),
+        ("classes=(car)", ("car",)),
+        ("classes='sign, stop',car", ("sign, stop", "car")),
+        ("classes=driver's seat,car", ("driver's seat", "car")),
+        ("classes=car (parked),bus", ("car (parked)", "bus")),
+        ("classes=None", None),
+        ("train_dataloader.dataset.metainfo.classes=1,2", ("1", "2")),
+        ("data_root=/my data,new/[1]/", "/my data,new/[1]/"),
+        ("data_root=2024", "2024"),
+        ("data_root='/my data'", "/my data"),
+        ("rainy_root=/bob's/a=b", "/bob's/a=b"),
+        ("load_from=None", None),
+        ("load_from=/a, b.pth", "/a, b.pth"),
+        ("a.data_prefix.img=/my data/", "/my data/"),
+        ("title=stop  sign", "stop  sign"),
+        ("numbers=1, 2", [1, 2]),
+        ("image_size=(640, 384)", (640, 384)),
+    ],
+)
+def test_values_of_the_command_line_survive(word, value):
+    (option,) = parse_cfg_options([word]).values()
+    assert option == value
+    assert type(option) is type(value)
+
+
+def test_a_root_may_be_a_path_object_or_begin_with_the_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cfg = load_config(MS, dict(data_root=tmp_path / "coco", rainy_root="~/rain"))
+    assert cfg.data_root == f"{tmp_path}/coco/"
+    assert cfg.val_dataloader.dataset.datasets[1].data_prefix.img == f"{tmp_path}/rain/val2017/"
+
+
+def resizes(cfg):
+    text = str(cfg.train_dataloader) + str(cfg.val_dataloader) + str(cfg.test_dataloader)
+    return set(re.findall(r"'scale': (\(.*?\))", text))
+
+
+def test_a_rectangle_reaches_every_resize_and_comes_back(tmp_path):
+    cfg = load_config(MS, dict(image_size=(960, 544)))
+    assert resizes(cfg) == {"(960, 544)"}
+    (augment,) = cfg.model.data_preprocessor.batch_augments
+    assert augment.sizes.count((960, 544)) == 3
+    assert (augment.sizes[0], augment.sizes[-1]) == ((704, 416), (1216, 672))
+    cfg.dump(tmp_path / "dumped.py")
+    other = load_config(tmp_path / "dumped.py", dict(image_size=(480, 640)))
+    assert resizes(other) == {"(480, 640)"}
+    assert other.model.data_preprocessor.batch_augments[0].sizes.count((480, 640)) == 3
+    square = load_config(tmp_path / "dumped.py", dict(image_size=[640, 640]))
+    assert square.image_size == 640
+    assert resizes(square) == {"(640, 640)"}
 
 
 def test_filling_in_twice_changes_nothing(tmp_path):

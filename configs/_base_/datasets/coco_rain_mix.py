@@ -7,7 +7,7 @@ rainy_root = "data/coco_rain/"  # the same file names under train2017/ and val20
 classes = None  # None: the 80 of COCO; else a tuple of category names
 percent = 100  # of the training images, always the same ones
 synthetic_rain = None  # None: read rainy_root; 3 or (1, 5): render it while training, validating
-image_size = 640  # px, a multiple of 32; images are resized to a square
+image_size = 640  # px, a multiple of 32, of a square; or (width, height)
 
 datasets = [
     "train_dataloader.dataset.clean",

@@ -74,7 +74,7 @@ def _as_jpeg(seen: MaskedImage) -> bytes:
 
 
 def _in_proportion(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Undo the resizing to a square, but not to more pixels."""
+    """Undo the resizing to one size, but not to more pixels."""
     height, width = shape
     scale = max(image.shape[:2]) / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))

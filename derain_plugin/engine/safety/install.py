@@ -36,6 +36,7 @@ LOADERS: dict[str, Loader] = {
 """What :func:`install` gives mmengine, by the beginning of an address."""
 
 _lock = Lock()
+_kept: set[str] = set()
 _holders: list[Installation] = []
 _undo: list[Callable[[], None]] = []
 
@@ -116,6 +117,13 @@ def scheme(prefix: str) -> Callable[[Loader], Loader]:
     return register
 
 
+def keep(prefix: str, loader: Loader) -> None:
+    """Let all of mmengine know ``loader``, from now on and whatever is undone."""
+    with _lock:
+        _kept.add(prefix)
+        CheckpointLoader.register_scheme(prefix, loader, force=True)
+
+
 def _put_loader(prefix: str, loader: Loader) -> None:
     before = CheckpointLoader._schemes.get(prefix)
     CheckpointLoader.register_scheme(prefix, loader, force=True)
@@ -123,7 +131,7 @@ def _put_loader(prefix: str, loader: Loader) -> None:
     def put_back() -> None:
         if before is not None:
             CheckpointLoader.register_scheme(prefix, before, force=True)
-        else:  # mmengine has no way to forget one
+        elif prefix not in _kept:  # mmengine has no way to forget one
             CheckpointLoader._schemes.pop(prefix, None)
 
     _undo.append(put_back)

@@ -45,7 +45,7 @@ def test_everything_is_scaled(hub, ignored, boxtype):
     if ignored:
         sample.ignored_instances = InstanceData(bboxes=boxtype(BOXES[:1]))
     images = torch.rand(1, 3, 96, 64)
-    resized, (same,) = BatchRandomResize([128])(images, [sample])
+    resized, (same,) = BatchRandomResize([(128, 128)])(images, [sample])
     assert same is sample
     assert resized.shape == (1, 3, 128, 128)
     expected = BOXES * torch.tensor([2.0, 128 / 96, 2.0, 128 / 96])
@@ -82,7 +82,7 @@ def test_bilinear_mixes_pixels(hub):
 
 def test_same_size_changes_nothing(hub):
     sample, images = make_sample(width=96), torch.rand(1, 3, 96, 96)
-    resized, _ = BatchRandomResize([96])(images, [sample])
+    resized, _ = BatchRandomResize([(96, 96)])(images, [sample])
     assert resized is images
     assert torch.equal(sample.gt_instances.bboxes, BOXES)
 
@@ -126,7 +126,7 @@ def test_in_the_data_preprocessor(hub, training):
             type="mmdet.DetDataPreprocessor",
             mean=[0, 0, 0],
             std=[255, 255, 255],
-            batch_augments=[dict(type="BatchRandomResize", sizes=[128])],
+            batch_augments=[dict(type="BatchRandomResize", sizes=[(128, 128)])],
         )
     )
     inputs = [torch.full((3, 96, 64), 255, dtype=torch.uint8) for _ in range(2)]
@@ -183,3 +183,17 @@ def test_bad_sizes(sizes):
 def test_bad_interpolation():
     with pytest.raises(ValueError, match=r"interpolation must be one of .*'cubic'"):
         BatchRandomResize([32], interpolation="cubic")
+
+
+def test_pairs_are_width_and_height(hub):
+    sample = make_sample(height=64, width=96)
+    resized, _ = BatchRandomResize([(192, 160)])(torch.rand(1, 3, 64, 96), [sample])
+    assert resized.shape == (1, 3, 160, 192)
+    assert sample.batch_input_shape == sample.img_shape == (160, 192)
+    expected = BOXES * torch.tensor([2.0, 2.5, 2.0, 2.5])
+    assert torch.equal(sample.gt_instances.bboxes, expected)
+
+
+def test_a_side_length_squeezes_no_rectangle(hub):
+    with pytest.raises(ValueError, match=r"64 x 96 px into squares.*image_size=\(width, height\)"):
+        BatchRandomResize([128])(torch.rand(1, 3, 96, 64), [make_sample()])

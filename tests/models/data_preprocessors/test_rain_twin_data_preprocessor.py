@@ -17,7 +17,7 @@ from derain_plugin.datasets.transforms import RainTwin
 PLAIN = dict(mean=[0, 0, 0], std=[255, 255, 255], bgr_to_rgb=True)
 NORMALISED = dict(mean=[123.7, 116.3, 103.5], std=[58.4, 57.1, 57.4], bgr_to_rgb=True)
 RAW: dict = {}
-RESIZED = dict(PLAIN, batch_augments=[dict(type="BatchRandomResize", sizes=[64])])
+RESIZED = dict(PLAIN, batch_augments=[dict(type="BatchRandomResize", sizes=[(64, 64)])])
 BOXES = torch.tensor([[4.0, 8.0, 20.0, 24.0]])
 
 
@@ -135,7 +135,7 @@ def test_streaks_lie_where_the_images_differ_after_the_whole_pipeline(flip):
     )
     packed = pipeline(dict(img=photo, img_id=1, img_shape=(200, 300), **boxes))
     twins = dict(inputs=[packed["inputs"]], data_samples=[packed["data_samples"]])
-    augment = dict(type="BatchRandomResize", sizes=[160])
+    augment = dict(type="BatchRandomResize", sizes=[(160, 160)])
     found = build(dict(PLAIN, batch_augments=[augment]))(twins, True)
     brighter = (found["inputs"] - found["clean"]).mean(1).flatten().numpy()
     assert np.corrcoef(brighter, found["streaks"].flatten().numpy())[0, 1] > 0.9
