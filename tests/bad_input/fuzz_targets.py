@@ -69,7 +69,9 @@ def annotations(content: bytes) -> None:
 
 
 def yolo(content: bytes) -> None:
-    for box in read_yolo(written(content, "a.txt"), 640, 480, names={0: "car", 1: "bus"}):
+    for box in read_yolo(
+        written(content, "a.txt"), 640, 480, names={0: "car", 1: "bus"}, layout="segment"
+    ):
         assert all(map(math.isfinite, box.corners))
 
 

@@ -135,3 +135,57 @@ def test_tool_explains_itself(monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert "DAWN" in shown
     assert "Examples:" in shown
+
+
+@pytest.mark.parametrize(
+    ("yaml", "options", "line", "boxes"),
+    [
+        ("names: [car]\nkpt_shape: [2, 2]\n", [], "0 .5 .5 .5 .5 .1 .1 .2 .2", 1),
+        ("names: [car]\n", [], "0 .1 .1 .5 .1 .5 .5", 1),
+        ("names: [car]\n", ["--layout", "pose"], "0 .5 .5 .5 .5 .1 .1 2", 1),
+        ("names: [car]\nkpt_shape: [2, 2]\n", [], "0 .1 .1 .5 .1 .5 .5", "keypoints 2 x 2"),
+        ("names: [car]\nkpt_shape: 3\n", [], "0 .5 .5 .5 .5", "kpt_shape must be two whole"),
+        (None, ["--names", "car", "bus"], "0 .1 .1 .5 .1 .5 .5", "--layout segment, obb or pose"),
+    ],
+)
+def test_the_layout_is_that_of_data_yaml_or_asked_for(tmp_path, yaml, options, line, boxes):
+    args = arguments("yolo", tmp_path, *options)
+    labels = Path(args[2])
+    for path in labels.glob("*.txt"):
+        write_text(path, line)
+    if yaml:
+        write_text(labels / "data.yaml", yaml)
+    if isinstance(boxes, int):
+        main(args)
+        assert categories(tmp_path) == ["car"] * boxes * len(BOXES)
+    else:
+        with pytest.raises(SystemExit) as stopped:
+            main(args)
+        assert boxes in str(stopped.value)
+
+
+def test_kept_classes_sizes_and_flags(tmp_path, capsys):
+    args = arguments("voc", tmp_path, "--keep-classes", "--sizes", "scale", "--difficult", "skip")
+    labels = Path(args[2])
+    text = (labels / "rain_10.xml").read_text()
+    size = "<size><width>128</width><height>96</height></size>"
+    text = text.replace("<object>", f"{size}<object>").replace(
+        "<difficult>0", "<difficult>Unspecified"
+    )
+    write_text(labels / "rain_10.xml", text)
+    write_text(
+        labels / "rain_3.xml",
+        (labels / "rain_3.xml").read_text().replace("<object>", f"{size}<object>", 1),
+    )
+    main(args)
+    content = json.loads((tmp_path / "out" / "coco.json").read_text())
+    assert [category["name"] for category in content["categories"]] == [
+        "Car",
+        "motorbike",
+        "pedestrian",
+    ]
+    by_image = {image["id"]: image["file_name"] for image in content["images"]}
+    found = {by_image[a["image_id"]]: a["bbox"] for a in content["annotations"]}
+    assert "rain_10.JPG" not in found
+    assert found["rain_3.JPG"] == [0, 12, 8, 12]
+    assert "flagged difficult in another word: Unspecified 1" in capsys.readouterr().out

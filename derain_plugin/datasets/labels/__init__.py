@@ -5,19 +5,22 @@ from derain_plugin.datasets.labels.classes import (
     find_names_file,
     match_classes,
     read_class_names,
+    read_keypoints,
 )
 from derain_plugin.datasets.labels.convert import Conversion, LabelFormat, convert_labels
-from derain_plugin.datasets.labels.label_files import LabelledBox, read_voc, read_yolo
+from derain_plugin.datasets.labels.label_files import LabelError, LabelledBox, read_voc, read_yolo
 
 __all__ = [
     "NAMES_FILES",
     "Conversion",
+    "LabelError",
     "LabelFormat",
     "LabelledBox",
     "convert_labels",
     "find_names_file",
     "match_classes",
     "read_class_names",
+    "read_keypoints",
     "read_voc",
     "read_yolo",
 ]

@@ -1,6 +1,6 @@
 """What classes are called: by YOLO, whose labels only number them, and by COCO."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import yaml  # type: ignore[import-untyped]
@@ -72,6 +72,59 @@ def read_class_names(path: Path) -> Mapping[int, str]:
             f"{path} gives no class names: it must be a yaml with a list or a mapping from index "
             f"to name under `names`, or text with a name on each line ({error!r})"
         ) from error
+
+
+def read_keypoints(path: Path) -> tuple[int, int] | None:
+    """Return ``kpt_shape`` of a data.yaml: keypoints, and numbers of each. None without.
+
+    Raises:
+        ValueError: It is not a pair of positive whole numbers.
+    """
+    shape = (yaml.safe_load(path.read_text(encoding="utf-8-sig")) or {}).get("kpt_shape")
+    if shape is None:
+        return None
+    if (
+        not isinstance(shape, list)
+        or len(shape) != 2
+        or not all(isinstance(number, int) and number > 0 for number in shape)
+    ):
+        raise ValueError(f"{path}: kpt_shape must be two whole numbers, got {shape!r}")
+    return shape[0], shape[1]
+
+
+def own_classes(
+    names: Iterable[str],
+    *,
+    wanted: Sequence[str],
+    overrides: Mapping[str, str],
+    ignored: Collection[str],
+) -> dict[str, str | None]:
+    """Keep the names of a data set, spelled as they are.
+
+    Args:
+        names: Class names of its boxes.
+        wanted: Its categories.
+        overrides: Names, and the category that each means.
+        ignored: Names whose boxes are not wanted.
+
+    Returns:
+        For each of ``names`` one of ``wanted``, or None where it is ignored.
+
+    Raises:
+        ValueError: If a name is in none of them, or an override leads to no category.
+    """
+    if astray := sorted({*overrides.values()} - {*wanted}):
+        raise ValueError(
+            f"class map: {_listed(astray)} is no category; there are {_listed(wanted)}"
+        )
+    if unknown := sorted({*names} - {*wanted} - {*ignored} - overrides.keys()):
+        raise ValueError(
+            f"{_listed(unknown)} is no category of {_listed(wanted)}: add it to --keep-classes, "
+            f"or use --class-map {unknown[0]!r}={wanted[0]!r} or --ignore {unknown[0]!r}"
+        )
+    return {
+        name: None if name in ignored else overrides.get(name, name) for name in sorted({*names})
+    }
 
 
 def match_classes(

@@ -230,3 +230,83 @@ def test_wrong_folders_are_refused(tmp_path):
         convert(labels, labels, VOC)
     with pytest.raises(FileNotFoundError, match=r"should have .*JPEGImages.rain_1\.xml"):
         convert(images, images, VOC)
+
+
+def test_all_problems_of_a_folder_are_listed_and_can_be_skipped(tmp_path):
+    images, labels = rid_voc(tmp_path)
+    write_text(labels / "rain_1.xml", voc_annotation("<object/>", "<object/>"))
+    write_text(labels / "rain_2.xml", "<annotation>")
+    (images / "rain_3.JPG").write_bytes(b"")
+    with pytest.raises(ValueError, match="4 labels or images cannot be used") as error:
+        convert(images, labels, VOC)
+    for name in ("rain_1.xml, object 1", "rain_1.xml, object 2", "rain_2.xml is", "rain_3.JPG"):
+        assert name in str(error.value)
+    conversion = convert(images, labels, VOC, skip_broken=True)
+    assert [image["file_name"] for image in conversion.content["images"]] == ["rain_10.JPG"]
+    assert [image["id"] for image in conversion.content["images"]] == [1]
+    assert conversion.left_out == [str(images / f"rain_{n}.JPG") for n in (1, 2, 3)]
+
+
+def test_images_of_another_size_can_be_skipped(tmp_path):
+    images, labels = rid_voc(tmp_path)
+    write_text(labels / "rain_1.xml", voc_annotation(voc_object("car", (0, 0, 1, 1)), size=(9, 9)))
+    skipping = LabelFormat("voc", ".xml", partial(read_voc, sizes="skip"))
+    conversion = convert(images, labels, skipping)
+    assert conversion.left_out == [str(images / "rain_1.JPG")]
+    assert len(conversion.content["images"]) == len(BOXES) - 1
+
+
+def names_and_ids(conversion):
+    return {category["name"]: category["id"] for category in conversion.content["categories"]}
+
+
+@pytest.mark.parametrize(
+    ("keep", "options", "expected"),
+    [
+        ((), {}, {"Car": 1, "motorbike": 2, "pedestrian": 3}),
+        (["pedestrian", "Car", "motorbike"], {}, {"pedestrian": 1, "Car": 2, "motorbike": 3}),
+        ((), dict(ignored=["motorbike"]), {"Car": 1, "pedestrian": 2}),
+        (
+            (),
+            dict(overrides=dict(Car="vehicle", motorbike="vehicle")),
+            {"pedestrian": 1, "vehicle": 2},
+        ),
+        (["Car", "bus"], dict(ignored=["motorbike", "pedestrian"]), {"Car": 1, "bus": 2}),
+    ],
+)
+def test_classes_of_ones_own_are_kept(tmp_path, keep, options, expected):
+    conversion = convert(*rid_voc(tmp_path), VOC, keep=keep, **options)
+    assert names_and_ids(conversion) == expected
+    names = {number: name for name, number in expected.items()}
+    cars = [names[a["category_id"]] for a in conversion.content["annotations"]].count(
+        "vehicle" if "overrides" in options else "Car"
+    )
+    assert cars == (4 if "overrides" in options else 3)
+
+
+def test_a_list_of_names_is_kept_in_its_order_also_without_boxes(tmp_path):
+    images, labels = darknet_yolo(tmp_path)
+    names = ("Car", "motorbike", "pedestrian", "cone")
+    read = partial(read_yolo, names=dict(enumerate(names)))
+    conversion = convert(images, labels, LabelFormat("yolo", ".txt", read, names), keep=())
+    assert list(names_and_ids(conversion)) == list(names)
+
+
+@pytest.mark.parametrize(
+    ("keep", "overrides", "message"),
+    [
+        (
+            ["Car"],
+            {},
+            "'motorbike', 'pedestrian' is no category of 'Car': add it to --keep-classes",
+        ),
+        (
+            ["Car"],
+            dict(motorbike="bike", pedestrian="Car"),
+            "no category 'bike'|'bike' is no category",
+        ),
+    ],
+)
+def test_classes_that_are_not_kept_are_named(tmp_path, keep, overrides, message):
+    with pytest.raises(ValueError, match=message):
+        convert(*rid_voc(tmp_path), VOC, keep=keep, overrides=overrides)

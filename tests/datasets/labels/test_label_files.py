@@ -1,7 +1,7 @@
 import pytest
 from label_folders import HEIGHT, WIDTH, voc_annotation, voc_object, write_text
 
-from derain_plugin.datasets.labels import LabelledBox, read_voc, read_yolo
+from derain_plugin.datasets.labels import LabelError, LabelledBox, read_voc, read_yolo
 
 BOX = (8, 6, 40, 30)
 NAMES = {0: "car", 2: "bus"}
@@ -24,7 +24,10 @@ def test_objects_keep_their_order_and_place(tmp_path):
     assert boxes[1].where == f"{tmp_path / 'a.xml'}, object 2"
 
 
-@pytest.mark.parametrize(("flag", "expected"), [("1", True), ("0", False), ("", False)])
+FLAGS = [("1", True), ("0", False), ("", False), ("True", True)]
+
+
+@pytest.mark.parametrize(("flag", "expected"), FLAGS)
 def test_difficult_flag(tmp_path, flag, expected):
     (box,) = voc_boxes(tmp_path, voc_object("car", BOX, extra=f"<difficult>{flag}</difficult>"))
     assert box.is_difficult is expected
@@ -70,7 +73,10 @@ def test_labels_of_another_size_are_refused(tmp_path, size):
         (voc_annotation(voc_object("car", (float("nan"), 0, 1, 1))), "object 1.*xmin.*nan"),
         (voc_annotation(voc_object("car", (0, 0, float("inf"), 1))), "object 1.*xmax.*inf"),
         (voc_annotation(voc_object("car", BOX).replace("<ymax>30", "<ymax>3O")), "ymax.*'3O'"),
-        (voc_annotation(voc_object("car", BOX, extra="<difficult>yes</difficult>")), "'yes'"),
+        (
+            voc_annotation(voc_object("car", BOX, extra="<difficult>Unspecified</difficult>")),
+            "object 1: .*'Unspecified', neither 0 nor 1.*--difficult",
+        ),
     ],
 )
 def test_malformed_files_are_refused_by_name(tmp_path, text, message):
@@ -79,8 +85,8 @@ def test_malformed_files_are_refused_by_name(tmp_path, text, message):
         read_voc(path, WIDTH, HEIGHT)
 
 
-def yolo_boxes(path, text: str) -> list[LabelledBox]:
-    return read_yolo(write_text(path / "a.txt", text), 64, 48, names=NAMES)
+def yolo_boxes(path, text: str, **options) -> list[LabelledBox]:
+    return read_yolo(write_text(path / "a.txt", text), 64, 48, names=NAMES, **options)
 
 
 def test_shares_of_the_image_become_pixels(tmp_path):
@@ -89,7 +95,8 @@ def test_shares_of_the_image_become_pixels(tmp_path):
 
 
 def test_polygon_becomes_its_box(tmp_path):
-    boxes = yolo_boxes(tmp_path, "0 0.25 0.5 0.75 0.25 0.5 1.0\n0 0.5 0.5 1 1\n")
+    text = "0 0.25 0.5 0.75 0.25 0.5 1.0\n0 0.5 0.5 1 1\n"
+    boxes = yolo_boxes(tmp_path, text, layout="segment")
     assert [box.corners for box in boxes] == [(16, 12, 48, 48), (0, 0, 64, 48)]
 
 
@@ -139,7 +146,7 @@ def test_coordinates_rounded_beyond_the_image_are_taken(tmp_path):
 )
 def test_malformed_lines_are_refused_by_file_and_line(tmp_path, line, message):
     with pytest.raises(ValueError, match=rf"a\.txt:2: .*{message}"):
-        yolo_boxes(tmp_path, f"0 0.5 0.5 1 1\n{line}\n")
+        yolo_boxes(tmp_path, f"0 0.5 0.5 1 1\n{line}\n", layout="segment")
 
 
 def test_what_is_not_text_is_refused(tmp_path):
@@ -147,3 +154,78 @@ def test_what_is_not_text_is_refused(tmp_path):
     path.write_bytes(b"\xff\xd8\xff\xe0")
     with pytest.raises(ValueError, match=r"b\.txt is not text"):
         read_yolo(path, 64, 48, names=NAMES)
+
+
+POSE = "0 0.5 0.25 0.25 0.5 " + "0.9 0.9 2 " * 4
+
+
+@pytest.mark.parametrize(
+    ("layout", "keypoints", "line", "corners"),
+    [
+        ("pose", (4, 3), POSE, (24, 0, 40, 24)),
+        ("pose", None, POSE, (24, 0, 40, 24)),
+        ("pose", (2, 2), "0 0.5 0.25 0.25 0.5 0.9 0.9 -0.2 1.3", (24, 0, 40, 24)),
+        ("pose", (1, 2), "0 0.5 0.25 0.25 0.5", (24, 0, 40, 24)),
+        ("obb", None, "0 0.25 0.25 0.75 0.25 0.75 0.5 0.25 0.5", (16, 12, 48, 24)),
+        ("segment", None, "0 0.25 0.25 0.75 0.25 0.75 0.5 0.25 0.5", (16, 12, 48, 24)),
+        ("detect", None, "0 0.5 0.25 0.25 0.5", (24, 0, 40, 24)),
+    ],
+)
+def test_longer_lines_are_what_the_layout_says(tmp_path, layout, keypoints, line, corners):
+    (box,) = yolo_boxes(tmp_path, line, layout=layout, keypoints=keypoints)
+    assert box.corners == corners
+
+
+@pytest.mark.parametrize(
+    ("layout", "keypoints", "line", "message"),
+    [
+        (None, None, "0 0.25 0.5 0.75 0.25 0.5 1.0", "7 columns may be a polygon or a box with"),
+        (None, None, POSE, r"17 columns may be .* --layout segment, obb or pose"),
+        (None, None, "0 0.5 0.5 1 1 0.9", "6 columns.*predictions"),
+        ("pose", (17, 3), POSE, "17 columns.*keypoints 17 x 3"),
+        ("pose", None, "0 0.5 0.5 1 1 0.9", "6 columns.*predictions"),
+        ("detect", None, "0 0.25 0.5 0.75 0.25 0.5 1.0", "7 columns; a label has 5"),
+        ("obb", None, "0 0.25 0.5 0.75 0.25 0.5 1.0", "with corners 9"),
+    ],
+)
+def test_a_line_with_two_readings_is_asked_about(tmp_path, layout, keypoints, line, message):
+    with pytest.raises(ValueError, match=rf"a\.txt:1: .*{message}"):
+        yolo_boxes(tmp_path, line, layout=layout, keypoints=keypoints)
+
+
+def test_all_problems_of_a_file_are_named(tmp_path):
+    with pytest.raises(LabelError) as error:
+        yolo_boxes(tmp_path, "0 0.5 0.5 1\n0 0.5 0.5 1 1\n7 0.5 0.5 1 1\n")
+    first, second = error.value.problems
+    assert "4 columns" in first
+    assert "class 7" in second
+    with pytest.raises(LabelError) as error:
+        voc_boxes(tmp_path, "<object/>", voc_object("car", BOX), "<object/>")
+    assert [p.partition(", ")[2][:8] for p in error.value.problems] == ["object 1", "object 3"]
+
+
+def test_boxes_of_a_resized_image_are_scaled(tmp_path):
+    path = write_text(tmp_path / "a.xml", voc_annotation(voc_object("car", BOX), size=(128, 144)))
+    (box,) = read_voc(path, WIDTH, HEIGHT, sizes="scale")
+    assert box.corners == (4, 2, 20, 10)
+    assert read_voc(path, WIDTH, HEIGHT, sizes="skip") is None
+
+
+def test_boxes_of_a_turned_image_are_not_scaled(tmp_path):
+    path = write_text(
+        tmp_path / "a.xml", voc_annotation(voc_object("car", BOX), size=(HEIGHT, WIDTH))
+    )
+    with pytest.raises(ValueError, match="turned by its EXIF tag"):
+        read_voc(path, WIDTH, HEIGHT, sizes="scale")
+
+
+@pytest.mark.parametrize(
+    ("unclear", "is_difficult", "is_left_out"),
+    [("count", False, False), ("crowd", True, False), ("skip", False, True)],
+)
+def test_an_unclear_flag_is_what_the_user_says(tmp_path, unclear, is_difficult, is_left_out):
+    flag = "<difficult>Unspecified</difficult>"
+    path = write_text(tmp_path / "a.xml", voc_annotation(voc_object("car", BOX, extra=flag)))
+    (box,) = read_voc(path, WIDTH, HEIGHT, unclear=unclear)
+    assert (box.is_difficult, box.is_left_out) == (is_difficult, is_left_out)
+    assert box.unclear == "Unspecified"
