@@ -1,5 +1,7 @@
 """Videos: the frames of a part, and files that appear whole."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from small_videos import STEP, frame_numbers, write_video
@@ -79,9 +81,11 @@ def test_refuses_what_is_no_video(tmp_path, content):
 
 def write(path, num_frames, error=None):
     was_there = path.exists()
-    with VideoFile(path, fps=12.5) as video:
+    with VideoFile(path, time_base=Fraction(2, 25)) as video:
         for index in range(num_frames):
-            video.write(np.full((64, 96, 3), STEP * index, np.uint8))
+            video.write(
+                np.full((64, 96, 3), STEP * index, np.uint8), seconds=index * 0.08, duration=0.08
+            )
             assert path.exists() == was_there
         if error is not None:
             raise error
