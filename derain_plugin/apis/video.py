@@ -25,7 +25,7 @@ from derain_plugin.apis.video_times import read_timeline
 from derain_plugin.files import not_written, partial_of
 from derain_plugin.rain.images import UnreadableError
 
-OPTIONS = dict(preset="veryfast", crf="20")
+OPTIONS = dict(preset="veryfast", crf="20", bf="0")  # B-frames would blur how long one is shown
 MAX_SIDE = 16384  # px, of libx264
 ROUNDING = 5e-4  # s: Matroska rounds times to 1 ms
 
@@ -191,11 +191,12 @@ class VideoFile:
         self._start = seconds
         with self._errors_named():
             self._container = av.open(f"file:{partial_of(self._path)}", "w", format="mp4")
-            self._stream = self._container.add_stream("libx264", options=OPTIONS)
-        self._stream.width, self._stream.height = _coded_size(image)
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.time_base = self._stream.codec_context.time_base = self._time_base
-        self._stream.codec_context.flags |= Flags.frame_duration
+            self._stream = stream = self._container.add_stream("libx264", options=OPTIONS)
+            stream.width, stream.height = _coded_size(image)
+            stream.pix_fmt = "yuv420p"
+            stream.time_base = stream.codec_context.time_base = self._time_base
+            stream.codec_context.flags |= Flags.frame_duration
+            self._container.start_encoding()
 
     def _encode(self, frame: av.VideoFrame | None) -> None:
         assert self._container is not None
@@ -233,7 +234,8 @@ class VideoFile:
         finally:
             with suppress(OSError, av.FFmpegError):
                 self._container.close()
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink()
 
 
 def _coded_size(image: np.ndarray) -> tuple[int, int]:
