@@ -22,8 +22,9 @@ def encode(
     sound: str | None = None,
     rotation: tuple[int, bool] | None = None,
     title: str = "",
+    is_marked: bool = True,
 ) -> Path:
-    """Write a frame for each time, grey but for a mark in its first corner.
+    """Write a frame for each time, grey, with a mark in its first corner unless told.
 
     Args:
         ticks: The times.
@@ -44,7 +45,8 @@ def encode(
                 container.mux(packet)
         for index, tick in enumerate(ticks):
             image = np.full((64, 96, 3), STEP * index, np.uint8)
-            image[:16, :24] = 255
+            if is_marked:
+                image[:16, :24] = 255
             frame = av.VideoFrame.from_ndarray(image, format="bgr24")
             frame = frame.reformat(format=pix_fmt, interpolation="ACCURATE_RND")
             frame.pts, frame.time_base = tick, time_base

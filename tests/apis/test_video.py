@@ -209,7 +209,7 @@ def test_ctrl_c_before_the_first_frame_leaves_nothing(tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(VideoFile, "_encode", stop)
+    monkeypatch.setattr("derain_plugin.apis.video._fitted", stop)
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "drive.mp4", 1)
     assert not list(tmp_path.iterdir())

@@ -3,12 +3,14 @@
 from bisect import bisect_left
 from fractions import Fraction
 from itertools import pairwise
+from types import SimpleNamespace
 
 import av
 import pytest
 from small_videos import encode, number_in
 
 from derain_plugin.apis.video import VideoReader
+from derain_plugin.apis.video_stream import decoded
 from derain_plugin.apis.video_times import read_timeline
 from derain_plugin.rain.images import UnreadableError
 
@@ -27,6 +29,8 @@ FORMATS = {
     "open.mp4": (REGULAR, dict(options=OPEN_GOP)),
     "mpeg1.mpeg": (REGULAR, dict(codec="mpeg1video", options=B_FRAMES)),
     "mpeg2.mpg": (REGULAR, dict(codec="mpeg2video")),
+    "plain.mpg": (REGULAR, dict(codec="mpeg2video", is_marked=False)),
+    "plain_b.mpg": (REGULAR, dict(codec="mpeg2video", is_marked=False, options=dict(bf="2"))),
     "mpeg2_b.mpg": (REGULAR, dict(codec="mpeg2video", options=B_FRAMES)),
     "h264.ts": (REGULAR, dict(options=dict(g="8"))),
     "112.avi": (
@@ -155,6 +159,19 @@ def test_what_is_there_of_a_file_without_a_list_is_read(tmp_path, name):
     assert shown == list(range(len(shown)))
     assert 10 < len(shown) < 42
     assert len(reader) - len(shown) <= 1  # the one in which it ends
+
+
+def test_a_frame_that_the_decoder_calls_corrupt_is_none():
+    frames = [SimpleNamespace(pts=pts, is_corrupt=pts == 1) for pts in range(3)]
+    packets = [SimpleNamespace(size=1, decode=lambda frame=frame: [frame]) for frame in frames]
+    container = SimpleNamespace(demux=lambda stream: packets)
+    video = container, SimpleNamespace(decode=lambda packet: [])
+    assert list(decoded(video)) == [(0, frames[0]), (1, None), (2, frames[2])]
+
+
+def test_formats_without_an_index_are_decoded_from_their_beginning(tmp_path):
+    path = encode(tmp_path / "drive.ts", REGULAR, options=dict(g="8"))
+    assert read_timeline(path).key_before(30) is None
 
 
 def test_says_how_much_a_matroska_file_lacks(tmp_path):
