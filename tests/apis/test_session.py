@@ -2,6 +2,7 @@
 
 import errno
 import json
+from fractions import Fraction
 from types import SimpleNamespace
 
 import cv2
@@ -132,6 +133,16 @@ def test_a_window_outside_of_a_video_stops_before_any_work(files):
     with pytest.raises(ValueError, match="start 5 s is outside"):
         run(sources(files, "good.png", "drive.avi"), window=(5.0, None))
     assert not (files / "out").exists()
+
+
+def test_seconds_of_a_variable_rate_are_those_of_its_timestamps(files):
+    ticks = [*range(0, 990, 33), 1000, 1500, 2500, 2533]
+    encode(files / "a.mkv", ticks, time_base=Fraction(1, 1000))
+    _, detections = run([Source(files / "a.mkv", files / "out/a.mp4")], window=(0.95, 2.51))
+    found = [(image["frame_index"], image["seconds"]) for image in images_of(detections, files)]
+    assert found == [(29, 0.957), (30, 1.0), (31, 1.5), (32, 2.5)]
+    assert frame_numbers(files / "out/a.mp4") == [29, 30, 31, 32]
+    assert frame_times(files / "out/a.mp4") == pytest.approx([0, 0.043, 0.543, 1.543, 1.576])
 
 
 def test_a_window_is_for_videos_only(files):
