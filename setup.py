@@ -19,6 +19,7 @@ setup(
         "transformers>=5.18",
         "pycocotools>=2.0.7",
         "opencv-python",
+        "av>=17.1",  # the first with a stream's index
         "pillow",
         "tqdm",
     ],

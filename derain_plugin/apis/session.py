@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -13,9 +14,12 @@ from tqdm import tqdm
 from derain_plugin.apis.annotator import Annotator
 from derain_plugin.apis.coco_detections import CocoDetections
 from derain_plugin.apis.sources import Source
-from derain_plugin.apis.video import VideoFile, VideoReader
-from derain_plugin.files import atomic_write
+from derain_plugin.apis.video import Frame, VideoFile, VideoReader
+from derain_plugin.files import NO_ROOM, atomic_write
 from derain_plugin.rain.images import UnreadableError, read_image
+
+OF_ALL_FILES = (*NO_ROOM, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
+"""Of an ``OSError``: what is wrong is not this file, but where all are written."""
 
 
 class Session:
@@ -40,33 +44,43 @@ class Session:
         """Annotate ``sources``, of videos the part between two times in seconds.
 
         A ``KeyboardInterrupt`` ends it with whole files: the frames of a video up to there are
-        one, too.
+        one, too. A source that cannot be read, or annotated, does not end it.
 
         Raises:
-            OSError: A file cannot be written.
+            OSError: A file cannot be written, and others could not, either.
             ValueError: The window is outside a video; nothing has been written then.
         """
-        readers = {source: _open(source, window) for source in sources}
-        total = sum(len(r) if isinstance(r, VideoReader) else 1 for r in readers.values())
-        with tqdm(total=total, unit="image", disable=None) as bar:
-            for source, reader in readers.items():
-                if isinstance(reader, UnreadableError):
-                    self._skip_file(source, reader)
-                    bar.update()
-                elif reader is None:
-                    self._annotate_image(source)
-                    bar.update()
-                else:
-                    self._annotate_video(source, reader, bar)
+        is_cut = window != (None, None)
+        # Look into all videos first if a window may be outside of one: that stops all of it.
+        opened = {source: _open(source, window) for source in sources if is_cut}
+        with tqdm(total=len(sources), unit="image", disable=None) as bar:
+            for source in sources:
+                reader = opened[source] if is_cut else _open(source, window)
+                try:
+                    self._annotate(source, reader, bar)
+                except UnreadableError as error:
+                    self._skip_file(source, error)
+                except OSError as error:
+                    if error.errno in OF_ALL_FILES:
+                        raise
+                    self._skip_file(source, error)
+
+    def _annotate(
+        self, source: Source, reader: VideoReader | UnreadableError | None, bar: tqdm
+    ) -> None:
+        if isinstance(reader, VideoReader):
+            bar.total += len(reader) - 1
+            self._annotate_video(source, reader, bar)
+            return
+        bar.update()
+        if reader is not None:
+            raise reader
+        self._annotate_image(source)
 
     def _annotate_image(self, source: Source) -> None:
-        try:
-            image = read_image(source.path)
-            annotated, found = self._annotator.annotate(image)
-            content = _encoded(annotated, source.out.suffix.lower())
-        except UnreadableError as error:
-            self._skip_file(source, error)
-            return
+        image = read_image(source.path)
+        annotated, found = self._annotator.annotate(image)
+        content = _encoded(annotated, source.out.suffix.lower())
         source.out.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(source.out, content)
         self._detections.add(source.path, image, found)
@@ -76,23 +90,38 @@ class Session:
         broken: list[int] = []
         pace = _Pace(self._annotator)
         try:
-            with VideoFile(source.out, fps=reader.fps) as video:
+            with VideoFile(source.out, time_base=reader.time_base) as video:
                 for frame in reader:
                     if frame.image is None:
                         broken.append(frame.index)
                     else:
-                        annotated, found = self._annotator.annotate(frame.image)
-                        video.write(annotated)
-                        self._detections.add(source.path, frame.image, found, frame=frame)
+                        self._annotate_frame(source, frame, frame.image, video)
                         pace.num_frames += 1
                     bar.update()
         finally:
             self.num_frames += pace.num_frames
-            self._skip_frames(source, broken)
-        if pace.num_frames:
-            tqdm.write(f"{source.out}: {pace}")
+            if pace.num_frames:
+                self._skip_frames(source, broken)
+        if not pace.num_frames:
+            raise UnreadableError(
+                f"none of its {len(broken)} frames can be decoded (codec {reader.codec})"
+            )
+        tqdm.write(f"{source.out}: {pace}")
+        if reader.missing >= 1:
+            tqdm.write(
+                f"{source.path} ends {reader.missing:.1f} s before the end that its header states: "
+                "it may be cut off",
+                file=sys.stderr,
+            )
 
-    def _skip_file(self, source: Source, error: UnreadableError) -> None:
+    def _annotate_frame(
+        self, source: Source, frame: Frame, image: np.ndarray, video: VideoFile
+    ) -> None:
+        annotated, found = self._annotator.annotate(image)
+        video.write(annotated, seconds=frame.seconds, duration=frame.duration)
+        self._detections.add(source.path, image, found, frame=frame)
+
+    def _skip_file(self, source: Source, error: Exception) -> None:
         self.num_broken_files += 1
         tqdm.write(f"skipped {source.path}: {error}", file=sys.stderr)
 
@@ -128,7 +157,7 @@ class _Pace:
 def _open(
     source: Source, window: tuple[float | None, float | None]
 ) -> VideoReader | UnreadableError | None:
-    """Look into videos before any work, so that a window outside of one stops all of it."""
+    """Look into a video; an image needs no reader."""
     if not source.is_video:
         return None
     try:

@@ -11,7 +11,9 @@ import cv2
 
 from derain_plugin.rain.images import EXTENSIONS, files_below, hint_at
 
-VIDEO_EXTENSIONS = frozenset((".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"))
+_COMMON = (".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".wmv", ".flv")
+_MPEG = (".mpg", ".mpeg", ".ts", ".mts", ".m2ts")
+VIDEO_EXTENSIONS = frozenset((*_COMMON, *_MPEG))
 _KNOWN = (*sorted(EXTENSIONS), *sorted(VIDEO_EXTENSIONS))  # in the order of messages
 
 

@@ -20,7 +20,8 @@ no rain is rendered. Any mmdet detector will do, and hf:// checkpoints. A file o
 .onnx or .xml, takes the place of config and checkpoint; it runs on the CPU.
 """
 EPILOG = """\
-Files that cannot be read, and frames that cannot be decoded, are reported and skipped. Ctrl-C
+Files that cannot be read or written, and frames that cannot be decoded, are reported and skipped.
+Times are those of the frames' timestamps, also in videos of variable rate. Ctrl-C
 leaves whole files: those that were finished, the video at hand up to there, and --json for them.
 Images under 320 px are enlarged by a whole factor, to leave room for the labels.
 
@@ -87,7 +88,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="write the detections of the first detector that are shown in COCO's format, in "
         "pixels of the inputs, with frame_index and seconds of frames",
     )
-    parser.add_argument("--start", type=float, metavar="SECONDS", help="of videos")
+    parser.add_argument(
+        "--start", type=float, metavar="SECONDS", help="of videos, from their first frame"
+    )
     parser.add_argument("--end", type=float, metavar="SECONDS", help="of videos")
     parser.add_argument("--device", help="such as cpu or cuda:1; default the best that is there")
     add_cfg_options(parser)

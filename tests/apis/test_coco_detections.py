@@ -48,7 +48,7 @@ def test_pycocotools_reads_it(tmp_path):
 def test_frames_say_when_they_are(tmp_path):
     detections = CocoDetections(("square",), info={})
     for index in (7, 8):
-        detections.add(Path("a.avi"), IMAGE, found(), frame=Frame(IMAGE, index, index / 30))
+        detections.add(Path("a.avi"), IMAGE, found(), frame=Frame(IMAGE, index, index / 30, 1 / 30))
     images = written(tmp_path, detections)["images"]
     assert [image["frame_index"] for image in images] == [7, 8]
     assert [image["seconds"] for image in images] == [0.233, 0.267]
