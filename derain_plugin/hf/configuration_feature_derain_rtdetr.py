@@ -12,8 +12,29 @@ DETECTORS = ("rt_detr", "rt_detr_v2", "d_fine")
 """transformers' ``model_type`` of the detectors that a de-rain module can clean features for."""
 
 
+SHARED = (
+    "id2label",
+    "label2id",
+    "problem_type",
+    "output_hidden_states",
+    "return_dict",
+    "_output_attentions",
+)
+"""What every config of transformers has and the detector reads: kept in its config alone."""
+
+
+def _of_detector(name: str) -> property:
+    return property(
+        lambda config: getattr(config.rtdetr_config, name),
+        lambda config, value: setattr(config.rtdetr_config, name, value),
+    )
+
+
 class FeatureDerainRTDetrConfig(PreTrainedConfig):
     """Settings of :class:`FeatureDerainRTDetr`.
+
+    Settings of the detector, class names among them, can be read and set here as in its own
+    config: ``config.num_queries`` is ``config.rtdetr_config.num_queries``. There is one value.
 
     Args:
         rtdetr_config: Of the detector without its de-rain module; default transformers' default.
@@ -21,8 +42,8 @@ class FeatureDerainRTDetrConfig(PreTrainedConfig):
             ``dict(type="MultiScaleFeatureDerain", in_channels=[128, 256, 512])``; None for none.
         freeze_backbone: Whether parameters and BatchNorm statistics of the backbone stay as they
             are in training.
-        **kwargs: Settings that all transformers models have. Class names are those of
-            ``rtdetr_config`` where ``id2label`` gives no others.
+        **kwargs: Settings of the detector that differ from ``rtdetr_config``, such as
+            ``id2label``, and those that all transformers models have.
 
     Attributes:
         plugin_version: Of this package. A saved config has that of the package that saved it.
@@ -53,11 +74,37 @@ class FeatureDerainRTDetrConfig(PreTrainedConfig):
         self.rtdetr_config.name_or_path = ""  # transformers leaves only the outer one out of files
         self.derain = derain
         self.freeze_backbone = freeze_backbone
-        labels = {name: getattr(self.rtdetr_config, name) for name in ("id2label", "label2id")}
-        # This one is handed down again, and None would turn the detector's own off.
-        attention = dict(attn_implementation=self.rtdetr_config._attn_implementation)
-        super().__init__(**{**labels, **attention, **kwargs})
-        self.rtdetr_config.id2label, self.rtdetr_config.label2id = self.id2label, self.label2id
+        # transformers sets all of these, to its defaults if they are not named.
+        shared = {name.lstrip("_"): getattr(self.rtdetr_config, name) for name in SHARED}
+        shared["attn_implementation"] = self.rtdetr_config._attn_implementation
+        super().__init__(**{**shared, **kwargs})
+
+    def __getattr__(self, name: str) -> Any:
+        """Read what this config has not from the detector's."""
+        detector = self.__dict__.get("rtdetr_config")
+        if detector is None or name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return getattr(detector, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set what only the detector's config has there."""
+        detector = self.__dict__.get("rtdetr_config")
+        own = name.startswith("_") or name in self.__dict__ or hasattr(type(self), name)
+        if own or not hasattr(detector, name):
+            super().__setattr__(name, value)
+        else:
+            setattr(detector, name, value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings, with class names in the one place where readers look for them."""
+        settings: dict[str, Any] = super().to_dict()
+        for name in ("id2label", "label2id"):
+            settings[name] = settings["rtdetr_config"].pop(name)
+        return settings
+
+
+for _name in SHARED:
+    setattr(FeatureDerainRTDetrConfig, _name, _of_detector(_name))
 
 
 def _as_config(settings: RTDetrConfig | dict[str, Any] | None) -> RTDetrConfig:

@@ -113,16 +113,23 @@ class FeatureDerainRTDetr(PreTrainedModel):
         output_loading_info: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Load as transformers does.
+        """Load as transformers does, with its options: ``id2label``, ``num_labels``, ``dtype``, ...
 
         Raises:
             ValueError: Weights are missing, which transformers would only warn of.
+            RuntimeError: Weights have another shape, and there is no
+                ``ignore_mismatched_sizes=True``, with which those of the detector start anew.
         """
         model, report = super().from_pretrained(
             pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
         )
-        refuse_incomplete(str(pretrained_model_name_or_path), report)
+        refuse_missing(str(pretrained_model_name_or_path), report)
         return (model, report) if output_loading_info else model
+
+    @classmethod
+    def is_custom_code(cls) -> bool:
+        """Say no: transformers would leave out RTDetrForObjectDetection's own initialisation."""
+        return False
 
     def _init_weights(self, module: torch.nn.Module) -> None:
         """Leave the de-rain module the identity; transformers' parts have their own."""
@@ -131,13 +138,16 @@ class FeatureDerainRTDetr(PreTrainedModel):
 AutoModelForObjectDetection.register(FeatureDerainRTDetrConfig, FeatureDerainRTDetr)
 
 
-def refuse_incomplete(source: str, report: Mapping[str, Any]) -> None:
-    """Raise ValueError if transformers' loading report tells of weights that were not loaded."""
-    if report["missing_keys"] or report["mismatched_keys"]:
+def refuse_missing(source: str, report: Mapping[str, Any]) -> None:
+    """Raise ValueError if transformers' loading report tells of weights that are not there.
+
+    Mismatched ones of a detector were asked to start anew; those of a de-rain module cannot.
+    """
+    found = [key for key, *_ in report["mismatched_keys"] if key.startswith("derain_module.")]
+    if report["missing_keys"] or found:
         raise ValueError(
             f"the weights of {source} do not fill the model its config.json describes: "
-            f"missing {sorted(report['missing_keys'])}, "
-            f"other shapes {sorted(report['mismatched_keys'])}"
+            f"missing {sorted(report['missing_keys'])}, other shapes {sorted(found)}"
         )
 
 

@@ -14,8 +14,17 @@ from derain_plugin.hf.configuration_feature_derain_rtdetr import (
     DETECTORS,
     FeatureDerainRTDetrConfig,
 )
-from derain_plugin.hf.modeling_feature_derain_rtdetr import FeatureDerainRTDetr, refuse_incomplete
+from derain_plugin.hf.modeling_feature_derain_rtdetr import FeatureDerainRTDetr, refuse_missing
 
+HUB_OPTIONS = (
+    "cache_dir",
+    "force_download",
+    "local_files_only",
+    "proxies",
+    "revision",
+    "subfolder",
+    "token",
+)
 DERAIN_TYPES = {"multiscale": "MultiScaleFeatureDerain", "lightweight": "LightweightFeatureDerain"}
 
 
@@ -26,6 +35,7 @@ def create_feature_derain_rtdetr(
     num_residual_blocks: int = 2,
     freeze_backbone: bool = False,
     device: str | torch.device | None = None,
+    **kwargs: Any,
 ) -> FeatureDerainRTDetr:
     """Put a fresh de-rain module into a pretrained RT-DETR; its detections do not change yet.
 
@@ -38,6 +48,9 @@ def create_feature_derain_rtdetr(
         freeze_backbone: Whether parameters and BatchNorm statistics of the backbone stay as they
             are in training.
         device: Of the model; default the CPU.
+        **kwargs: Options of ``RTDetrForObjectDetection.from_pretrained``, with which they do the
+            same: ``num_labels``, ``id2label`` and ``label2id`` with
+            ``ignore_mismatched_sizes=True`` for classes of one's own, ``dtype``, ``revision``.
 
     Returns:
         The model in eval mode, like those of ``from_pretrained``; ``.train()`` to train it.
@@ -46,6 +59,7 @@ def create_feature_derain_rtdetr(
         FileNotFoundError: ``model_name`` is neither a folder nor a hub id that could be reached.
         ValueError: It holds another model, or ``derain_type`` or ``num_residual_blocks`` cannot
             be used.
+        RuntimeError: Weights have another shape than ``kwargs`` ask for.
 
     Example:
         >>> model = create_feature_derain_rtdetr("PekingU/rtdetr_r18vd", "lightweight")
@@ -53,22 +67,25 @@ def create_feature_derain_rtdetr(
         torch.Size([1, 300, 80])
     """
     options = _derain_options(derain_type, num_residual_blocks)
-    rtdetr: Any = load_pretrained(model_name)
+    rtdetr: Any = load_pretrained(model_name, **kwargs)
     channels = list(rtdetr.model.backbone.intermediate_channel_sizes)
     config = FeatureDerainRTDetrConfig(
         rtdetr_config=rtdetr.config,
         derain=options and {**options, "in_channels": channels},
         freeze_backbone=freeze_backbone,
     )
-    return FeatureDerainRTDetr(config, rtdetr).to(device).eval()
+    return FeatureDerainRTDetr(config, rtdetr).to(device, rtdetr.dtype).eval()
 
 
-def load_pretrained(source: str, model_types: Sequence[str] = DETECTORS) -> PreTrainedModel:
+def load_pretrained(
+    source: str, model_types: Sequence[str] = DETECTORS, **kwargs: Any
+) -> PreTrainedModel:
     """Load a model, in eval mode and on the CPU.
 
     Args:
         source: A hub id, or a folder that ``save_pretrained`` wrote; ``~`` is expanded.
         model_types: What it may be.
+        **kwargs: Options of transformers' ``from_pretrained``.
 
     Raises:
         FileNotFoundError: Neither a folder nor a hub id that could be reached.
@@ -76,8 +93,9 @@ def load_pretrained(source: str, model_types: Sequence[str] = DETECTORS) -> PreT
     """
     folder = Path(source).expanduser()
     source = str(folder) if folder.is_dir() else source
+    at_hub = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
     with _explained(source, OSError, ValueError):
-        model_type = AutoConfig.from_pretrained(source).model_type
+        model_type = AutoConfig.from_pretrained(source, **at_hub).model_type
     if model_type not in model_types:
         needed = " or ".join(map(repr, model_types))
         raise ValueError(
@@ -86,9 +104,9 @@ def load_pretrained(source: str, model_types: Sequence[str] = DETECTORS) -> PreT
         )
     with _explained(source, OSError):
         model, report = AutoModelForObjectDetection.from_pretrained(
-            source, output_loading_info=True
+            source, output_loading_info=True, **kwargs
         )
-    refuse_incomplete(source, report)
+    refuse_missing(source, report)
     return model
 
 

@@ -39,6 +39,26 @@ def test_what_it_writes_is_an_ordinary_checkpoint(official, tmp_path, capsys):
         assert all(torch.equal(state[name], tensor) for name, tensor in expected.items())
 
 
+@pytest.mark.parametrize(
+    ("meta", "message"),
+    [
+        (dict(epoch=3), "trained here in the old order: they restore as before at even sizes"),
+        (dict(source="official.pt"), "The authors' weights in the old layout"),
+    ],
+)
+def test_a_checkpoint_of_the_old_order_is_rewritten(meta, message, tmp_path, capsys):
+    weights = {
+        name.replace("aggregate_in", "gather").replace("aggregate_out", "summarise"): tensor
+        for name, tensor in SPDNet(4, 1).state_dict().items()
+    }
+    torch.save(dict(meta=meta, state_dict=weights), tmp_path / "old.pth")
+    with pytest.raises(ValueError, match=r"convert_spdnet.py OLD.pth NEW.pth"):
+        load_checkpoint(SPDNet(4, 1), str(tmp_path / "old.pth"))
+    main([str(tmp_path / "old.pth"), str(tmp_path / "new.pth")])
+    assert message in capsys.readouterr().out
+    load_checkpoint(SPDNet(4, 1), str(tmp_path / "new.pth"), strict=True)
+
+
 def test_an_existing_file_is_kept(official, tmp_path):
     out = tmp_path / "spdnet.pth"
     out.write_text("mine")

@@ -20,9 +20,7 @@ def test_example(tmp_path, monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (40, 70, 3), dtype=np.uint8)
     Image.fromarray(pixels).save("rainy_image.jpg")
     (code,) = (
-        block
-        for block in re.findall(r"```python\n(.*?)```", PAGE, re.S)
-        if "create_feature_derain_rtdetr(" in block
+        block for block in re.findall(r"```python\n(.*?)```", PAGE, re.S) if "derain_type=" in block
     )
     for theirs, ours in (("PekingU/rtdetr_r18vd", "local"), ('"cuda"', '"cpu"'), ("0.5", "0.0")):
         assert theirs in code

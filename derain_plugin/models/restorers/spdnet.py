@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -21,6 +22,8 @@ from derain_plugin.models.restorers.spdnet_blocks import (
 NUM_STAGES = 3
 COLOURS = 3
 MIN_SIDE = 6  # px
+OLDEST_FIRST_NAMES = {"gather": "aggregate_in", "summarise": "aggregate_out"}
+"""Layers that take joined features: their names while the oldest came first, and since then."""
 ALIVE = 1e-5  # a ReLU of exactly 0 would pass no gradient
 
 
@@ -33,7 +36,8 @@ class SPDNet(BaseModule):
     grey. Three stages predict the clean image: the first under the guidance of the rainy
     image's residue channel, the others of that of the stage before, which is cleaner.
 
-    Where features of several stages are concatenated, the older come first.
+    Where features of several stages are concatenated, the newest come first, as in the authors'
+    network. Here they once came last: checkpoints of that layout are refused.
 
     Args:
         n_feats: Channels of all features; even.
@@ -54,7 +58,7 @@ class SPDNet(BaseModule):
 
     Raises:
         ValueError: If ``n_feats``, ``num_blocks`` or ``scale`` cannot be, an image is of another
-            shape, or a checkpoint does not fill the network.
+            shape, or a checkpoint does not fill the network or is of the old layout.
 
     Example:
         >>> network = SPDNet(n_feats=4, num_blocks=1)
@@ -98,7 +102,7 @@ class SPDNet(BaseModule):
         predicted = [scaled]
         for stage in self.stages:
             newest, image = stage(stem, features, predicted[-1])
-            features.append(newest)
+            features.insert(0, newest)
             predicted.append(image)
         first, second, final = (image * self.scale for image in predicted[1:])
         return final, second, first
@@ -118,6 +122,7 @@ class SPDNet(BaseModule):
                 f"the checkpoint is of an SPDNet with scale={trained:g}, but this one has "
                 f"scale={scale:g}: give it the scale that it was trained with"
             )
+        _refuse_oldest_first(state_dict, prefix)
         own = {prefix + name: tensor for name, tensor in self.state_dict().items()}
         require_fit(
             "the checkpoint does not fill this SPDNet",
@@ -130,24 +135,40 @@ class SPDNet(BaseModule):
 
 
 class _Stage(nn.Module):
-    """One prediction, from the stem's features, those of earlier stages, and an image to guide."""
+    """One prediction, from the stem's features, those of earlier stages, and an image to guide.
+
+    Features of earlier stages come newest first.
+    """
 
     def __init__(self, channels: int, *, num_blocks: int, num_earlier: int) -> None:
         super().__init__()
         sources = (num_earlier + 1) * channels
         self.prior = nn.Sequential(_stem(channels), ResidualGroup(channels, num_blocks=num_blocks))
-        self.gather = ConvReLU(sources, channels) if num_earlier else nn.Identity()
+        # Their names tell checkpoints of this order from older ones, see OLDEST_FIRST_NAMES.
+        self.aggregate_in = ConvReLU(sources, channels) if num_earlier else nn.Identity()
         self.interact = InteractiveFusion(channels)
         self.pyramid = WaveletPyramid(channels, num_blocks=num_blocks)
-        self.summarise = ConvReLU(sources, channels) if num_earlier else nn.Identity()
+        self.aggregate_out = ConvReLU(sources, channels) if num_earlier else nn.Identity()
         self.predict = nn.Conv2d(channels, 3, 3, padding=1)
 
     def forward(self, stem: Tensor, earlier: list[Tensor], guide: Tensor) -> tuple[Tensor, Tensor]:
         """Return this stage's features, and its image."""
         prior = self.prior(residue_channel(guide).expand(-1, 3, -1, -1))
-        gathered = self.gather(torch.cat([stem, *earlier], 1))
-        features = self.pyramid(self.interact(gathered, prior))
-        return features, self.predict(self.summarise(torch.cat([*earlier, features], 1)))
+        inputs = self.aggregate_in(torch.cat([*earlier, stem], 1))
+        features = self.pyramid(self.interact(inputs, prior))
+        return features, self.predict(self.aggregate_out(torch.cat([features, *earlier], 1)))
+
+
+def _refuse_oldest_first(state_dict: Mapping[str, Tensor], prefix: str) -> None:
+    old = [f"{prefix}stages.1.{name}.0.weight" for name in OLDEST_FIRST_NAMES]
+    found = [name for name in old if name in state_dict]
+    if found:
+        raise ValueError(
+            f"the checkpoint has {found[0]}: it is of an SPDNet as it was here before, which "
+            "joined features of several stages oldest first. This one joins them newest first, "
+            "as the authors' does. Rewrite it with `python tools/convert_spdnet.py OLD.pth "
+            "NEW.pth`"
+        )
 
 
 def residue_channel(images: Tensor) -> Tensor:
@@ -179,21 +200,20 @@ def start_as_identity(network: Any) -> None:
         _pass_on(layer[0])
     for index, stage in enumerate(network.stages):
         if index:
-            newest = index * stage.predict.in_channels  # after those of earlier stages
-            _pass_on(stage.gather[0], start=newest)
-            _pass_on(stage.summarise[0], start=newest)
+            _pass_on(stage.aggregate_in[0])
+            _pass_on(stage.aggregate_out[0])
         _fuse_nothing(stage.interact)
         _clean_nothing(stage.pyramid)
         _pass_on(stage.predict)
 
 
-def _pass_on(conv: Any, *, start: int = 0) -> None:
-    """Make the first three outputs the inputs from ``start`` on."""
+def _pass_on(conv: Any) -> None:
+    """Make the first three outputs the first three inputs."""
     height, width = conv.kernel_size
     conv.weight[:COLOURS] = 0
     conv.bias[:COLOURS] = 0
     for colour in range(COLOURS):
-        conv.weight[colour, start + colour, height // 2, width // 2] = 1
+        conv.weight[colour, colour, height // 2, width // 2] = 1
 
 
 def _fuse_nothing(fusion: Any) -> None:

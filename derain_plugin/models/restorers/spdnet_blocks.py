@@ -5,8 +5,6 @@ The Haar wavelet transform has one level, as PyWavelets' ``zero`` mode does it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad, pixel_shuffle, pixel_unshuffle
@@ -118,7 +116,7 @@ class WaveletPyramid(nn.Module):
 
     def _rise(self, step: int, fine: Tensor, coarse: Tensor) -> Tensor:
         bands = self.up[step](coarse).unflatten(1, (-1, 4))
-        return self.fuse[step](fine, from_haar_bands(bands, size=fine.shape[-2:]))
+        return self.fuse[step](fine, from_haar_bands(bands))
 
 
 def haar_bands(features: Tensor) -> Tensor:
@@ -142,18 +140,16 @@ def haar_bands(features: Tensor) -> Tensor:
     return _butterfly(pixel_unshuffle(even, 2).unflatten(1, (-1, 4)))
 
 
-def from_haar_bands(bands: Tensor, *, size: Sequence[int]) -> Tensor:
-    """Undo :func:`haar_bands`.
+def from_haar_bands(bands: Tensor) -> Tensor:
+    """Undo :func:`haar_bands`; the zeros that made an odd size even stay.
 
     Args:
         bands: ``(N, C, 4, h, w)``, in the order of :func:`haar_bands`.
-        size: Height and width to crop to: up to ``(2 h, 2 w)``.
 
     Returns:
-        ``(N, C, *size)``.
+        ``(N, C, 2 h, 2 w)``.
     """
-    height, width = size
-    return pixel_shuffle(_butterfly(bands).flatten(1, 2), 2)[..., :height, :width]
+    return pixel_shuffle(_butterfly(bands).flatten(1, 2), 2)
 
 
 def _butterfly(quads: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
-"""The SPDNet checkpoints of the paper's authors, as weights of our :class:`SPDNet`."""
+"""Checkpoints of the paper's authors, and our own older ones, as weights of :class:`SPDNet`."""
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,21 +13,25 @@ from torch import Tensor
 
 from derain_plugin.models.loading import require_fit
 from derain_plugin.models.restorers import SPDNet
+from derain_plugin.models.restorers.spdnet import OLDEST_FIRST_NAMES
 
 STAGES = LEVELS = BLOCKS = (1, 2, 3)  # the authors count from 1, we from 0
-CONTAINERS = ("state_dict", "model")
+CONTAINERS = ("state_dict", "model", "model_state_dict", "params", "net")
 PARALLEL_PREFIX = "module."
+OLDEST_FIRST = re.compile(
+    rf"(?P<stage>(?:.*\.)?stages\.[12]\.)(?P<name>{'|'.join(OLDEST_FIRST_NAMES)})"
+    r"(?P<leaf>\.0\.(?:weight|bias))"
+)
 
 
 def convert_spdnet(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     """Rename the weights of an official checkpoint, and leave out those that do nothing.
 
-    Whether the result restores as well as the authors' network cannot be seen from names and
-    shapes: where the order of concatenated features left a choice, :class:`SPDNet` has made one.
+    With them :class:`SPDNet` gives the images of the authors' network, within rounding.
 
     Args:
-        checkpoint: A state dict with the 930 official names, perhaps below ``"state_dict"`` or
-            ``"model"``, perhaps with the ``module.`` of data parallel training before each.
+        checkpoint: A state dict with the 930 official names, perhaps below one of
+            ``CONTAINERS``, perhaps with the ``module.`` of data parallel training before each.
 
     Returns:
         The state dict of a default :class:`SPDNet`.
@@ -39,6 +44,52 @@ def convert_spdnet(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     _require_official(weights, names)
     _warn_of_other_wavelet(weights)
     return {ours: weights[theirs] for theirs, ours in names.items() if ours is not None}
+
+
+def is_oldest_first(checkpoint: Mapping[str, Any]) -> bool:
+    """Tell whether an SPDNet of the old layout is among the weights of one of our checkpoints."""
+    return any(map(OLDEST_FIRST.fullmatch, _own_weights(checkpoint)))
+
+
+def convert_oldest_first(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring weights that were made here to the order of the authors: newest features first.
+
+    What was trained here restores as it did: its convolutions take their inputs in the new order.
+    A file that ``tools/convert_spdnet.py`` wrote in the old layout has the authors' weights as
+    they were, which gave wrong images: it needs the new names alone.
+
+    Args:
+        checkpoint: A state dict, perhaps below ``"state_dict"``, of an SPDNet or of a model that
+            has one.
+
+    Returns:
+        A checkpoint of its weights and ``meta``, without what resuming needs: the optimizer's
+        state, too, is in the old order.
+    """
+    meta = dict(checkpoint.get("meta", {}))
+    of_authors = is_of_authors(checkpoint)
+    weights = {}
+    for key, tensor in _own_weights(checkpoint).items():
+        if old := OLDEST_FIRST.fullmatch(key):
+            key = old["stage"] + OLDEST_FIRST_NAMES[old["name"]] + old["leaf"]
+            tensor = tensor if of_authors else _newest_first(tensor)
+        weights[key] = tensor
+    return dict(meta=meta, state_dict=weights)
+
+
+def is_of_authors(checkpoint: Mapping[str, Any]) -> bool:
+    """Tell whether ``tools/convert_spdnet.py`` wrote it: a trained one has more in its meta."""
+    return {*checkpoint.get("meta", {})} == {"source"}
+
+
+def _own_weights(checkpoint: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    return checkpoint.get("state_dict", checkpoint)
+
+
+def _newest_first(tensor: Tensor) -> Tensor:
+    if tensor.ndim == 1:  # a bias
+        return tensor
+    return tensor.unflatten(1, (-1, tensor.shape[0])).flip(1).flatten(1, 2)
 
 
 def official_names() -> dict[str, str | None]:
@@ -79,10 +130,10 @@ def _modules() -> Names:
         yield from _interaction(f"sub{stage}", f"{ours}.interact")
         yield from _pyramid(f"sub{stage}", f"{ours}.pyramid")
         yield f"output{stage}", f"{ours}.predict"
-    yield from _conv_relu("ag1", "stages.1.gather")
-    yield from _conv_relu("ag2", "stages.2.gather")
-    yield from _conv_relu("ag2_en", "stages.1.summarise")
-    yield from _conv_relu("ag_en", "stages.2.summarise")
+    yield from _conv_relu("ag1", "stages.1.aggregate_in")
+    yield from _conv_relu("ag2", "stages.2.aggregate_in")
+    yield from _conv_relu("ag2_en", "stages.1.aggregate_out")
+    yield from _conv_relu("ag_en", "stages.2.aggregate_out")
 
 
 def _interaction(theirs: str, ours: str) -> Names:

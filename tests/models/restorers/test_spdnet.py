@@ -95,6 +95,28 @@ def test_batched_equals_single_and_repeats():
         assert torch.equal(batched, network.restore(images))
 
 
+def test_the_newest_features_come_first():
+    network, seen = small().eval(), {}
+
+    def remember(stage, name):
+        layer = getattr(network.stages[stage], name)
+        layer.register_forward_pre_hook(lambda _, inputs: seen.update({(stage, name): inputs[0]}))
+
+    for stage in range(3):
+        network.stages[stage].pyramid.register_forward_hook(
+            lambda _, __, features, stage=stage: seen.update({stage: features})
+        )
+        for name in ("aggregate_in", "aggregate_out"):
+            remember(stage, name)
+    with torch.no_grad():
+        network(random_images(1, 3, 12, 14))
+        stem = network.stem(random_images(1, 3, 12, 14))
+    assert torch.equal(seen[1, "aggregate_in"], torch.cat([seen[0], stem], 1))
+    assert torch.equal(seen[2, "aggregate_in"], torch.cat([seen[1], seen[0], stem], 1))
+    assert torch.equal(seen[1, "aggregate_out"], torch.cat([seen[1], seen[0]], 1))
+    assert torch.equal(seen[2, "aggregate_out"], torch.cat([seen[2], seen[1], seen[0]], 1))
+
+
 def test_residue_channel_ignores_grey_rain():
     images = random_images(1, 3, 6, 6)
     rain = torch.rand(1, 1, 6, 6) * 50
@@ -161,6 +183,20 @@ def test_a_checkpoint_of_a_larger_model_fills_it_by_prefix(tmp_path):
     network = small(init_cfg=init)
     network.init_weights()
     assert torch.equal(network.stem[0][0].weight, trained.stem[0][0].weight)
+
+
+@pytest.mark.parametrize("prefix", ["", "restorer."])
+@pytest.mark.parametrize("name", ["gather", "summarise"])
+def test_a_checkpoint_of_the_old_order_is_refused(tmp_path, name, prefix):
+    new = {"gather": "aggregate_in", "summarise": "aggregate_out"}[name]
+    weights = {
+        prefix + key.replace(new, name): tensor for key, tensor in small().state_dict().items()
+    }
+    torch.save(dict(state_dict=weights), tmp_path / "weights.pth")
+    init = dict(type="Pretrained", checkpoint=str(tmp_path / "weights.pth"))
+    network = small(init_cfg={**init, "prefix": prefix} if prefix else init)
+    with pytest.raises(ValueError, match=rf"stages.1.{name}.0.weight: .* oldest first"):
+        network.init_weights()
 
 
 @pytest.mark.parametrize(("trained", "here"), [(255.0, 1.0), (1.0, 255.0), (255.0, 100.0)])

@@ -1,19 +1,26 @@
 import json
 import math
+import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.logging import MMLogger
 
 from derain_plugin.models.restorers import SPDNet
 from derain_plugin.models.restorers.spdnet_checkpoint import (
+    convert_oldest_first,
     convert_spdnet,
     haar_kernels,
+    is_oldest_first,
     official_names,
 )
 
 KEYS = Path(__file__).parents[2] / "models/restorers/spdnet_official_keys.json"
+# Outputs of the authors' own network (n_feats 32, 3 blocks) with the weights of `golden_weights`:
+# every third pixel, columns from the right, of the first image of a run by the project's owner.
+GOLDEN = Path(__file__).with_name("spdnet_golden.npz")
 SHAPES = {name: tuple(shape) for name, shape in json.loads(KEYS.read_text())}
 
 
@@ -75,10 +82,10 @@ def test_every_live_tensor_arrives_once(official):
         ("sub1.IDWT_2.conv.weight", "stages.0.pyramid.up.1.0.weight"),
         ("sub1.fuse23.up.conv2d.weight", "stages.0.pyramid.fuse.0.upsample.weight"),
         ("sub1.fuse12.rb.module_body.2.bias", "stages.0.pyramid.fuse.1.refine.convs.2.bias"),
-        ("ag1.conv.weight", "stages.1.gather.0.weight"),
-        ("ag2.conv.weight", "stages.2.gather.0.weight"),
-        ("ag2_en.conv.weight", "stages.1.summarise.0.weight"),
-        ("ag_en.conv.weight", "stages.2.summarise.0.weight"),
+        ("ag1.conv.weight", "stages.1.aggregate_in.0.weight"),
+        ("ag2.conv.weight", "stages.2.aggregate_in.0.weight"),
+        ("ag2_en.conv.weight", "stages.1.aggregate_out.0.weight"),
+        ("ag_en.conv.weight", "stages.2.aggregate_out.0.weight"),
         ("output3.bias", "stages.2.predict.bias"),
     ],
 )
@@ -91,6 +98,7 @@ def test_names_by_hand(theirs, ours):
     [
         lambda weights: dict(state_dict=weights, epoch=3),
         lambda weights: dict(model=weights),
+        lambda weights: dict(params=weights),
         lambda weights: {f"module.{name}": tensor for name, tensor in weights.items()},
         lambda weights: dict(model={f"module.{name}": t for name, t in weights.items()}),
     ],
@@ -134,3 +142,70 @@ def test_another_wavelet_is_reported(official, caplog):
     convert_spdnet(official)
     logger.removeHandler(caplog.handler)
     assert "1 kernels differ, sub2.DWT.h1_col first" in caplog.text
+
+
+def golden_weights():
+    weights = {}
+    for name, shape in SHAPES.items():
+        generator = np.random.default_rng(zlib.crc32(f"golden:{name}".encode()))
+        fan = math.prod(shape[1:]) if len(shape) > 1 else 16
+        drawn = generator.standard_normal(shape) * 0.45 / np.sqrt(fan)
+        weights[name] = torch.from_numpy(drawn.astype(np.float32))
+    return {**weights, **haar_kernels()}
+
+
+@pytest.mark.parametrize("size", ["even", "odd"])
+def test_images_are_those_of_the_authors_network(size):
+    golden = np.load(GOLDEN)
+    network = SPDNet().eval()
+    network.load_state_dict(convert_spdnet(golden_weights()))
+    with torch.no_grad():
+        outputs = network(torch.from_numpy(golden[f"{size}_x"]))
+    for stage, images in zip((3, 2, 1), outputs, strict=True):
+        expected = golden[f"{size}_out{stage}"]
+        found = images.flip(-1)[..., ::3, ::3].numpy()
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def oldest_first(network):
+    """Let a network join features as it once did, and return its weights under their old names."""
+    for stage in network.stages[1:]:
+        for layer in (stage.aggregate_in, stage.aggregate_out):
+            layer.register_forward_pre_hook(_reverse)
+    return {
+        name.replace("aggregate_in", "gather").replace("aggregate_out", "summarise"): tensor
+        for name, tensor in network.state_dict().items()
+    }
+
+
+def _reverse(layer, inputs):
+    sources = inputs[0].split(layer[0].out_channels, 1)
+    return torch.cat(sources[::-1], 1)
+
+
+@pytest.mark.parametrize("prefix", ["", "data_preprocessor.restorer.", "module.restorer."])
+def test_a_network_of_the_old_order_restores_as_it_did(prefix):
+    old, new = SPDNet(4, 1).eval(), SPDNet(4, 1).eval()
+    weights = {prefix + name: tensor for name, tensor in oldest_first(old).items()}
+    checkpoint = dict(state_dict=weights, meta=dict(epoch=3), optimizer=dict(state={}))
+    assert is_oldest_first(checkpoint)
+    converted = convert_oldest_first(checkpoint)
+    assert not is_oldest_first(converted)
+    assert converted.keys() == {"meta", "state_dict"}
+    assert converted["meta"] == dict(epoch=3)
+    new.load_state_dict(
+        {name.removeprefix(prefix): tensor for name, tensor in converted["state_dict"].items()}
+    )
+    images = torch.rand(2, 3, 16, 24) * 255
+    with torch.no_grad():
+        torch.testing.assert_close(new(images), old(images))
+
+
+def test_authors_weights_in_the_old_layout_get_their_own_order_back(official):
+    converted = convert_spdnet(official)
+    network = SPDNet()
+    network.load_state_dict(converted)
+    old = dict(state_dict=oldest_first(network), meta=dict(source="official.pt"))
+    again = convert_oldest_first(old)["state_dict"]
+    assert again.keys() == converted.keys()
+    assert all(torch.equal(again[name], tensor) for name, tensor in converted.items())
