@@ -16,7 +16,7 @@ default_hooks = dict(
         max_keep_ckpts=3,
         save_best="rainy/coco/bbox_mAP",
     ),
-    phases=dict(type="PhasedTrainingHook"),  # does nothing in a config without phases
+    phases=dict(type="PhasedTrainingHook"),  # without phases: resumes by name
     safe_files=dict(type="SafeFilesHook"),
     settings=dict(type="SettingsHook"),  # refuses those that only runner_type would fill in
     sampler_seed=dict(type="EpochSeedHook"),

@@ -5,6 +5,7 @@ from derain_plugin.engine.hooks.phased_training_hook import PhasedTrainingHook
 from derain_plugin.engine.hooks.rain_mask_saving_hook import RainMaskSavingHook
 from derain_plugin.engine.hooks.rain_mask_visualization_hook import RainMaskVisualizationHook
 from derain_plugin.engine.hooks.rainy_visualization_hook import RainyVisualizationHook
+from derain_plugin.engine.hooks.resume_by_name_hook import ResumeByNameHook
 from derain_plugin.engine.hooks.resume_validation_hook import ResumeValidationHook
 from derain_plugin.engine.hooks.safe_files_hook import SafeFilesHook
 from derain_plugin.engine.hooks.skip_non_finite_hook import SkipNonFiniteHook
@@ -17,6 +18,7 @@ __all__ = [
     "RainMaskSavingHook",
     "RainMaskVisualizationHook",
     "RainyVisualizationHook",
+    "ResumeByNameHook",
     "ResumeValidationHook",
     "SafeFilesHook",
     "SkipNonFiniteHook",

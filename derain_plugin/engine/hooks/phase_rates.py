@@ -94,10 +94,10 @@ class PhaseRates:
 
         Args:
             phase: One of the phases given at construction.
-            epochs: Epochs that the run has done.
-            iterations: Iterations that it has done.
-            restart: Whether the phase starts now. Otherwise the groups are
-                left as a checkpoint brought them, if that knew this phase.
+            epochs: Epochs that the run has done when the phase starts.
+            iterations: Iterations that it has done then.
+            restart: Whether the phase or another schedule starts now. Otherwise the groups
+                are left as a checkpoint brought them, if that knew this phase.
         """
         self._phase = phase
         groups = self._optimizer.param_groups
@@ -112,7 +112,8 @@ class PhaseRates:
         for group, rate in zip(groups, rates, strict=True):
             group["lr"] = group["initial_lr"] = rate
         for scheduler in self._schedulers:
-            if scheduler.begin <= (epochs if scheduler.by_epoch else iterations) < scheduler.end:
+            lasts = (epochs if scheduler.by_epoch else iterations) < scheduler.end
+            if lasts and scheduler.last_step >= 0:
                 _replay(scheduler)
 
     def by_pattern(self) -> dict[str, float]:

@@ -5,7 +5,6 @@ from typing import Any
 
 from mmdet.registry import HOOKS
 from mmengine.config import Config
-from mmengine.hooks import Hook
 from mmengine.model import MMSeparateDistributedDataParallel, is_model_wrapper
 from mmengine.optim import (
     BaseOptimWrapper,
@@ -26,10 +25,11 @@ from derain_plugin.engine.hooks.phase import (
     parse_phases,
 )
 from derain_plugin.engine.hooks.phase_rates import PhaseRates
+from derain_plugin.engine.hooks.resume_by_name_hook import ResumeByNameHook
 
 
 @HOOKS.register_module()
-class PhasedTrainingHook(Hook):
+class PhasedTrainingHook(ResumeByNameHook):
     """Train different parts of a model at different rates in successive phases.
 
     The phase follows from ``runner.epoch`` alone, so a resumed run does what an
@@ -187,11 +187,16 @@ class PhasedTrainingHook(Hook):
             parameter.grad = None
         if restart:
             runner.optim_wrapper.optimizer.state.clear()
-        self._rates.apply(phase, epochs=runner.epoch, iterations=runner.iter, restart=restart)
+        done = (phase.first_epoch - 1) * len(runner.train_dataloader)
+        self._rates.apply(
+            phase,
+            epochs=phase.first_epoch - 1,
+            iterations=runner.iter if restart else done,
+            restart=restart or self._is_schedule_new,
+        )
         if _is_ddp(runner.model):
             _wrap_anew(runner)
         self._frozen_norms = _frozen_norms(_unwrapped(runner.model), phase)
-        done = (phase.first_epoch - 1) * len(runner.train_dataloader)
         runner.optim_wrapper.initialize_count_status(
             runner.model, runner.iter - done, runner.max_iters - done
         )
