@@ -16,6 +16,7 @@ from derain_plugin.models import RTDETR
 FROZEN_NORM = "FrozenBatchNorm2d"  # of transformers: RTDetrFrozenBatchNorm2d and its kin
 FROZEN_EPS = 1e-5  # written into their forward
 REPVGG_BLOCK = "RepVggBlock"
+BORDER_LOGIT = 24.0  # of which sigmoid is 1 in float32, whatever a layer adds to it
 
 
 class DetectorGraph(nn.Module):
@@ -49,6 +50,7 @@ class DetectorGraph(nn.Module):
         self.backbone = fused.backbone.to(self.dtype)
         self.neck = fused.neck.to(self.dtype)
         self.head = fused.bbox_head
+        _bound_anchors(self.head.detr.model)
         self.eval()
 
     def forward(self, images: Tensor, original_sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -60,6 +62,20 @@ class DetectorGraph(nn.Module):
         boxes, scores, labels = self.head.select_best(*self.head([f.float() for f in feats]))
         limits = original_sizes.flip(1).repeat(1, 2).unsqueeze(1).float()
         return boxes.clamp(0, 1) * limits, scores, labels
+
+
+def _bound_anchors(decoder: Any) -> None:
+    """Give cells at the border a large logit, where transformers has the largest float.
+
+    With that, whoever quantises the file gets a scale of 1e36, and every anchor becomes 0.
+    """
+    generate = decoder.generate_anchors
+
+    def bounded(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        anchors, is_inside = generate(*args, **kwargs)
+        return anchors.clamp(max=BORDER_LOGIT), is_inside
+
+    decoder.generate_anchors = bounded
 
 
 def check_exportable(detector: nn.Module) -> None:
