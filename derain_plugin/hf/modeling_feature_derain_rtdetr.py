@@ -17,6 +17,7 @@ from derain_plugin.models.necks import (
     PlainFeatureRefine,
 )
 from derain_plugin.models.necks.feature_derain import BaseFeatureDerain
+from derain_plugin.models.rtdetr.half_on_cpu import HalfOnCpuWarning
 
 # By name, and no others: a registry would call whatever a stranger's config.json names.
 DERAIN_NECKS: dict[str, type[BaseFeatureDerain]] = {
@@ -63,6 +64,7 @@ class FeatureDerainRTDetr(PreTrainedModel):
         config.rtdetr_config = self.rtdetr.config
         channels = tuple(self.rtdetr.model.backbone.intermediate_channel_sizes)
         self.derain_module = _build_derain(config.derain, channels)
+        self._warn_of_half = HalfOnCpuWarning()
         self.post_init()
         self.train(self.training)
 
@@ -86,11 +88,16 @@ class FeatureDerainRTDetr(PreTrainedModel):
         Returns:
             ``logits`` (N, Q, C), ``pred_boxes`` (N, Q, 4) as cx, cy, w, h in 0-1, and the rest of
             what the detector alone gives: with ``labels`` also ``loss`` and ``loss_dict``.
+
+        Warns:
+            RuntimeWarning: The model is in fp16 or bf16 on a CPU, where torch samples wrong
+                values from maps of this size.
         """
         model = self.rtdetr.model
         feats = model.backbone.model(pixel_values).feature_maps
         if self.derain_module is not None:
             feats = self.derain_module(feats)
+        self._warn_of_half(feats, channels=self.rtdetr.config.d_model)
         projected = [proj(feat) for proj, feat in zip(model.encoder_input_proj, feats, strict=True)]
         encoded = model.encoder(projected, **kwargs)
         # Of inputs_embeds only device and batch size are read once there are encoder_outputs.

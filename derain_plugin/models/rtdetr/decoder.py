@@ -18,6 +18,7 @@ from transformers import (
     RTDetrV2ForObjectDetection,
 )
 
+from derain_plugin.models.rtdetr.half_on_cpu import HalfOnCpuWarning
 from derain_plugin.models.rtdetr.init import init_like_upstream
 
 
@@ -44,6 +45,7 @@ class EncoderlessDetector(PreTrainedModel):
             if hasattr(self, name):  # a copy of the decoder's, which alone is used
                 delattr(self, name)
         init_like_upstream(self)
+        self._warn_of_half = HalfOnCpuWarning()
 
     def forward(
         self, feats: tuple[Tensor, ...], labels: list[dict[str, Tensor]] | None = None
@@ -58,6 +60,7 @@ class EncoderlessDetector(PreTrainedModel):
         Returns:
             transformers' output of the whole detector.
         """
+        self._warn_of_half(feats, channels=self.config.d_model)
         return super().forward(
             pixel_values=None, inputs_embeds=feats[0], encoder_outputs=(list(feats),), labels=labels
         )
