@@ -4,6 +4,7 @@ Only our own commands put that off until their work begins, see ``derain_command
 """
 
 import sys
+import warnings
 from importlib import import_module
 from typing import Any
 
@@ -37,7 +38,7 @@ def register_all_modules() -> None:
         ImportError: MMDetection 3.x does not import; the message says how to install it.
     """
     try:
-        import mmdet  # noqa: F401
+        _import_mmdet()
     except ImportError as error:
         raise ImportError(
             f"derain_plugin needs MMDetection 3.x, which did not import ({error}). Install one "
@@ -48,6 +49,18 @@ def register_all_modules() -> None:
         ) from error
     for name in _REGISTERING:
         import_module(f"derain_plugin.{name}")
+
+
+def _import_mmdet() -> None:
+    """Import MMDetection without its advice to install ``faster_coco_eval``, which nothing needs.
+
+    Its datasets come first: what these import sets warning filters of its own, which stay.
+    """
+    import mmdet.datasets
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "faster_coco_eval is not installed")
+        import mmdet.evaluation  # noqa: F401
 
 
 def __getattr__(name: str) -> Any:

@@ -81,6 +81,17 @@ assert "hf://" in dict(snapshot()["loaders"]), "named for good, whatever is undo
 """
 
 
+QUIET = """
+import warnings
+import mmdet.datasets, transformers, torch
+from transformers import RTDetrForObjectDetection
+before = list(warnings.filters)
+import derain_plugin
+assert warnings.filters == before, (before, warnings.filters)
+warnings.warn("faster_coco_eval is not installed, says another")
+"""
+
+
 def python(code: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-c", code], text=True, capture_output=True)
 
@@ -89,6 +100,14 @@ def python(code: str) -> subprocess.CompletedProcess:
 def test_mmengine_and_torch_are_as_they_were(code):
     result = python(SNAPSHOT + code)
     assert result.returncode == 0, result.stderr[-3000:]
+
+
+def test_mmdets_advice_does_not_greet_and_other_warnings_stay():
+    result = python(QUIET)
+    assert result.returncode == 0, result.stderr[-3000:]
+    warned = [line for line in result.stderr.splitlines() if "faster_coco_eval" in line]
+    assert len(warned) == 1
+    assert "says another" in warned[0]
 
 
 TRAINING = """

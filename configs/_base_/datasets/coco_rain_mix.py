@@ -115,7 +115,12 @@ test_dataloader = dict(
 )
 
 coco_metric = dict(
-    type="CocoMetric", metric="bbox", ann_file=data_root + "annotations/instances_val2017.json"
+    type="CocoMetric",
+    metric="bbox",
+    ann_file=data_root + "annotations/instances_val2017.json",
+    # COCO counts 100 detections per image, as tools/compare_results.py does. mmdet does so for AP,
+    # but counts 1,000, the last number, for AP50, AP75, AP_S, AP_M and AP_L.
+    proposal_nums=(100, 100, 100),
 )
 val_evaluator = dict(
     type="CleanRainEvaluator",
