@@ -68,6 +68,7 @@ class ResumeByNameHook(Hook):
             return
         if self is not _acting(runner):
             return
+        _warn_if_complete(runner, checkpoint["meta"]["epoch"])
         for key, wrapper in _wrappers(runner):
             try:
                 self._prepare(runner, checkpoint, key, wrapper)
@@ -83,6 +84,8 @@ class ResumeByNameHook(Hook):
     ) -> None:
         changes: list[str] = []
         state = _part(checkpoint, "optimizer", key)
+        if state and "param_groups" not in state:
+            raise ValueError(f"it holds several optimizers ({', '.join(state)}), this training one")
         if state:
             names = names_by_group(wrapper, _model(runner))
             add_names_of_old(state, checkpoint, _model(runner), names, phases=self._has_phases)
@@ -116,6 +119,16 @@ class ResumeByNameHook(Hook):
     @property
     def _has_phases(self) -> bool:
         return bool(getattr(self, "phases", ()))
+
+
+def _warn_if_complete(runner: Runner, epoch: int) -> None:
+    loop = runner.train_loop
+    if not isinstance(loop, IterBasedTrainLoop) and epoch >= loop.max_epochs:
+        runner.logger.warning(
+            f"Nothing is left to train: the checkpoint has done {epoch} epochs, and "
+            f"train_cfg.max_epochs is {loop.max_epochs}. To train on, raise it, and the ends of "
+            "param_scheduler with it"
+        )
 
 
 def _acting(runner: Runner) -> ResumeByNameHook:

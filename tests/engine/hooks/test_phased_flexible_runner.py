@@ -9,7 +9,15 @@ from forked import run_ranks
 from mmdet.registry import HOOKS
 from mmengine.optim import BaseOptimWrapper
 from mmengine.runner import FlexibleRunner
-from phased_runner import DERAIN_THEN_JOINT, PHASED, ToyData, ToyDetector, build_runner, state_of
+from phased_runner import (
+    DERAIN_THEN_JOINT,
+    PHASED,
+    Spy,
+    ToyData,
+    ToyDetector,
+    build_runner,
+    state_of,
+)
 from torch import distributed
 
 PHASES = dict(type="PhasedTrainingHook", phases=DERAIN_THEN_JOINT)
@@ -45,6 +53,35 @@ def test_on_one_device_it_ends_as_runner_does(tmp_path, strategy):
     expected, found = state_of(runner.model), state_of(flexible.model)
     for name, value in expected.items():
         assert torch.equal(value, found[name]), name
+
+
+def test_it_resumes_by_name(tmp_path):
+    phases = [dict(name="all", epochs=(1, None), lr={"*": 1e-3})]
+    head_first = [dict(name="head", epochs=(1, None), lr={"head": 1e-3})]
+    hooks = [[dict(type="PhasedTrainingHook", phases=item)] for item in (phases, head_first)]
+    loop = dict(by_epoch=True, max_epochs=2)
+    flexible_runner(tmp_path / "first", custom_hooks=hooks[0], train_cfg=loop).train()
+    saved = torch.load(tmp_path / "first/epoch_2.pth", weights_only=False)["optimizer"]
+    again = flexible_runner(
+        tmp_path / "again",
+        custom_hooks=hooks[1],
+        load_from=str(tmp_path / "first/epoch_2.pth"),
+        resume=True,
+    )
+    again.register_hook(Spy(lambda runner: taken.append(momenta(runner))), "LOWEST")
+    taken = []
+    again.train()
+    for group in saved["param_groups"]:
+        (name,), (number,) = group["param_names"], group["params"]
+        momentum = saved["state"].get(number, {}).get("exp_avg")
+        assert (name in taken[0]) == (momentum is not None)
+        assert momentum is None or torch.equal(taken[0][name], momentum), name
+
+
+def momenta(runner):
+    names = {item: name for name, item in runner.model.named_parameters()}
+    state = runner.optim_wrapper.optimizer.state
+    return {names[item]: value["exp_avg"].clone() for item, value in state.items()}
 
 
 def train_with_ddp_strategy(rank, folder):

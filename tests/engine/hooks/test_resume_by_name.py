@@ -1,6 +1,5 @@
 """A resumed run goes on with the state and the schedule that belong to it, or says why not."""
 
-import logging
 from pathlib import Path
 
 import pytest
@@ -190,23 +189,32 @@ def test_a_longer_schedule_counts_as_from_the_first_epoch(tmp_path, setup, sched
         assert (one.last_step, one.end) == (other.last_step, other.end)
 
 
-def test_it_says_what_counts(tmp_path, caplog):
+def test_it_says_what_counts(tmp_path):
     kwargs = dict(phases=None, optim=PLAIN, log_level="INFO")
     cosine = dict(type="CosineAnnealingLR", T_max=4, end=4, eta_min=1e-4)
     train(tmp_path / "short", param_scheduler=cosine, **kwargs)
-    with caplog.at_level(logging.WARNING, logger="mmengine"):
-        _, _, rates = train(
-            tmp_path / "again",
-            epochs=8,
-            resume_from=tmp_path / "short/epoch_4.pth",
-            param_scheduler=cosine | dict(T_max=8, end=8),
-            **kwargs,
-        )
+    _, _, rates = train(
+        tmp_path / "again",
+        epochs=8,
+        resume_from=tmp_path / "short/epoch_4.pth",
+        param_scheduler=cosine | dict(T_max=8, end=8),
+        **kwargs,
+    )
     assert rates[0] == pytest.approx((1e-2 + 1e-4) / 2)
     log = next((tmp_path / "again").glob("*/*.log")).read_text()
     assert "CosineAnnealingLR T_max=8 (checkpoint: 4); CosineAnnealingLR end=8 (checkpoint" in log
     assert "The learning rate goes on from 0.00505." in log
     assert "give the config the checkpoint's values" in log
+
+
+def test_a_complete_run_says_so(tmp_path):
+    kwargs = dict(phases=None, optim=PLAIN, log_level="INFO")
+    train(tmp_path / "whole", epochs=2, **kwargs)
+    resume_from = tmp_path / "whole/epoch_2.pth"
+    with pytest.raises(IndexError):  # there is no iteration to look at
+        train(tmp_path / "again", epochs=2, resume_from=resume_from, **kwargs)
+    log = next((tmp_path / "again").glob("*/*.log")).read_text()
+    assert "Nothing is left to train: the checkpoint has done 2 epochs" in log
 
 
 def test_other_batch_sizes_keep_a_converted_schedule_in_epochs(tmp_path):
