@@ -161,7 +161,13 @@ OTHER_RECIPES = {
 }
 
 
-@pytest.mark.parametrize("recipe", OTHER_RECIPES)
+SLOW = ("rtdetr_r18_coco", "rtdetr_r18_featderain_lite")
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [pytest.param(r, marks=pytest.mark.slow if r in SLOW else ()) for r in OTHER_RECIPES],
+)
 def test_other_recipes_train_and_validate(recipe, settings, weights, tmp_path):
     neck, phases = OTHER_RECIPES[recipe]
     path = tmp_path / f"{recipe}.py"

@@ -76,7 +76,7 @@ def test_cuts_off_the_padding_of_the_batch():
 
 
 def test_follows_a_resized_batch():
-    model = detector(batch_augments=[dict(type="BatchRandomResize", sizes=[128])]).train()
+    model = detector(batch_augments=[dict(type="BatchRandomResize", sizes=[(128, 128)])]).train()
     recorder = RainMaskRecorder(model)
     recorder.start()
     data = model.data_preprocessor(batch((64, 96), (64, 48)), True)
