@@ -40,6 +40,7 @@ class AnnotationFile(COCO):
         self.path = annotation_file
         self.dataset = read_annotations(annotation_file)
         self.createIndex()
+        self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
 
     def get_cat_ids(
         self, cat_names: Sequence[str] = (), sup_names: Any = (), cat_ids: Any = ()
@@ -231,6 +232,12 @@ def _complete(annotation: dict, width: float, height: float) -> None:
     is_beside = min(x + w, width) <= max(x, 0) or min(y + h, height) <= max(y, 0)
     crowd = CROWD[annotation.get("iscrowd")]
     annotation["iscrowd"] = 1 if is_ignored or is_beside else crowd
+
+
+def has_shares(bbox: Sequence[float], width: float, height: float) -> bool:
+    """Whether a box can only be meant as shares of its image's size: in pixels it were nothing."""
+    is_small = all(0 <= value <= 1 for value in bbox) and bbox[2] > 0 and bbox[3] > 0
+    return is_small and max(width, height) > 2
 
 
 def _drop_unused_namesakes(content: dict[str, list[dict]]) -> None:

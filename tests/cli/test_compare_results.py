@@ -159,7 +159,7 @@ def test_bad_arguments(arguments, message, capsys):
         (["a.pkl", "d.pkl", *FEW], "d.pkl is not a file"),
         (["a.pkl", "ann.json", *FEW], "ann.json does not hold predictions"),
         (["a.pkl", "b.pkl", "--annotations", "a.pkl"], "a.pkl is not a COCO annotation file"),
-        (["a.pkl", "b.pkl", *FEW, "--classes", "car"], "has no classes ['car']"),
+        (["a.pkl", "b.pkl", *FEW, "--classes", "car"], "has no category .car."),
     ],
 )
 def test_errors_of_users_are_one_line(files, arguments, message):

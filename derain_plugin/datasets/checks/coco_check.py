@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 
 from derain_plugin.datasets.annotations import category_ids, read_annotations, some
+from derain_plugin.datasets.checks.box_check import check_boxes
 from derain_plugin.datasets.checks.image_check import damaged_images
 from derain_plugin.datasets.label_map import (
     Names,
@@ -51,7 +51,7 @@ def check_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
     for ann_file, of_file in uses.items():
         content = read_annotations(ann_file)
         _check_objects(content, ann_file)
-        _check_boxes(content, ann_file)
+        check_boxes(content, ann_file)
         for images, may_lack, follows_file in sorted(of_file):
             _check_classes(content, ann_file, classes, follows_file=follows_file)
             _check_files(content, ann_file, images, may_lack=may_lack)
@@ -104,23 +104,3 @@ def _check_objects(content: dict, ann_file: str) -> None:
             f"{ann_file} has no box to learn from: {len(content['annotations'])} annotations, all "
             "of them crowds (iscrowd 1), marked ignore or under 1 px; annotate single objects"
         )
-
-
-def _check_boxes(content: dict, ann_file: str) -> None:
-    sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
-    for annotation in content["annotations"]:
-        size = sizes[annotation["image_id"]]
-        if not _is_inside(annotation["bbox"], *size):
-            raise ValueError(
-                f"{ann_file}: annotation {annotation['id']} has bbox {annotation['bbox']} "
-                f"(x, y, w, h in px), which has no finite area inside its image "
-                f"{annotation['image_id']} of {size[0]}x{size[1]} px; correct or drop it"
-            )
-
-
-def _is_inside(bbox: list[float], width: int, height: int) -> bool:
-    x, y, w, h = bbox
-    if not all(map(math.isfinite, bbox)) or w < 0 or h < 0:
-        return False
-    # COCO itself has a few boxes of zero width; mmdet skips them.
-    return x <= width and y <= height and x + w >= 0 and y + h >= 0
