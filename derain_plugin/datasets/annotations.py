@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,10 @@ class AnnotationFile(COCO):
     def __init__(self, annotation_file: str) -> None:
         super().__init__()
         self.path = annotation_file
-        self.dataset = read_annotations(annotation_file)
+        self.dataset: dict[str, Any] = {
+            "info": {},
+            **read_annotations(annotation_file),
+        }  # pycocotools wants one
         self.createIndex()
         self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
 
@@ -55,7 +58,7 @@ class AnnotationFile(COCO):
         return category_ids(self.dataset, cat_names, self.path)
 
 
-def category_ids(content: dict[str, list[dict]], names: Sequence[str], path: Any) -> list[int]:
+def category_ids(content: Mapping[str, Any], names: Sequence[str], path: Any) -> list[int]:
     """Return the category id of each class name: that of label 0 first.
 
     Raises:
@@ -140,12 +143,13 @@ def check_entries(content: dict[str, list[dict]], path: str | Path) -> None:
             )
     images, categories = (_known(content[kind]) for kind in ("images", "categories"))
     for number, annotation in enumerate(content["annotations"]):
-        where = f"{path}: annotation {annotation.get('id', f'at {number} (from 0)')}"
-        _check_references(annotation, images, categories, where)
-        _check_numbers(annotation, where)
+        fault = _reference_fault(annotation, images, categories) or _number_fault(annotation)
+        if fault:
+            name = annotation.get("id", f"at {number} (from 0)")
+            raise ValueError(f"{path}: annotation {name} {fault}")
 
 
-def _known(entries: list[dict]) -> set[str]:
+def _known(entries: list[dict]) -> set[int | str]:
     return {key_of(entry["id"]) for entry in entries}
 
 
@@ -157,7 +161,7 @@ def _check_keys(entries: list[dict], keys: tuple[str, ...], where: str) -> None:
 
 
 def _check_ids(entries: list[dict], where: str) -> None:
-    seen: set[str] = set()
+    seen: set[int | str] = set()
     for number, entry in enumerate(entries):
         value = entry.get("id")
         if value is None and where.endswith("annotations"):
@@ -174,36 +178,38 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, int | str) or is_whole
 
 
-def key_of(value: Any) -> str:
+def key_of(value: Any) -> int | str:
     """Return what two spellings of an id have in common: ``7``, ``7.0``, ``"7"``, ``"007"``."""
+    if type(value) is int:
+        return value
     text = str(int(value)) if isinstance(value, float) else str(value).strip()
-    is_number = text.isascii() and text.isdecimal()
-    return text.lstrip("0") or "0" if is_number else text
+    is_number = text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS
+    return int(text) if is_number else text
 
 
-def _check_references(annotation: dict, images: set, categories: set, where: str) -> None:
+def _reference_fault(annotation: dict, images: set, categories: set) -> str | None:
     category, image = annotation["category_id"], annotation["image_id"]
     if not _is_id(category) or key_of(category) not in categories:
-        raise ValueError(
-            f"{where} is of category {category!r}, which is not listed; add the "
-            "category or drop the annotation"
+        return (
+            f"is of category {category!r}, which is not listed; add the category or drop the "
+            "annotation"
         )
     if not _is_id(image):
-        raise ValueError(f"{where} has image_id {image!r}; write an image's id")
+        return f"has image_id {image!r}; write an image's id"
     if key_of(image) not in images:
-        raise ValueError(
-            f"{where} is of image {image}, which is not listed; drop it or add the image"
-        )
+        return f"is of image {image}, which is not listed; drop it or add the image"
+    return None
 
 
-def _check_numbers(annotation: dict, where: str) -> None:
+def _number_fault(annotation: dict) -> str | None:
     bbox, area, crowd = (annotation.get(key) for key in ("bbox", "area", "iscrowd"))
     if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_number, bbox)):
-        raise ValueError(f"{where} has bbox {bbox!r}; write four numbers: x, y, w, h in px")
+        return f"has bbox {bbox!r}; write four numbers: x, y, w, h in px"
     if area is not None and not (_is_number(area) and math.isfinite(area)):
-        raise ValueError(f"{where} has area {area!r}; write its px as a number")
+        return f"has area {area!r}; write its px as a number"
     if isinstance(crowd, list | dict) or crowd not in CROWD:
-        raise ValueError(f"{where} has iscrowd {crowd!r}; write 0 for one object, 1 for a crowd")
+        return f"has iscrowd {crowd!r}; write 0 for one object, 1 for a crowd"
+    return None
 
 
 def _is_number(value: Any) -> bool:
@@ -213,8 +219,8 @@ def _is_number(value: Any) -> bool:
 def _number(content: dict, kind: str, path: str | Path) -> None:
     """Make the ids of ``kind`` whole numbers, and those that refer to them."""
     keys = [key_of(entry["id"]) for entry in content[kind]]
-    are_numbers = all(k.isascii() and k.isdecimal() and len(k) <= MOST_DIGITS for k in keys)
-    new = {key: int(key) if are_numbers else i for i, key in enumerate(keys, 1)}
+    are_numbers = all(isinstance(key, int) and 0 <= key < 10**MOST_DIGITS for key in keys)
+    new = {key: key if are_numbers else i for i, key in enumerate(keys, 1)}
     for entry, key in zip(content[kind], keys, strict=True):
         entry["id"] = new[key]
         if kind == "categories":
@@ -232,12 +238,6 @@ def _complete(annotation: dict, width: float, height: float) -> None:
     is_beside = min(x + w, width) <= max(x, 0) or min(y + h, height) <= max(y, 0)
     crowd = CROWD[annotation.get("iscrowd")]
     annotation["iscrowd"] = 1 if is_ignored or is_beside else crowd
-
-
-def has_shares(bbox: Sequence[float], width: float, height: float) -> bool:
-    """Whether a box can only be meant as shares of its image's size: in pixels it were nothing."""
-    is_small = all(0 <= value <= 1 for value in bbox) and bbox[2] > 0 and bbox[3] > 0
-    return is_small and max(width, height) > 2
 
 
 def _drop_unused_namesakes(content: dict[str, list[dict]]) -> None:

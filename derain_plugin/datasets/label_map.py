@@ -7,6 +7,7 @@ name; here the names of the config's datasets, its heads and a checkpoint are co
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -146,6 +147,7 @@ def require_same_classes(
         ValueError: The names or the class layers differ.
     """
     saved = saved_classes(checkpoint)
+    _warn_of_labels_by_file(checkpoint, saved, source)
     if saved and wanted and saved != coco_spelled(wanted):
         raise ValueError(
             f"{source} was trained on the classes {listed(saved)}, but the config has "
@@ -156,6 +158,20 @@ def require_same_classes(
         raise ValueError(
             f"{source} was trained {trained} than the config's: it has {other[0]} in another "
             f"shape. {advice(saved) if saved else 'Give the classes=... that it was trained on'}"
+        )
+
+
+def _warn_of_labels_by_file(checkpoint: Mapping, saved: Names | None, source: str) -> None:
+    """Say where names may be exchanged: mmdet's dataset gives no names to labels, but to ids."""
+    config = str((checkpoint.get("meta") or {}).get("cfg", ""))
+    is_by_file = "CocoDataset" in config and "NamedCocoDataset" not in config
+    if is_by_file and saved and len(saved) > 1 and saved != COCO_NAMES:
+        print_log(
+            f"{source} was trained with labels in the order of its annotation file, by mmdet's "
+            f"CocoDataset: the names {listed(saved)} are right if the file has that order, too; "
+            "else see docs/faq.md",
+            logger="current",
+            level=logging.WARNING,
         )
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import named_coco
 import numpy as np
 import pytest
-from mmengine.logging import MMLogger
 
 from derain_plugin.datasets.annotations import read_annotations
 from derain_plugin.datasets.checks.box_check import check_boxes
@@ -66,8 +65,12 @@ def float_ids(content):
         annotation.update(image_id=float(annotation["image_id"]), id=float(annotation["id"]))
 
 
-def without_first_box(content):
-    content["annotations"][0].update(bbox=[70, 6, 20, 30])
+def ids_one_lower(content):
+    for entry in content["images"] + content["categories"]:
+        entry["id"] -= 1
+    for annotation in content["annotations"]:
+        annotation["image_id"] -= 1
+        annotation["category_id"] -= 1
 
 
 LAST = [[], ["disc", "square"]]
@@ -78,6 +81,7 @@ CASES = {
     "no annotation ids": (without("annotations", "id"), ALL),
     "an annotation id of null": (first(id=None), ALL),
     "negative annotation ids": (first(id=-1), ALL),
+    "category and image ids from 0": (ids_one_lower, ALL),
     "no iscrowd": (without("annotations", "iscrowd"), ALL),
     "iscrowd is null": (every("annotations", iscrowd=None), ALL),
     "iscrowd is false": (every("annotations", iscrowd=False), ALL),
@@ -197,15 +201,6 @@ def test_sound_boxes_pass(tmp_path, bbox):
     first(bbox=bbox, area=bbox[2] * bbox[3])(content)
     path = named_coco.write(tmp_path / "a.json", content)
     check_boxes(read_annotations(path), path)
-
-
-@pytest.fixture
-def log(caplog):
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(caplog.handler)
-    caplog.set_level("INFO", logger.name)
-    yield caplog
-    logger.removeHandler(caplog.handler)
 
 
 def test_counts_of_what_filters_drop(tmp_path, log):

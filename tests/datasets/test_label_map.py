@@ -194,6 +194,20 @@ def test_names_of_a_checkpoint(meta, expected):
     assert saved_classes(dict(meta=meta)) == expected
 
 
+@pytest.mark.parametrize(
+    ("trained_with", "classes", "warns"),
+    [
+        ("type='CocoDataset'", ("square", "disc"), True),
+        ("type='NamedCocoDataset'", ("square", "disc"), False),
+        ("type='CocoDataset'", COCO_NAMES, False),
+    ],
+)
+def test_names_that_a_file_may_contradict(log, trained_with, classes, warns):
+    checkpoint = dict(meta=dict(dataset_meta=dict(classes=classes), cfg=trained_with))
+    require_same_classes(checkpoint, classes, torch.nn.Linear(1, 1), source="old.pth")
+    assert ("old.pth was trained with labels in the order of" in log.text) is warns
+
+
 def runner_of(settings, *, training, resume=False):
     model = MODELS.build(settings)
     wrapper = OptimWrapper(SGD(model.parameters(), lr=1)) if training else dict(type="OptimWrapper")

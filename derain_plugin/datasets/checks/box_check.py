@@ -7,8 +7,6 @@ from collections import Counter
 
 from mmengine.logging import print_log
 
-from derain_plugin.datasets.annotations import has_shares
-
 OVERHANG = 1.02  # of an image's side: rounding and clumsy labels reach as far
 SHARE_OUTSIDE = 0.1  # of boxes that reach beyond their image; in sound files a handful does
 
@@ -27,19 +25,31 @@ def check_boxes(content: dict[str, list[dict]], ann_file: str) -> None:
     sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
     boxes = [(a, *sizes[a["image_id"]]) for a in content["annotations"]]
     for annotation, width, height in boxes:
-        where = f"{ann_file}: annotation {annotation['id']} has bbox {annotation['bbox']}"
-        if has_shares(annotation["bbox"], width, height):
-            raise ValueError(
-                f"{where}, which are shares of its image of {width}x{height} px: multiply x and w "
-                "by the width, y and h by the height of the image, in all annotations"
-            )
-        if not _is_inside(annotation["bbox"], width, height):
-            raise ValueError(
-                f"{where} (x, y, w, h in px), which has no finite area inside its image "
-                f"{annotation['image_id']} of {width}x{height} px; correct or drop it"
-            )
+        if fault := _fault(annotation, width, height):
+            where = f"{ann_file}: annotation {annotation['id']} has bbox {annotation['bbox']}"
+            raise ValueError(f"{where}{fault}")
     _refuse_corners(boxes, ann_file)
     _log_repeated(content["annotations"], ann_file)
+
+
+def _fault(annotation: dict, width: int, height: int) -> str | None:
+    if _has_shares(annotation["bbox"], width, height):
+        return (
+            f", which are shares of its image of {width}x{height} px: multiply x and w by the "
+            "width, y and h by the height of the image, in all annotations"
+        )
+    if not _is_inside(annotation["bbox"], width, height):
+        return (
+            f" (x, y, w, h in px), which has no finite area inside its image "
+            f"{annotation['image_id']} of {width}x{height} px; correct or drop it"
+        )
+    return None
+
+
+def _has_shares(bbox: list[float], width: int, height: int) -> bool:
+    """Whether a box can only be meant as shares of its image's size: in pixels it were nothing."""
+    is_small = all(0 <= value <= 1 for value in bbox) and bbox[2] > 0 and bbox[3] > 0
+    return is_small and max(width, height) > 2
 
 
 def _is_inside(bbox: list[float], width: int, height: int) -> bool:

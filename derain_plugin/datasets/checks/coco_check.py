@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,9 @@ def check_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
     Raises:
         FileNotFoundError: An annotation file, an image folder or a listed image is missing.
         ValueError: The annotations are not COCO, hold a bad entry or none to learn from, lack a
-            class of the config, or hold a box that is not finite, has a negative size or lies
-            outside its image; or images are damaged or of another size than annotated.
+            class of the config, or hold a box that is not finite, has a negative size, lies
+            outside its image or is no x, y, w, h in px; a metric scores by another file than its
+            data loader reads; or images are damaged or of another size than annotated.
     """
     uses: dict[str, set[tuple[str, bool, bool]]] = {}
     classes = configured_classes(cfg, loaders) or ()
@@ -48,6 +50,8 @@ def check_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
         images = os.path.join(root, (dataset.get("data_prefix") or {}).get("img", ""))
         use = (images, may_lack, kind.COCOAPI is CocoDataset.COCOAPI)
         uses.setdefault(os.path.join(root, dataset["ann_file"]), set()).add(use)
+    for loader in loaders:
+        _check_evaluator(cfg, loader)
     for ann_file, of_file in uses.items():
         content = read_annotations(ann_file)
         _check_objects(content, ann_file)
@@ -57,6 +61,23 @@ def check_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
             _check_files(content, ann_file, images, may_lack=may_lack)
         for images in sorted({images for images, _, _ in of_file}):
             _check_images(content, ann_file, images)
+
+
+def _check_evaluator(cfg: Config, loader: str) -> None:
+    """Refuse a metric that scores detections by the annotations of other data."""
+    used = {_ann_file(dataset) for dataset, _ in datasets_in(cfg.get(loader))}
+    evaluator = loader.replace("dataloader", "evaluator")
+    for metric, _ in datasets_in(cfg.get(evaluator)):
+        file = metric["ann_file"]
+        if used and file and os.path.normpath(file) not in used:
+            raise ValueError(
+                f"{evaluator} scores by {file}, but {loader} reads {', '.join(sorted(used))}: give "
+                "both the same ann_file"
+            )
+
+
+def _ann_file(dataset: Mapping) -> str:
+    return os.path.normpath(os.path.join(dataset.get("data_root") or "", dataset["ann_file"]))
 
 
 def _check_classes(content: dict, ann_file: str, classes: Names, *, follows_file: bool) -> None:
