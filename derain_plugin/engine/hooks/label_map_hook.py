@@ -44,4 +44,5 @@ class LabelMapHook(Hook):
         if is_training and not runner._resume:
             start_class_layers_anew(checkpoint, classes, model, runner.cfg.model)
         else:
-            require_same_classes(checkpoint, classes, model, source="the checkpoint")
+            source = getattr(runner, "_load_from", None) or "the checkpoint"
+            require_same_classes(checkpoint, classes, model, source=source)
