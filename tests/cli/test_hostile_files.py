@@ -81,7 +81,9 @@ REFUSED = (ValueError, OSError, SystemExit)
 def commands(config, settings, coco_root, tmp_path):
     (tmp_path / "out").mkdir()
     image = next((coco_root / "val2017").iterdir())
-    return Commands(config, settings, image, tmp_path / "out")
+    child = tmp_path / "two_classes.py"  # for what takes no options
+    child.write_text(f"_base_ = {config!r}\nclasses = ('square', 'disc')\n")
+    return Commands(str(child), settings, image, tmp_path / "out")
 
 
 @pytest.fixture(scope="module")
