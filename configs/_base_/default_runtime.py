@@ -18,6 +18,7 @@ default_hooks = dict(
     ),
     phases=dict(type="PhasedTrainingHook"),  # without phases: resumes by name
     safe_files=dict(type="SafeFilesHook"),
+    label_map=dict(type="LabelMapHook"),  # a checkpoint's class names are the config's
     settings=dict(type="SettingsHook"),  # refuses those that only runner_type would fill in
     sampler_seed=dict(type="EpochSeedHook"),
     resume_validation=dict(type="ResumeValidationHook"),

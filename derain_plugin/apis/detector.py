@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmdet.apis import inference_detector
-from mmdet.evaluation import get_classes
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
@@ -20,7 +19,14 @@ from torch import nn
 
 from derain_plugin.apis.base_predictor import BasePredictor
 from derain_plugin.config import load_config
-from derain_plugin.datasets.labels.classes import COCO_NAMES, match_classes
+from derain_plugin.datasets.label_map import (
+    Names,
+    coco_spelled,
+    named_classes,
+    require_same_classes,
+    saved_classes,
+)
+from derain_plugin.datasets.labels.classes import COCO_NAMES
 from derain_plugin.engine.safety import install
 from derain_plugin.models.necks.derain_neck import require_whole_checkpoint
 from derain_plugin.visualization import MaskedImage, RainMaskRecorder, crop_to_file
@@ -42,16 +48,16 @@ class Detector(BasePredictor):
 
     Attributes:
         name: Of its config, without folder and suffix, unless told otherwise.
-        classes: Names by label. From the checkpoint, else the config: the first that are as many
-            as the detector's classes. The 80 of COCO have COCO's own spelling.
+        classes: Names by label, from the checkpoint and the config, which must not differ. The 80
+            of COCO have COCO's own spelling.
         palette: RGB colours by label, or a name that mmdet knows.
         cfg: The config, with its overrides.
         dataset: The config of the test data that images are prepared like.
         model: mmdet's module, in evaluation mode, with its config as ``cfg``.
 
     Raises:
-        ValueError: The config has no test pipeline, or neither it nor the checkpoint gives a name
-            to each class.
+        ValueError: The config has no test pipeline, its classes are not the checkpoint's, or
+            neither gives a name to each class.
     """
 
     def __init__(
@@ -68,13 +74,12 @@ class Detector(BasePredictor):
         self.dataset = dataset = first_dataset(cfg, config)
         self.name = name or Path(config).stem
         self.model = revert_sync_batchnorm(MODELS.build(cfg.model))
-        loaded = _load(self.model, checkpoint) if checkpoint else {}
+        metainfo = DATASETS.build(dict(dataset, lazy_init=True)).metainfo
+        classes = named_classes(cfg.model, dataset)
+        loaded = _load(self.model, checkpoint, classes) if checkpoint else {}
         self.model.cfg = cfg  # inference_detector wants one
         self.model.to(device).eval()
-        metainfo = DATASETS.build(dict(dataset, lazy_init=True)).metainfo
-        meta = loaded.get("meta", {})  # mmdet 2 had the names in it directly, as CLASSES
-        saved = {k.lower(): v for k, v in meta.get("dataset_meta", meta).items()}
-        self.classes = _class_names(self.model, saved.get("classes"), metainfo.get("classes"))
+        self.classes = _class_names(self.model, saved_classes(loaded), classes)
         self.palette = metainfo.get("palette") or "random"
         if isinstance(self.palette, list) and len(self.palette) < len(self.classes):
             self.palette = "random"
@@ -110,14 +115,16 @@ class Detector(BasePredictor):
         return self._recorder is not None
 
 
-def _load(model: nn.Module, checkpoint: str) -> dict:
+def _load(model: nn.Module, checkpoint: str, classes: Names | None) -> dict:
     handle = require_whole_checkpoint(model)
     try:
         with install():
-            return load_checkpoint(model, checkpoint, map_location="cpu")
+            loaded = load_checkpoint(model, checkpoint, map_location="cpu")
     finally:
         if handle is not None:
             handle.remove()
+    require_same_classes(loaded, classes, model, source=checkpoint)
+    return loaded
 
 
 def first_dataset(cfg: Config, name: str) -> dict:
@@ -137,25 +144,15 @@ def first_dataset(cfg: Config, name: str) -> dict:
     return dataset
 
 
-def _class_names(model: nn.Module, saved: Any, configured: Any) -> tuple[str, ...]:
+def _class_names(model: nn.Module, saved: Names | None, configured: Names | None) -> Names:
     heads = [module for name, module in model.named_modules() if "bbox_head" in name]
     counts = [m.num_classes for m in heads if isinstance(getattr(m, "num_classes", None), int)]
-    candidates = [(n,) if isinstance(n, str) else tuple(n) for n in (saved, configured) if n]
-    for names in [*candidates, tuple(get_classes("coco"))]:
+    candidates = [names for names in (saved, configured) if names]
+    for names in [*candidates, COCO_NAMES]:
         if not counts or len(names) == max(counts):
-            return _as_coco_spells(names)
+            return coco_spelled(names)
     raise ValueError(
         f"this detector has {max(counts)} classes, but the checkpoint and the config name "
         f"{' and '.join(str(len(names)) for names in candidates) or 'none'}: set classes=... with "
         "--cfg-options as the detector was trained"
     )
-
-
-def _as_coco_spells(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Transformers' checkpoints have VOC's words, sofa for couch, mmdet's list underscores."""
-    try:
-        matched = match_classes(names, overrides={}, ignored=())
-    except ValueError:
-        return names
-    spelled = tuple(str(matched[name]) for name in names)
-    return spelled if spelled == COCO_NAMES else names

@@ -16,6 +16,7 @@ from torch import Tensor
 from derain_plugin.apis.base_predictor import BasePredictor
 from derain_plugin.apis.exported_model import load_exported, resized
 from derain_plugin.config.fillers import as_scale
+from derain_plugin.datasets.label_map import advice, coco_spelled, configured_classes, listed
 
 
 class ExportedDetector(BasePredictor):
@@ -98,14 +99,14 @@ def use_exported(cfg: Config, path: str | Path) -> None:
 
     Raises:
         FileNotFoundError, ImportError: See :func:`load_exported`.
-        ValueError: Likewise, or the file has another number of classes or input size.
+        ValueError: Likewise, or the file has other classes or another input size.
     """
     metadata = load_exported(path).metadata
-    num_classes = (cfg.model.get("bbox_head") or {}).get("num_classes")
-    if num_classes is not None and num_classes != len(metadata.classes):
+    classes, exported = configured_classes(cfg, ("test_dataloader",)), tuple(metadata.classes)
+    if classes is not None and coco_spelled(classes) != exported:
         raise ValueError(
-            f"{path} has {len(metadata.classes)} classes, the config {num_classes}: name the "
-            f"config that it was exported with, {metadata.config}, with the same classes=..."
+            f"{path} has the classes {listed(exported)}, the config {listed(classes)}: name the "
+            f"config that it was exported with, {metadata.config}. {advice(exported)}"
         )
     size = cfg.get("image_size")
     height, width = metadata.input_size

@@ -70,7 +70,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--classes",
         type=lambda names: names.split(","),
         metavar="NAME,NAME...",
-        help="the config's classes; default all categories of the annotations",
+        help="the config's classes, for predictions that do not name them; default all categories "
+        "of the annotations",
     )
     parser.add_argument(
         "--rainy",

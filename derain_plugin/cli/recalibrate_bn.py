@@ -68,6 +68,7 @@ def _recalibrate(args: argparse.Namespace) -> None:
     from mmengine.runner import Runner, load_checkpoint
 
     from derain_plugin.datasets.checks.coco_check import check_datasets
+    from derain_plugin.datasets.label_map import configured_classes, require_same_classes
 
     cfg = config_from(args)
     cfg.setdefault("randomness", dict(seed=0))
@@ -75,8 +76,10 @@ def _recalibrate(args: argparse.Namespace) -> None:
     check_datasets(cfg, ("train_dataloader",))
     runner = Runner.from_cfg(cfg)
     # Not the runner's: that asks hooks which a training has not prepared, such as EMAHook.
+    classes = configured_classes(cfg, ("train_dataloader",))
     try:
         checkpoint = load_checkpoint(runner.model, args.checkpoint, map_location="cpu")
+        require_same_classes(checkpoint, classes, runner.model, source=args.checkpoint)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"{args.checkpoint}: {error}")
     try:

@@ -92,20 +92,25 @@ def _config(args: argparse.Namespace) -> Config:
 
 
 def _test(args: argparse.Namespace, cfg: Config) -> dict[str, float]:
-    from mmdet.evaluation import DumpDetResults
     from mmdet.utils import setup_cache_size_limit_of_dynamo
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
 
     from derain_plugin.datasets.checks.coco_check import check_datasets
+    from derain_plugin.datasets.label_map import configured_classes
+    from derain_plugin.engine.hooks import LabelMapHook
     from derain_plugin.evaluation import CleanRainEvaluator
+    from derain_plugin.evaluation.saved_predictions import DumpNamedResults
 
     setup_cache_size_limit_of_dynamo()
     if is_first_process():
         check_datasets(cfg, ("test_dataloader",))
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    LabelMapHook.register(runner)
     if args.out is not None:
-        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+        classes = configured_classes(cfg, ("test_dataloader",))
+        dump = DumpNamedResults(classes, out_file_path=args.out)
+        runner.test_evaluator.metrics.append(dump)
     if args.show_masks:
         runner.register_hook(_mask_saving_hook(runner, args.show_dir))
     metrics = runner.test()

@@ -59,6 +59,7 @@ def _train(args: argparse.Namespace) -> None:
     from mmengine.runner import Runner
 
     from derain_plugin.datasets.checks.coco_check import check_datasets
+    from derain_plugin.engine.hooks import LabelMapHook
     from derain_plugin.engine.optim_wrappers import enable_amp
 
     setup_cache_size_limit_of_dynamo()
@@ -71,6 +72,7 @@ def _train(args: argparse.Namespace) -> None:
     if is_first_process():
         check_datasets(cfg, ("train_dataloader", "val_dataloader"))
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    LabelMapHook.register(runner)
     try:
         runner.train()
     except OSError as error:

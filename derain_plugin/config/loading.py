@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from derain_plugin.config.named_types import use_named_types
 from derain_plugin.config.settings import fill_settings
 from derain_plugin.mim import shipped_path
 
@@ -24,7 +25,8 @@ def load_config(filename: str | Path, cfg_options: dict[str, Any] | None = None)
     reach the targets that the config's block ``settings`` names; a target that a config or
     ``cfg_options`` sets directly stays. ``derain_plugin.config.settings`` says who wins. A
     ``RainTwin`` without severity renders ``synthetic_rain`` itself, on clean images. A data loader
-    without workers gets ``persistent_workers=False``, which torch requires.
+    without workers gets ``persistent_workers=False``, which torch requires. mmdet's ``CocoDataset``
+    and ``CocoMetric`` give way to ours, which number labels by name.
 
     Args:
         filename: A config file, or one of ours as ``"derain_plugin::rtdetr/rtdetr_r18_coco.py"``.
@@ -39,6 +41,7 @@ def load_config(filename: str | Path, cfg_options: dict[str, Any] | None = None)
     _drop_own_scope(cfg)
     check_option_names(cfg, cfg_options or ())
     cfg.merge_from_dict(cfg_options or {})
+    use_named_types(cfg)
     _check_old_record(cfg)
     fill_settings(cfg, cfg_options)
     for section in LOADERS:

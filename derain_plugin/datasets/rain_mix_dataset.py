@@ -77,6 +77,7 @@ class RainMixDataset(SeededDataset):
         self._indices = indices[:, self._draw.images]  # (2, N)
         if not (on_clean & on_rainy).all():
             _log_difference(on_clean, on_rainy, self._draw, rain_ratio)
+            _log_filters(*self._sides)
 
     @property
     def metainfo(self) -> dict:
@@ -184,3 +185,14 @@ def _log_difference(
         logger="current",
         level=logging.WARNING,
     )
+
+
+def _log_filters(clean: BaseDataset, rainy: BaseDataset) -> None:
+    if clean.filter_cfg != rainy.filter_cfg:
+        print_log(
+            f"RainMixDataset: clean.filter_cfg={clean.filter_cfg} and rainy.filter_cfg="
+            f"{rainy.filter_cfg} keep different images. Those that only the clean side keeps, such "
+            "as images without objects, are never rainy: give both sides the same filter_cfg.",
+            logger="current",
+            level=logging.WARNING,
+        )

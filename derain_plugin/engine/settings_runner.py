@@ -15,6 +15,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from derain_plugin.config.named_types import use_named_types
 from derain_plugin.config.settings import fill_settings, unfilled_settings
 
 
@@ -30,6 +31,7 @@ class SettingsRunner(Runner):
             ValueError: A setting has a value that cannot be used, or reaches nothing.
         """
         cfg = copy.deepcopy(cfg)
+        use_named_types(cfg)
         fill_settings(cfg)
         return super().from_cfg(cfg)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-KEPT = ("id", "image_id", "category_id", "bbox", "area")
+from derain_plugin.datasets.annotations import category_ids, read_annotations
+from derain_plugin.datasets.label_map import listed
+from derain_plugin.evaluation.saved_predictions import SavedPredictions
+
+KEPT = ("id", "image_id", "category_id", "bbox", "area", "iscrowd")
 
 
 class CocoTruth:
@@ -28,29 +31,50 @@ class CocoTruth:
             raise FileNotFoundError(f"annotation file {path} is not a file")
         self.path = path
         try:
-            content = json.loads(path.read_bytes())
-            self.image_ids = {image["id"] for image in content["images"]}
-            self._categories = {c["id"]: c["name"] for c in content["categories"]}
-            self._annotations = _by_image(content["annotations"])
-        except (ValueError, KeyError, TypeError) as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise ValueError(f"{path} is not a COCO annotation file ({reason})") from error
+            content = read_annotations(path)
+        except ValueError as error:
+            raise ValueError(f"{path} is not a COCO annotation file ({error})") from error
+        self.image_ids = {image["id"] for image in content["images"]}
+        self._categories = content["categories"]
+        self._annotations = _by_image(content["annotations"])
 
     def category_ids(self, classes: Sequence[str] | None = None) -> list[int]:
-        """Return the category of each label, as mmdet's ``CocoDataset`` numbers them.
+        """Return the category of each label, as :class:`NamedCocoDataset` numbers them.
 
         Args:
-            classes: Names that the config's ``classes`` gives; all of the file by default. Their
-                order does not matter: labels follow the order of the file.
+            classes: Those that were tested, in the order of their labels; by default all of the
+                file, in its order.
 
         Raises:
             ValueError: The file lacks one of ``classes``.
         """
-        names = list(self._categories.values())
-        unknown = [name for name in classes or () if name not in names]
-        if unknown:
-            raise ValueError(f"{self.path} has no classes {unknown}; it has {names}")
-        return [i for i, name in self._categories.items() if classes is None or name in classes]
+        names = [category["name"] for category in self._categories] if classes is None else classes
+        return category_ids({"categories": self._categories}, names, self.path)
+
+    def labels_of(
+        self, predictions: SavedPredictions, classes: Sequence[str] | None = None
+    ) -> list[int]:
+        """Return the category of each label of saved predictions.
+
+        Args:
+            predictions: Without the names of their classes, labels follow the file's order, as
+                mmdet's own ``CocoDataset`` numbers them.
+            classes: Then: those that were tested, in any order; by default all of the file.
+
+        Raises:
+            ValueError: The file lacks a class, or ``classes`` are not those of the predictions.
+        """
+        named = predictions.classes
+        if named is not None and classes is not None and set(named) != set(classes):
+            raise ValueError(
+                f"{predictions.source} was tested with the classes {listed(named)}, not "
+                f"{listed(tuple(classes))}: leave the classes out"
+            )
+        if named is None and classes is not None:
+            self.category_ids(classes)
+            listed_here = [category["name"] for category in self._categories]
+            classes = [name for name in listed_here if name in classes]
+        return self.category_ids(named or classes)
 
     def annotations_of(self, image_ids: Iterable[int]) -> list[dict[str, Any]]:
         """Return the annotations of some images, in the order of the file within an image."""
@@ -60,6 +84,5 @@ class CocoTruth:
 def _by_image(annotations: Iterable[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
     by_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for annotation in annotations:
-        kept = {key: annotation[key] for key in KEPT}
-        by_image[annotation["image_id"]].append(dict(kept, iscrowd=annotation.get("iscrowd", 0)))
+        by_image[annotation["image_id"]].append({key: annotation[key] for key in KEPT})
     return by_image

@@ -95,7 +95,8 @@ def compare(
             is the baseline.
         annotations: Condition -> COCO annotation file; ``"*"`` stands for every other condition.
         metric: ``AP``, ``AP50`` or ``AP75``.
-        classes: The config's ``classes``, where it is not all of the annotation file.
+        classes: The config's ``classes``, where the predictions do not say and it is not all of
+            the annotation file.
         rainy: Conditions that make up mPC. By default ``severity_1`` and so on, or, without
             any, all others that have the images of the first.
         resamples: How many times images and seeds are drawn.

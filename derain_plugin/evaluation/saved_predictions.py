@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmdet.evaluation import DumpDetResults
 from torch._utils import _rebuild_tensor_v2  # the name that pickles of tensors hold
 
 ONLY_CONDITION = "test"
@@ -29,6 +30,7 @@ class SavedPredictions:
             image come first.
         scores: ``(D,)``, in the precision of the model.
         labels: ``(D,)``, indices of classes.
+        classes: Names by label; None in files that do not say.
     """
 
     source: str
@@ -37,6 +39,7 @@ class SavedPredictions:
     boxes: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
+    classes: tuple[str, ...] | None = None
 
     def split(self, size: int) -> Iterator[SavedPredictions]:
         """Cut into pieces of ``size`` images, and one of what remains."""
@@ -51,7 +54,27 @@ class SavedPredictions:
                 self.boxes[first:last],
                 self.scores[first:last],
                 self.labels[first:last],
+                self.classes,
             )
+
+
+class DumpNamedResults(DumpDetResults):
+    """Save predictions as mmdet does, each image with the names of all ``classes``, by label.
+
+    Args:
+        classes: Those of the test; None where it has none.
+        **options: As mmdet's ``DumpDetResults`` takes them.
+    """
+
+    def __init__(self, classes: Sequence[str] | None, **options: Any) -> None:
+        super().__init__(**options)
+        self.classes = classes and tuple(classes)
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep the predictions of a batch, on the CPU."""
+        super().process(data_batch, data_samples)
+        for sample in self.results[len(self.results) - len(data_samples) :]:
+            sample["classes"] = self.classes  # one tuple, which a pickle holds once
 
 
 def load_predictions(path: Path) -> dict[str, SavedPredictions]:
@@ -59,7 +82,8 @@ def load_predictions(path: Path) -> dict[str, SavedPredictions]:
 
     Args:
         path: A pickle: one dict per image, with ``img_id``, ``pred_instances`` (``bboxes``,
-            ``scores``, ``labels``) and, where ``CleanRainEvaluator`` wrote it, ``dataset``.
+            ``scores``, ``labels``), where ``CleanRainEvaluator`` wrote it, ``dataset``, and where
+            ``DumpNamedResults`` did, ``classes``.
 
     Returns:
         Predictions by test condition, in the order of the file. Without ``dataset`` there is one
@@ -122,7 +146,15 @@ def _pack(samples: Sequence[Mapping], source: str) -> SavedPredictions:
         boxes=_joined([found["bboxes"] for found in instances]),
         scores=_joined([found["scores"] for found in instances]),
         labels=_joined([found["labels"] for found in instances]),
+        classes=_classes(samples, source),
     )
+
+
+def _classes(samples: Sequence[Mapping], source: str) -> tuple[str, ...] | None:
+    found = [sample.get("classes") for sample in samples]
+    if any(names != found[0] for names in found):
+        raise ValueError(f"{source}: its images name different classes")
+    return None if found[0] is None else tuple(map(str, found[0]))
 
 
 def _joined(tensors: Sequence[torch.Tensor]) -> np.ndarray:

@@ -32,13 +32,14 @@ def match_predictions(
         truths: Ground truth of each condition that is wanted.
         thresholds: IoU thresholds, over which AP is the mean.
         area: ``all``, ``small``, ``medium`` or ``large``: COCO's ranges of box area.
-        classes: The config's ``classes``, where it is not all of the annotation file.
+        classes: The config's ``classes``, where the predictions do not say and it is not all of
+            the annotation file.
         workers: Processes; by default as many as cores. Changes no result.
 
     Raises:
         ValueError: A label has no category, or a class is unknown.
     """
-    category_ids = {name: truth.category_ids(classes) for name, truth in truths.items()}
+    category_ids = {name: truth.labels_of(saved[name], classes) for name, truth in truths.items()}
     pieces = [(name, piece) for name in truths for piece in saved[name].split(IMAGES_PER_TASK)]
     tasks = [
         (piece, truths[name].annotations_of(piece.image_ids.tolist()), category_ids[name])

@@ -58,6 +58,22 @@ def test_finds_models_and_their_weights_by_name(config, weights, image, monkeypa
     assert_finds_the_same(inferencer, config, weights, image)
 
 
+@pytest.mark.parametrize("names", [{}, dict(id2label={0: "disc", 1: "square"})])
+def test_other_classes_than_the_weights_are_refused(config, tmp_path, names):
+    model = transformers_twin(num_classes=3 - len(names), **TINY)
+    model.config.update(names)
+    model.save_pretrained(tmp_path)
+    expected = r"classes=disc,square" if names else "another number of classes"
+    with pytest.raises(ValueError, match=expected):
+        DerainInferencer(config, f"hf://{tmp_path}", device="cpu")
+
+
+def test_names_and_overrides_of_the_config(config, weights):
+    options = dict(classes=("disc", "square"))
+    inferencer = DerainInferencer(config, weights, device="cpu", cfg_options=options)
+    assert inferencer.model.dataset_meta["classes"] == ("disc", "square")
+
+
 def test_weights_are_needed_where_none_are_published(config):
     for model in ("rtdetr_r18_featderain_ms", config):
         with pytest.raises(ValueError, match=r"no weights are published for .*: train it"):

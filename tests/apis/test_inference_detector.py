@@ -95,19 +95,24 @@ def test_names_of_a_checkpoint_of_mmdet_2(tmp_path, model):
     assert Detector(config, weights, device="cpu", name="old").classes == ("x", "y")
 
 
-@pytest.mark.parametrize(
-    ("saved", "configured", "expected"),
-    [
-        (("square", "disc"), ("a", "b"), ("square", "disc")),
-        (None, ("a", "b"), ("a", "b")),
-        (("one", "two", "three"), ("a", "b"), ("a", "b")),
-    ],
-)
-def test_names_are_the_checkpoints_or_else_the_configs(
-    tmp_path, model, saved, configured, expected
-):
-    config = write_config(tmp_path, model, dict(NEVER_READ, metainfo=dict(classes=configured)))
-    assert Detector(config, write_weights(tmp_path, saved), device="cpu").classes == expected
+@pytest.mark.parametrize("saved", [None, ("a", "b"), ("LABEL_0", "LABEL_1")])
+def test_names_are_the_configs_where_the_checkpoint_says_nothing_else(tmp_path, model, saved):
+    config = write_config(tmp_path, model, dict(NEVER_READ, metainfo=dict(classes=("a", "b"))))
+    assert Detector(config, write_weights(tmp_path, saved), device="cpu").classes == ("a", "b")
+
+
+@pytest.mark.parametrize("saved", [("square", "disc"), ("b", "a"), ("one", "two", "three")])
+def test_a_checkpoint_of_other_names_is_refused(tmp_path, model, saved):
+    config = write_config(tmp_path, model, dict(NEVER_READ, metainfo=dict(classes=("a", "b"))))
+    with pytest.raises(ValueError, match=rf"the config has \(a, b\).*classes={','.join(saved)}"):
+        Detector(config, write_weights(tmp_path, saved), device="cpu")
+
+
+@pytest.mark.parametrize("saved", [("square", "disc"), None])
+def test_forgotten_classes_are_no_random_class_layers(tmp_path, saved):
+    config = write_config(tmp_path, tiny_rtdetr_cfg(80), NEVER_READ)
+    with pytest.raises(ValueError, match="classes=square,disc" if saved else "another number"):
+        Detector(config, write_weights(tmp_path, saved), device="cpu")
 
 
 def test_refuses_to_guess_names(tmp_path, model):

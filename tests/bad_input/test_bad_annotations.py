@@ -54,7 +54,7 @@ CASES = {
         for kind, keys in {
             "categories": ("id", "name"),
             "images": ("id", "file_name", "width", "height"),
-            "annotations": ("id", "image_id", "category_id", "bbox", "area"),
+            "annotations": ("image_id", "category_id", "bbox"),
         }.items()
         for key in keys
     },

@@ -47,6 +47,14 @@ def weights(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def two_class_weights(tmp_path_factory):
+    """What fits the classes of ``settings``."""
+    folder = tmp_path_factory.mktemp("two_class_weights")
+    transformers_twin(num_classes=2, **TINY).save_pretrained(folder)
+    return f"hf://{folder}"
+
+
+@pytest.fixture(scope="session")
 def config(tmp_path_factory):
     path = tmp_path_factory.mktemp("config") / "tiny_featderain.py"
     base = str(CONFIGS / "rtdetr_r18_featderain_ms.py")

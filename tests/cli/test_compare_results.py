@@ -4,7 +4,7 @@ import re
 
 import pytest
 import torch
-from mmengine.fileio import dump
+from mmengine.fileio import dump, load
 
 from derain_plugin.cli.compare_results import main, parse_args
 
@@ -44,6 +44,25 @@ def files(tmp_path, monkeypatch):
 
 
 FEW = ["--annotations", "ann.json", "--resamples", "20", "--workers", "1"]
+
+
+def test_predictions_that_name_their_classes(files):
+    """Labels of a test that had another order, or more classes, than the annotation file."""
+    plain = main(["a.pkl", "b.pkl", *FEW]).rows[0]
+    expected = pytest.approx((plain.baseline, plain.value))
+    content = json.loads((files / "ann.json").read_text())
+    content["categories"].append(dict(id=2, name="car"))
+    (files / "ann.json").write_text(json.dumps(content))
+    for name in "ab":
+        samples = load(files / f"{name}.pkl")
+        for sample in samples:
+            sample["classes"] = ("car", "traffic light")
+            sample["pred_instances"]["labels"] += 1
+        dump(samples, files / f"{name}.pkl")
+    row = main(["a.pkl", "b.pkl", *FEW]).rows[0]
+    assert (row.baseline, row.value) == expected
+    with pytest.raises(SystemExit, match=r"a.pkl .* tested .* \(car, traffic light\), not \(car\)"):
+        main(["a.pkl", "b.pkl", *FEW, "--classes", "car"])
 
 
 def test_table(files, capsys):
@@ -159,7 +178,7 @@ def test_bad_arguments(arguments, message, capsys):
         (["a.pkl", "d.pkl", *FEW], "d.pkl is not a file"),
         (["a.pkl", "ann.json", *FEW], "ann.json does not hold predictions"),
         (["a.pkl", "b.pkl", "--annotations", "a.pkl"], "a.pkl is not a COCO annotation file"),
-        (["a.pkl", "b.pkl", *FEW, "--classes", "car"], "has no classes ['car']"),
+        (["a.pkl", "b.pkl", *FEW, "--classes", "car"], "has no category 'car'"),
     ],
 )
 def test_errors_of_users_are_one_line(files, arguments, message):

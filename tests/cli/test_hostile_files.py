@@ -81,12 +81,14 @@ REFUSED = (ValueError, OSError, SystemExit)
 def commands(config, settings, coco_root, tmp_path):
     (tmp_path / "out").mkdir()
     image = next((coco_root / "val2017").iterdir())
-    return Commands(config, settings, image, tmp_path / "out")
+    child = tmp_path / "two_classes.py"  # for what takes no options
+    child.write_text(f"_base_ = {config!r}\nclasses = ('square', 'disc')\n")
+    return Commands(str(child), settings, image, tmp_path / "out")
 
 
 @pytest.fixture(scope="module")
-def good(weights):
-    return load_from_hf(weights)
+def good(two_class_weights):
+    return load_from_hf(two_class_weights)
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
@@ -105,10 +107,10 @@ def test_a_pickle_that_executes_code_is_refused(commands, command, zipped, tmp_p
 
 @pytest.mark.parametrize("command", DETECTORS)
 def test_pickled_weights_in_a_folder_of_transformers_are_refused(
-    commands, command, tmp_path, weights
+    commands, command, tmp_path, two_class_weights
 ):
     marker, folder = tmp_path / "executed", tmp_path / "hub"
-    shutil.copytree(weights.removeprefix("hf://"), folder)
+    shutil.copytree(two_class_weights.removeprefix("hf://"), folder)
     (folder / "model.safetensors").unlink()
     torch.save({"weight": MakesFolder(marker)}, folder / "pytorch_model.bin")
     with pytest.raises((*REFUSED, UnpicklingError, RuntimeError)):
@@ -116,9 +118,9 @@ def test_pickled_weights_in_a_folder_of_transformers_are_refused(
     assert not marker.exists()
 
 
-def test_code_in_a_folder_of_transformers_is_not_run(commands, tmp_path, weights):
+def test_code_in_a_folder_of_transformers_is_not_run(commands, tmp_path, two_class_weights):
     marker, folder = tmp_path / "executed", tmp_path / "hub"
-    shutil.copytree(weights.removeprefix("hf://"), folder)
+    shutil.copytree(two_class_weights.removeprefix("hf://"), folder)
     config = json.loads((folder / "config.json").read_text())
     auto_map = dict(AutoConfig="code.Evil", AutoModelForObjectDetection="code.Evil")
     (folder / "config.json").write_text(json.dumps(dict(config, auto_map=auto_map)))

@@ -24,9 +24,9 @@ def roots(tmp_path):
     return clean, rainy
 
 
-def test_real_rain_is_scored_beside_clean_images(roots, config, weights, tmp_path):
+def test_real_rain_is_scored_beside_clean_images(roots, config, two_class_weights, tmp_path):
     clean, rainy = roots
-    arguments = [config, weights, "--conditions", str(REAL_RAIN), "--work-dir"]
+    arguments = [config, two_class_weights, "--conditions", str(REAL_RAIN), "--work-dir"]
     arguments += [str(tmp_path / "work"), "--cfg-options", "test_dataloader.num_workers=0"]
     arguments += [f"data_root={clean}", f"rainy_root={rainy}", "classes=person,car"]
     metrics = test_cli.main(arguments)

@@ -76,16 +76,16 @@ def test_no_layer_at_all_is_an_error():
 
 
 @pytest.fixture(scope="module")
-def recalibrated(config, settings, weights, tmp_path_factory):
+def recalibrated(config, settings, two_class_weights, tmp_path_factory):
     folder = tmp_path_factory.mktemp("recalibrated")
     options = ["--work-dir", str(folder / "work"), "--cfg-options", *settings]
-    main([config, weights, "--out", str(folder / "new" / "first.pth"), *options])
-    main([config, weights, "--out", str(folder / "new" / "again.pth"), *options])
+    main([config, two_class_weights, "--out", str(folder / "new" / "first.pth"), *options])
+    main([config, two_class_weights, "--out", str(folder / "new" / "again.pth"), *options])
     return folder / "new"
 
 
-def test_running_statistics_change_and_nothing_else(recalibrated, weights):
-    vanilla = load_from_hf(weights)["state_dict"]
+def test_running_statistics_change_and_nothing_else(recalibrated, two_class_weights):
+    vanilla = load_from_hf(two_class_weights)["state_dict"]
     state = load_from_local(str(recalibrated / "first.pth"))["state_dict"]
     # The photos have two classes: the head's rows for others are not taken over.
     kept = {
@@ -107,7 +107,7 @@ def test_the_same_command_writes_the_same_weights(recalibrated):
         assert torch.equal(value, again["state_dict"][name]), name
 
 
-def test_every_pass_draws_anew(config, settings, weights, tmp_path, monkeypatch):
+def test_every_pass_draws_anew(config, settings, two_class_weights, tmp_path, monkeypatch):
     orders = []
 
     def see(_detector, batches):
@@ -117,7 +117,7 @@ def test_every_pass_draws_anew(config, settings, weights, tmp_path, monkeypatch)
 
     monkeypatch.setattr(recalibrate_bn, "recalibrate", see)
     options = ["--work-dir", str(tmp_path), "--epochs", "2", "--cfg-options", *settings]
-    main([config, weights, "--out", str(tmp_path / "out.pth"), *options])
+    main([config, two_class_weights, "--out", str(tmp_path / "out.pth"), *options])
     half = len(orders[0]) // 2
     assert sorted(orders[0][:half]) == sorted(orders[0][half:])
     assert orders[0][:half] != orders[0][half:]
@@ -128,6 +128,12 @@ def test_it_fits_the_same_config(recalibrated, config, settings):
     options["classes"] = options["classes"].split(",")
     model = MODELS.build(load_config(config, options).model)
     load_checkpoint(model, str(recalibrated / "first.pth"), strict=True)
+
+
+def test_weights_of_other_classes_are_refused(config, settings, weights, tmp_path):
+    options = ["--out", str(tmp_path / "out.pth"), "--cfg-options", *settings]
+    with pytest.raises(SystemExit, match=r"another number of classes.*Give the classes="):
+        main([config, weights, *options])
 
 
 def test_an_existing_file_is_kept(config, weights, tmp_path):

@@ -15,10 +15,10 @@ def masks_of(folder):
 
 
 @pytest.fixture(scope="module")
-def shown(config, weights, settings, tmp_path_factory):
+def shown(config, two_class_weights, settings, tmp_path_factory):
     """The folder of a test of three severities of conditions, and the painted detections."""
     folder = tmp_path_factory.mktemp("shown")
-    arguments = [config, weights, "--show-dir", str(folder / "painted"), "--show-masks"]
+    arguments = [config, two_class_weights, "--show-dir", str(folder / "painted"), "--show-masks"]
     arguments += ["--work-dir", str(folder / "work"), "--cfg-options", *settings]
     test_cli.main([*arguments, "image_size=96"])
     return folder / "painted"

@@ -137,8 +137,8 @@ def test_scores_under_other_conditions(trained, config, settings, tmp_path, name
     assert json.loads(path.read_text())["conditions_from"] == conditions
 
 
-def test_scores_an_hf_folder(config, settings, weights, tmp_path):
-    arguments = [config, weights, "--work-dir", str(tmp_path), "--cfg-options", *settings]
+def test_scores_an_hf_folder(config, settings, two_class_weights, tmp_path):
+    arguments = [config, two_class_weights, "--work-dir", str(tmp_path), "--cfg-options", *settings]
     assert "severity_5/coco/bbox_mAP" in test_cli.main(arguments)
 
 

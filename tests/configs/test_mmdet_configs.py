@@ -219,9 +219,8 @@ def test_the_first_phase_trains_the_neck_and_the_second_all_that_mmdet_trains(
 def rtmdet(coco_root, tmp_path_factory):
     """A config whose pipeline pads to a square, and a plain checkpoint."""
     folder, name = tmp_path_factory.mktemp("rtmdet"), "rtmdet_s_featderain_ms"
-    save_plain(
-        name, folder / "vanilla.pth", {**SMALLER[name], "model.neck.in_channels": CHANNELS[name]}
-    )
+    sizes = {"model.neck.in_channels": CHANNELS[name], "model.bbox_head.num_classes": 2}
+    save_plain(name, folder / "vanilla.pth", {**SMALLER[name], **sizes})
     cfg = small_config(name, coco_root, str(folder / "vanilla.pth"))
     cfg.dump(folder / "rtmdet.py")
     return [str(folder / "rtmdet.py"), str(folder / "vanilla.pth")]

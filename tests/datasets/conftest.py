@@ -25,9 +25,9 @@ def private_roots(tmp_path: Path, roots: tuple[Path, Path]) -> tuple[Path, Path]
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture):
-    """What mmengine logs, from warnings up."""
+    """What mmengine logs."""
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO), caplog.at_level(logging.INFO, logger.name):
         yield caplog
     logger.removeHandler(caplog.handler)

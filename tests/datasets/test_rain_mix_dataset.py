@@ -103,7 +103,7 @@ def test_percent_does_not_depend_on_the_order_of_the_annotations(roots, private_
     assert names(mix(private_roots, percent=50)) == names(mix(roots, percent=50))
 
 
-def test_both_sides_keep_their_filter(private_roots):
+def test_both_sides_keep_their_filter(private_roots, log):
     def drop_boxes(content):
         content["annotations"] = [a for a in content["annotations"] if a["image_id"] > 2]
 
@@ -112,8 +112,10 @@ def test_both_sides_keep_their_filter(private_roots):
     strict = dict(filter_cfg=dict(filter_empty_gt=True))
     assert len(mix(private_roots)) == 10
     assert len(mix(private_roots, clean=strict, rainy=strict)) == 8
+    assert "never rainy" not in log.text
     # what one side filters out is left on the other side alone
     dataset = mix(private_roots, clean=strict, rain_ratio=0.5)
+    assert "clean.filter_cfg={'filter_empty_gt': True} and rainy.filter_cfg=None" in log.text
     for epoch in range(4):
         dataset.set_epoch(epoch)
         flags = dict(zip(names(dataset), rain_flags(dataset), strict=True))

@@ -1,9 +1,12 @@
 import json
 
+import numpy as np
 import pytest
 from mmdet.datasets import CocoDataset
 
+from derain_plugin.datasets import NamedCocoDataset
 from derain_plugin.evaluation.coco_truth import CocoTruth
+from derain_plugin.evaluation.saved_predictions import SavedPredictions
 
 ANNOTATION = dict(
     id=1, image_id=4, category_id=9, bbox=[1, 2, 3, 4], area=12, segmentation=[[1, 2, 3]]
@@ -22,17 +25,29 @@ def written(tmp_path, content=CONTENT):
 
 
 @pytest.mark.parametrize("classes", [None, ["ring", "disc"], ["square", "disc", "ring"]])
-def test_labels_as_mmdet_numbers_them(tmp_path, classes):
+@pytest.mark.parametrize("kind", [NamedCocoDataset, CocoDataset])
+def test_labels_as_the_dataset_numbers_them(tmp_path, kind, classes):
+    """Predictions that do not name their classes are of mmdet's own dataset."""
     path = written(tmp_path)
-    names = classes or ["disc", "square", "ring"]
-    dataset = CocoDataset(
+    dataset = kind(
         ann_file=str(path),
         data_prefix=dict(img=""),
-        metainfo=dict(classes=names),
+        metainfo=dict(classes=classes or ["disc", "square", "ring"]),
         pipeline=[],
         test_mode=True,
     )
-    assert CocoTruth(path).category_ids(classes) == dataset.cat_ids
+    named = None if kind is CocoDataset else dataset.metainfo["classes"]
+    assert CocoTruth(path).labels_of(predictions(named), classes) == dataset.cat_ids
+
+
+def predictions(classes):
+    nothing = np.zeros(0)
+    return SavedPredictions("a.pkl", nothing, nothing, nothing, nothing, nothing, classes)
+
+
+def test_predictions_of_other_classes(tmp_path):
+    with pytest.raises(ValueError, match=r"a.pkl was tested .* \(disc, ring\), not \(disc\)"):
+        CocoTruth(written(tmp_path)).labels_of(predictions(("disc", "ring")), ["disc"])
 
 
 def test_annotations_by_image(tmp_path):
@@ -45,7 +60,7 @@ def test_annotations_by_image(tmp_path):
 
 
 def test_unknown_class(tmp_path):
-    with pytest.raises(ValueError, match=r"no classes \['car'\]; it has \['disc'"):
+    with pytest.raises(ValueError, match=r"no category 'car'; it has 'disc'"):
         CocoTruth(written(tmp_path)).category_ids(["disc", "car"])
 
 

@@ -250,7 +250,7 @@ def test_rows_of_a_benchmark(write, config, tmp_path):
 def test_a_test_needs_the_files_own_config(write, config, tmp_path):
     out, _ = write()
     for option, message in (
-        ("classes=a,b,c", "a.onnx has 2 classes, the config 3"),
+        ("classes=a,b,c", "a.onnx has the classes .square, disc., the config .a, b, c."),
         ("image_size=96", "a.onnx takes images of 64 x 64 px .* the config resizes to 96"),
     ):
         with pytest.raises(SystemExit, match=message):

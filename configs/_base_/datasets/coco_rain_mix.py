@@ -66,7 +66,7 @@ test_pipeline = [
 ]
 
 clean_train = dict(
-    type="CocoDataset",
+    type="NamedCocoDataset",
     ann_file=data_root + "annotations/instances_train2017.json",
     data_prefix=dict(img=data_root + "train2017/"),
     filter_cfg=dict(filter_empty_gt=True, min_size=32),
@@ -74,7 +74,7 @@ clean_train = dict(
 )
 rainy_train = dict(clean_train, data_prefix=dict(img=rainy_root + "train2017/"))
 clean_val = dict(
-    type="CocoDataset",
+    type="NamedCocoDataset",
     ann_file=data_root + "annotations/instances_val2017.json",
     data_prefix=dict(img=data_root + "val2017/"),
     test_mode=True,
@@ -115,7 +115,7 @@ test_dataloader = dict(
 )
 
 coco_metric = dict(
-    type="CocoMetric",
+    type="NamedCocoMetric",
     metric="bbox",
     ann_file=data_root + "annotations/instances_val2017.json",
     # COCO counts 100 detections per image, as tools/compare_results.py does. mmdet does so for AP,

@@ -1,5 +1,6 @@
 from derain_plugin.engine.hooks.crash_safe_checkpoint_hook import CrashSafeCheckpointHook
 from derain_plugin.engine.hooks.epoch_seed_hook import EpochSeedHook
+from derain_plugin.engine.hooks.label_map_hook import LabelMapHook
 from derain_plugin.engine.hooks.phased_early_stopping_hook import PhasedEarlyStoppingHook
 from derain_plugin.engine.hooks.phased_training_hook import PhasedTrainingHook
 from derain_plugin.engine.hooks.rain_mask_saving_hook import RainMaskSavingHook
@@ -13,6 +14,7 @@ from derain_plugin.engine.hooks.skip_non_finite_hook import SkipNonFiniteHook
 __all__ = [
     "CrashSafeCheckpointHook",
     "EpochSeedHook",
+    "LabelMapHook",
     "PhasedEarlyStoppingHook",
     "PhasedTrainingHook",
     "RainMaskSavingHook",

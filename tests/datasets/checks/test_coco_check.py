@@ -133,3 +133,12 @@ def test_only_a_mix_may_lack_images(folder):
     check_datasets(cfg, ("train_dataloader",))
     with pytest.raises(FileNotFoundError, match="lacks 1 of the 2 images"):
         check_datasets(cfg, ("val_dataloader",))
+
+
+def test_a_metric_of_another_file(folder):
+    options = dict(data_root=str(folder), classes=list(CLASSES), synthetic_rain=3)
+    cfg = load_config(CONFIG, options)
+    check_datasets(cfg, ("val_dataloader",))
+    cfg.val_evaluator.metrics[1].ann_file = str(folder / "annotations/instances_train2017.json")
+    with pytest.raises(ValueError, match=r"val_evaluator scores by .*train2017.json, but val_data"):
+        check_datasets(cfg, ("val_dataloader",))
