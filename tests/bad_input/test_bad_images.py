@@ -73,7 +73,7 @@ READERS = {
 def check(folder, name, size=(160, 120)):
     """As ``tools/train.py`` does before it trains."""
     image = dict(id=1, file_name=name, width=size[0], height=size[1])
-    box = dict(id=1, image_id=1, category_id=1, bbox=[0, 0, 1, 1], area=1, iscrowd=0)
+    box = dict(id=1, image_id=1, category_id=1, bbox=[0, 0, *size], area=1, iscrowd=0)
     content = dict(images=[image], annotations=[box], categories=[dict(id=1, name="a")])
     (folder / "a.json").write_text(json.dumps(content))
     dataset = dict(

@@ -6,6 +6,7 @@ import pytest
 
 from derain_plugin.cli import train as train_cli
 from derain_plugin.cli.machine import ROOT
+from derain_plugin.engine.hooks import LabelMapHook
 
 CONFIG = str(ROOT / "projects/study/configs/toy/toy_rtdetr_coco.py")
 
@@ -23,7 +24,9 @@ def test_what_to_do_is_told(tmp_path, monkeypatch, number, message):
     def train():
         raise OSError(number, os.strerror(number))
 
-    runner = SimpleNamespace(from_cfg=lambda _: SimpleNamespace(train=train))
+    runner = SimpleNamespace(
+        from_cfg=lambda _: SimpleNamespace(train=train, hooks=[LabelMapHook()])
+    )
     monkeypatch.setattr("mmengine.registry.RUNNERS.build", runner.from_cfg)
     monkeypatch.setattr("derain_plugin.datasets.checks.coco_check.check_datasets", lambda *_: None)
     with pytest.raises(OSError, match=message) as caught:
