@@ -15,7 +15,7 @@ demo: install
 	.venv/bin/python tools/demo.py
 
 test: install
-	$(PYTEST) -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" tests $(ARGS)
 
 test-all: install
 	$(PYTEST) $(ARGS)

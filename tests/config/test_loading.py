@@ -299,7 +299,11 @@ def test_control_follows_phase_two_of_the_full_run():
     assert "neck" not in control.model.neck
 
 
-@pytest.mark.parametrize("path", RTDETR, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=pytest.mark.slow if "r101" in p.stem else ()) for p in RTDETR],
+    ids=lambda path: path.stem,
+)
 def test_models_build_and_phases_find_their_parameters(path):
     cfg = load_config(path)
     names = [name for name, _ in MODELS.build(cfg.model).named_parameters()]

@@ -96,7 +96,9 @@ def test_batched_equals_single(arch):
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("arch", FAMILY)
+@pytest.mark.parametrize(
+    "arch", [pytest.param(arch, marks=pytest.mark.slow if arch != "r18" else ()) for arch in FAMILY]
+)
 def test_learns_one_batch(arch):
     torch.manual_seed(0)
     model = build(tiny_rtdetr_cfg(arch=arch))

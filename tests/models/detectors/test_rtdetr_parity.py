@@ -19,6 +19,7 @@ FULL_SIZE = [(1, 3, 640, 640), (2, 3, 320, 480)]
 SMALL = [(1, 3, 224, 224), (2, 3, 128, 160)]  # still more than 300 candidates for the queries
 
 
+ARCHS = [pytest.param(arch, marks=pytest.mark.slow if arch == "r101" else ()) for arch in SHAPES]
 DISCRETE = dict(decoder_method="discrete")  # RT-DETRv2's sampling without interpolation
 SHAPES = dict(
     r18=FULL_SIZE,
@@ -31,11 +32,11 @@ SHAPES = dict(
 )
 
 
-@pytest.mark.parametrize(("arch", "shapes"), SHAPES.items(), ids=SHAPES)
-def test_logits_and_boxes(arch, shapes):
+@pytest.mark.parametrize("arch", ARCHS)
+def test_logits_and_boxes(arch):
     twin = transformers_twin(arch, num_classes=7).eval()
     model = our_copy(twin, rtdetr_cfg(arch, num_classes=7)).eval()
-    for shape in shapes:
+    for shape in SHAPES[arch]:
         images = torch.rand(shape)
         with torch.no_grad():
             logits, boxes = model(images, mode="tensor")
