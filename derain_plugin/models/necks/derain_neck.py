@@ -1,4 +1,4 @@
-"""A de-rain neck in front of any other neck."""
+"""A de-rain neck in front of any other neck, or of none."""
 
 import logging
 from collections.abc import Sequence
@@ -40,12 +40,14 @@ class DerainNeck(BaseModule):
 
     Args:
         derain: Config of a de-rain neck, or the module.
-        neck: Config of the neck behind it, or the module.
+        neck: Config of the neck behind it, or the module; a list of them, as mmdet's detectors
+            take one; None for a detector without a neck, whose head is given the cleaned levels.
         init_cfg: mmengine initialisation.
 
     Attributes:
         in_channels: Channels expected from the backbone.
-        out_channels: The inner neck's ``out_channels`` (None where it does not tell).
+        out_channels: The inner neck's ``out_channels`` (None where it does not tell); without one
+            the same as ``in_channels``.
 
     Raises:
         TypeError: ``derain`` is no de-rain neck.
@@ -56,17 +58,19 @@ class DerainNeck(BaseModule):
     def __init__(
         self,
         derain: dict | nn.Module,
-        neck: dict | nn.Module,
+        neck: dict | list[dict] | nn.Module | None = None,
         *,
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.derain = _build(derain)
-        self.neck = _build(neck)
+        self.neck = nn.Identity() if neck is None else _build(neck)
         _check_channels(self.derain, self.neck, _taken_channels(self.neck, neck))
         _warn_of_dropped_levels(self.neck)
         self.in_channels = self.derain.in_channels
-        self.out_channels = getattr(self.neck, "out_channels", None)
+        self.out_channels = (
+            self.in_channels if neck is None else getattr(self.neck, "out_channels", None)
+        )
         self._loading: tuple[str, list[str]] = ("", [])
         self.register_load_state_dict_post_hook(_refuse_what_does_not_fit)
 
@@ -90,11 +94,11 @@ class DerainNeck(BaseModule):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
-def _build(part: dict | nn.Module) -> Any:
+def _build(part: dict | list[dict] | nn.Module) -> Any:
     return part if isinstance(part, nn.Module) else MODELS.build(part)
 
 
-def _taken_channels(neck: nn.Module, cfg: dict | nn.Module) -> Any:
+def _taken_channels(neck: nn.Module, cfg: Any) -> Any:
     # ChannelMapper keeps none.
     return getattr(neck, "in_channels", cfg.get("in_channels") if isinstance(cfg, dict) else None)
 
