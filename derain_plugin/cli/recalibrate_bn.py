@@ -116,7 +116,7 @@ def refuse_folded(detector: nn.Module) -> None:
         )
 
 
-def _is_trivial(norm: _BatchNorm) -> bool:
+def _is_trivial(norm: Any) -> bool:
     # Some converters write 1 - eps, so that the layer is the exact identity.
     mean, variance = norm.running_mean, norm.running_var
     return not mean.any() and bool(((variance - 1).abs() <= 2 * norm.eps).all())

@@ -6,6 +6,8 @@ from derain_plugin.models.data_preprocessors import (
 )
 from derain_plugin.models.dense_heads import RTDETRHead
 from derain_plugin.models.detectors import RTDETR, TwinSupervisedRTDETR
+from derain_plugin.models.detectors.noted_area import leave_padding_out, valid_area_of
+from derain_plugin.models.layers.valid_area import valid_area
 from derain_plugin.models.loading import keep_when_missing
 from derain_plugin.models.necks import (
     DerainNeck,
@@ -34,4 +36,7 @@ __all__ = [
     "TwinSupervisedRTDETR",
     "add_early_derain",
     "keep_when_missing",
+    "leave_padding_out",
+    "valid_area",
+    "valid_area_of",
 ]
