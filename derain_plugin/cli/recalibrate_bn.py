@@ -83,11 +83,43 @@ def _recalibrate(args: argparse.Namespace) -> None:
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"{args.checkpoint}: {error}")
     try:
+        refuse_folded(runner.model)
+    except ValueError as error:
+        sys.exit(f"{args.checkpoint}: {error}")
+    try:
         num_layers = recalibrate(runner.model, _batches(runner, args.epochs))
     except ValueError as error:
         sys.exit(f"{args.config}: {error}")
     _write(args.out, runner.model, dict(checkpoint.get("meta", {}), recalibrated_bn=args.epochs))
     print(f"\n{args.out}: statistics of {num_layers} BatchNorm layers")
+
+
+def refuse_folded(detector: nn.Module) -> None:
+    """Refuse a detector whose BatchNorm was folded into its convolutions.
+
+    Its convolutions give other values than those they were trained to give, so that statistics of
+    them shift what the layers hand on: the detector finds nothing any more. Untrained layers
+    have such statistics, too, but their biases are zero; those of folded ones hold what was left
+    of the statistics.
+
+    Raises:
+        ValueError: All running means are 0 and all variances 1, and biases are not.
+    """
+    norms = _layers(detector)
+    if all(map(_is_trivial, norms.values())) and any(
+        norm.bias is not None and norm.bias.any() for norm in norms.values()
+    ):
+        raise ValueError(
+            f"BatchNorm was folded into the convolutions: running_mean is 0 and running_var 1 in "
+            f"all {len(norms)} layers, such as {next(iter(norms))}. New statistics would ruin this "
+            "detector; take the checkpoint from before the folding, or train a de-rain neck"
+        )
+
+
+def _is_trivial(norm: Any) -> bool:
+    # Some converters write 1 - eps, so that the layer is the exact identity.
+    mean, variance = norm.running_mean, norm.running_var
+    return not mean.any() and bool(((variance - 1).abs() <= 2 * norm.eps).all())
 
 
 def recalibrate(detector: Any, batches: Iterator[Any]) -> int:

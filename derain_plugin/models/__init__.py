@@ -1,4 +1,4 @@
-from derain_plugin.models.backbones import EarlyFeatureDerain, RTDETRBackbone
+from derain_plugin.models.backbones import EarlyFeatureDerain, RTDETRBackbone, add_early_derain
 from derain_plugin.models.data_preprocessors import (
     BatchRandomResize,
     PixelDerainDataPreprocessor,
@@ -6,6 +6,9 @@ from derain_plugin.models.data_preprocessors import (
 )
 from derain_plugin.models.dense_heads import RTDETRHead
 from derain_plugin.models.detectors import RTDETR, TwinSupervisedRTDETR
+from derain_plugin.models.detectors.noted_area import leave_padding_out, valid_area_of
+from derain_plugin.models.layers.valid_area import valid_area
+from derain_plugin.models.loading import keep_when_missing
 from derain_plugin.models.necks import (
     DerainNeck,
     LightweightFeatureDerain,
@@ -31,4 +34,9 @@ __all__ = [
     "SPDNet",
     "SupervisedRestorer",
     "TwinSupervisedRTDETR",
+    "add_early_derain",
+    "keep_when_missing",
+    "leave_padding_out",
+    "valid_area",
+    "valid_area_of",
 ]

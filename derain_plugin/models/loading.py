@@ -1,10 +1,75 @@
-"""A checkpoint that does not fit is an error, also where mmengine would only warn."""
+"""A checkpoint that does not fit is an error, also where mmengine would only warn.
+
+That it lacks what was added to the detector is none.
+"""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
 
-from torch import Tensor
+from mmengine.logging import print_log
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 SHOWN_KEYS = 5
+
+
+def keep_when_missing(module: nn.Module, child: str) -> RemovableHandle:
+    """From now on, load checkpoints without ``child`` as if they had its present weights.
+
+    For blocks of your own in a detector: its vanilla checkpoints still load, ``strict`` or not,
+    also where :func:`~derain_plugin.models.necks.derain_neck.require_whole_checkpoint` refuses
+    what lacks anything else. A checkpoint with some weights of ``child`` must have all of them.
+
+    Args:
+        module: The module that holds the blocks, such as the backbone.
+        child: The name of the blocks in it.
+
+    Returns:
+        The handle whose ``remove`` ends it.
+
+    Raises:
+        AttributeError: ``module`` has no module of this name.
+
+    Example:
+        >>> backbone = nn.Sequential(nn.Conv2d(3, 8, 1))
+        >>> vanilla = backbone.state_dict()
+        >>> backbone.add_module("my_block", nn.Conv2d(8, 8, 1))
+        >>> handle = keep_when_missing(backbone, "my_block")
+        >>> backbone.load_state_dict(vanilla)
+        <All keys matched successfully>
+    """
+    module.get_submodule(child)
+    return module.register_load_state_dict_pre_hook(partial(_keep_child, child))
+
+
+def _keep_child(
+    child: str, module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: Any
+) -> None:
+    added, own = module.get_submodule(child), f"{prefix}{child}."
+    if not any(key.startswith(own) for key in state_dict):
+        keep_weights(added, state_dict, own, kind=child)
+
+
+def keep_weights(
+    module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *, kind: str
+) -> None:
+    """Complete a checkpoint with the present weights of ``module``, and log it.
+
+    Args:
+        module: Whose weights the checkpoint has not.
+        state_dict: What the parent's ``_load_from_state_dict`` is given, from which children
+            take their shares; it changes.
+        prefix: Of the keys of ``module``.
+        kind: What weights they are, for the log.
+    """
+    weights = module.state_dict(prefix=prefix)
+    state_dict.update(weights)
+    print_log(
+        f"the checkpoint has no {kind} weights: the {len(weights)} of {type(module).__name__} "
+        "keep their values, which are the identity in a fresh model",
+        logger="current",
+    )
 
 
 def require_fit(

@@ -12,6 +12,7 @@ from mmdet.structures import DetDataSample
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
+from derain_plugin.models.detectors.noted_area import file_area
 from derain_plugin.models.necks import DerainNeck
 
 
@@ -124,16 +125,6 @@ def without_padding(
         return mask
     full = cv2.resize(mask, padded[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     return full[: shape[0], : shape[1]]
-
-
-def file_area(sample: DetDataSample) -> tuple[int, int]:
-    """Return its height and width in px, in a test: pipelines there resize and pad only.
-
-    ``img_shape`` does not tell, as mmcv's ``Pad`` counts the padding in.
-    """
-    height, width = sample.ori_shape
-    scale_x, scale_y = sample.metainfo.get("scale_factor", (1.0, 1.0))
-    return round(height * scale_y), round(width * scale_x)
 
 
 def crop_to_file(seen: MaskedImage) -> MaskedImage:

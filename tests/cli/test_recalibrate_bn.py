@@ -10,7 +10,7 @@ from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
 from derain_plugin.cli import recalibrate_bn
-from derain_plugin.cli.recalibrate_bn import main, recalibrate
+from derain_plugin.cli.recalibrate_bn import main, recalibrate, refuse_folded
 from derain_plugin.config import load_config
 from derain_plugin.engine.safety.checkpoint import load_from_local
 from derain_plugin.hf import load_from_hf
@@ -73,6 +73,38 @@ def test_no_layer_at_all_is_an_error():
     detector.frozen, detector.rest = nn.Identity(), nn.Identity()
     with pytest.raises(ValueError, match="Detector has no BatchNorm"):
         recalibrate(detector, iter(batches()))
+
+
+def folded(variance: float = 1.0, eps: float = 1e-5) -> Detector:
+    """With the shift of each folded layer in its bias, as in ``conv(x) + bias``."""
+    detector = Detector()
+    for norm in (detector.frozen, *detector.rest[1:]):
+        norm.eps = eps
+        nn.init.constant_(norm.running_var, variance)
+        nn.init.normal_(norm.bias)
+    return detector
+
+
+@pytest.mark.parametrize(("variance", "eps"), [(1.0, 1e-5), (1 - 1e-3, 1e-3)])
+def test_folded_layers_are_refused(variance, eps):
+    with pytest.raises(ValueError, match=r"folded.* in all 3 layers, such as frozen\. .*neck"):
+        refuse_folded(folded(variance, eps))
+
+
+def test_layers_with_statistics_of_their_own_are_not_folded():
+    refuse_folded(Detector())  # untrained
+    for change in ("running_mean", "running_var"):
+        detector = folded()
+        getattr(detector.rest[2], change)[1] += 0.1
+        refuse_folded(detector)
+
+
+def test_a_folded_checkpoint_is_refused_by_name(config, settings, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(recalibrate_bn, "_layers", lambda _: dict(only=folded().frozen))
+    options = ["--work-dir", str(tmp_path / "work"), "--cfg-options", *settings]
+    with pytest.raises(SystemExit, match=f"{re.escape(weights)}: BatchNorm was folded"):
+        main([config, weights, "--out", str(tmp_path / "out.pth"), *options])
+    assert not (tmp_path / "out.pth").exists()
 
 
 @pytest.fixture(scope="module")

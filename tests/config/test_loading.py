@@ -162,7 +162,7 @@ def test_image_size_reaches_every_resize(tmp_path):
 
 @pytest.mark.parametrize("path", MMDET, ids=lambda path: path.stem)
 def test_image_size_reaches_every_square_or_is_refused(path):
-    if "rtmdet" not in path.stem:
+    if not path.stem.startswith(("rtmdet", "yolox")):
         with pytest.raises(ValueError, match=r"image_size=320 reaches nothing.* of 640 x 640 px"):
             load_config(path, dict(image_size=320))
         return
@@ -171,6 +171,9 @@ def test_image_size_reaches_every_square_or_is_refused(path):
         for key in ("scale", "crop_size", "size"):
             assert set(values_of(key, cfg[section])) <= {(320, 320)}
     assert "640" not in str(cfg.train_dataloader)
+    if path.stem.startswith("yolox"):
+        (resize,) = cfg.model.data_preprocessor.batch_augments
+        assert (resize.sizes[0], resize.sizes[-1]) == (256, 384)
 
 
 def test_multi_scale_sizes_written_for_the_new_image_size_stay(tmp_path):

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from derain_plugin.models.layers.derain_blocks import FeatureDerainBlock, check_block_options
 from derain_plugin.models.layers.rain_gate import RainGate
+from derain_plugin.models.layers.valid_area import clean_valid_area, judge_valid_area
 
 
 @MODELS.register_module()
@@ -62,7 +63,7 @@ class EarlyFeatureDerain(BaseModule):
 
     def rain_logits(self, stem: Tensor) -> Tensor | None:
         """Judge images by the stem's map ``(N, C, H, W)``: logits ``(N,)``, None without gate."""
-        return None if self.gate is None else self.gate(stem)
+        return None if self.gate is None else judge_valid_area(self.gate, stem)
 
     def forward(
         self, feat: Tensor, place: str, logits: Tensor | None = None
@@ -81,7 +82,7 @@ class EarlyFeatureDerain(BaseModule):
         if place not in self.blocks:
             return feat, None
         gate = None if logits is None else logits.sigmoid().to(feat.dtype).view(-1, 1, 1, 1)
-        return self.blocks[place](feat, gate)
+        return clean_valid_area(self.blocks[place], feat, gate)
 
 
 def _check_places(places: Sequence[str], known: list[str]) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from mmdet.registry import MODELS
-from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from derain_plugin.models.loading import keep_weights
 from derain_plugin.models.rtdetr.config import rtdetr_config
 from derain_plugin.models.rtdetr.family import family_of
 from derain_plugin.models.rtdetr.init import init_like_upstream
@@ -127,13 +127,7 @@ class RTDETRBackbone(BaseModule):
         # Children take their shares from what this module is given, see DerainNeck.
         own = f"{prefix}derain."
         if self.derain is not None and not any(key.startswith(own) for key in state_dict):
-            weights = self.derain.state_dict(prefix=own)
-            state_dict.update(weights)
-            print_log(
-                f"the checkpoint has no early de-rain weights: the {len(weights)} of "
-                f"{type(self.derain).__name__} keep their values, the identity in a fresh model",
-                logger="current",
-            )
+            keep_weights(self.derain, state_dict, own, kind="early de-rain")
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A de-rain neck in front of any other neck."""
+"""A de-rain neck in front of any other neck, or of none."""
 
 import logging
 from collections.abc import Sequence
@@ -10,7 +10,8 @@ from mmengine.model import BaseModule, BaseTTAModel, is_model_wrapper
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from derain_plugin.models.loading import require_fit
+from derain_plugin.models.backbones import EarlyFeatureDerain
+from derain_plugin.models.loading import keep_weights, require_fit
 
 
 @MODELS.register_module()
@@ -39,12 +40,14 @@ class DerainNeck(BaseModule):
 
     Args:
         derain: Config of a de-rain neck, or the module.
-        neck: Config of the neck behind it, or the module.
+        neck: Config of the neck behind it, or the module; a list of them, as mmdet's detectors
+            take one; None for a detector without a neck, whose head is given the cleaned levels.
         init_cfg: mmengine initialisation.
 
     Attributes:
         in_channels: Channels expected from the backbone.
-        out_channels: The inner neck's ``out_channels`` (None where it does not tell).
+        out_channels: The inner neck's ``out_channels`` (None where it does not tell); without one
+            the same as ``in_channels``.
 
     Raises:
         TypeError: ``derain`` is no de-rain neck.
@@ -55,17 +58,19 @@ class DerainNeck(BaseModule):
     def __init__(
         self,
         derain: dict | nn.Module,
-        neck: dict | nn.Module,
+        neck: dict | list[dict] | nn.Module | None = None,
         *,
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.derain = _build(derain)
-        self.neck = _build(neck)
+        self.neck = nn.Identity() if neck is None else _build(neck)
         _check_channels(self.derain, self.neck, _taken_channels(self.neck, neck))
         _warn_of_dropped_levels(self.neck)
         self.in_channels = self.derain.in_channels
-        self.out_channels = getattr(self.neck, "out_channels", None)
+        self.out_channels = (
+            self.in_channels if neck is None else getattr(self.neck, "out_channels", None)
+        )
         self._loading: tuple[str, list[str]] = ("", [])
         self.register_load_state_dict_post_hook(_refuse_what_does_not_fit)
 
@@ -84,16 +89,16 @@ class DerainNeck(BaseModule):
         # the children's shares from it afterwards: what is renamed here is what they see.
         if not any(key.startswith(f"{prefix}derain.") for key in state_dict):
             _adopt_inner_neck(self.neck, state_dict, prefix)
-            _keep_derain_weights(self.derain, state_dict, prefix)
+            keep_weights(self.derain, state_dict, f"{prefix}derain.", kind="de-rain")
         self._loading = (prefix, args[-1])
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
-def _build(part: dict | nn.Module) -> Any:
+def _build(part: dict | list[dict] | nn.Module) -> Any:
     return part if isinstance(part, nn.Module) else MODELS.build(part)
 
 
-def _taken_channels(neck: nn.Module, cfg: dict | nn.Module) -> Any:
+def _taken_channels(neck: nn.Module, cfg: Any) -> Any:
     # ChannelMapper keeps none.
     return getattr(neck, "in_channels", cfg.get("in_channels") if isinstance(cfg, dict) else None)
 
@@ -136,32 +141,23 @@ def _adopt_inner_neck(neck: nn.Module, state_dict: dict[str, Tensor], prefix: st
     state_dict.update({f"{prefix}neck.{k[len(prefix) :]}": state_dict.pop(k) for k in own})
 
 
-def _keep_derain_weights(derain: nn.Module, state_dict: dict[str, Tensor], prefix: str) -> None:
-    """Complete the checkpoint with the present weights, so that nothing counts as missing."""
-    weights = derain.state_dict(prefix=f"{prefix}derain.")
-    state_dict.update(weights)
-    print_log(
-        f"the checkpoint has no de-rain weights: the {len(weights)} of {type(derain).__name__} "
-        "keep their values, which are the identity in a fresh model",
-        logger="current",
-    )
-
-
 def require_whole_checkpoint(detector: nn.Module) -> RemovableHandle | None:
-    """From now on, refuse what lacks weights of ``detector``, if it has a :class:`DerainNeck`.
+    """From now on, refuse what lacks weights of ``detector``, if it has de-rain blocks.
 
-    A neck sees its own share of a checkpoint only, not what the backbone or the head miss.
+    A neck sees its own share of a checkpoint only, not what the backbone or the head miss. The
+    blocks themselves may be missing, and with :func:`keep_when_missing` others of your own.
 
     Args:
         detector: Any detector, wrapped or not.
 
     Returns:
-        The handle whose ``remove`` ends it, None for a detector without such a neck.
+        The handle whose ``remove`` ends it, None for a detector without a :class:`DerainNeck`
+        or :class:`EarlyFeatureDerain`.
     """
     model: Any = detector
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
-    if not any(isinstance(module, DerainNeck) for module in model.modules()):
+    if not any(isinstance(module, DerainNeck | EarlyFeatureDerain) for module in model.modules()):
         return None
     return model.register_load_state_dict_post_hook(_refuse_incomplete)
 
@@ -183,6 +179,8 @@ def _refuse_what_does_not_fit(neck: DerainNeck, incompatible_keys: Any) -> None:
 def _refuse_incomplete(detector: nn.Module, incompatible_keys: Any) -> None:
     require_fit(
         f"the checkpoint does not fit this {type(detector).__name__}",
-        "Load a checkpoint of the same detector; for a part of the weights, load that module",
+        "Load a checkpoint of the same detector; for a part of the weights, load that module; "
+        "name blocks of your own, which it need not have, with derain_plugin.models."
+        "keep_when_missing",
         missing=incompatible_keys.missing_keys,
     )

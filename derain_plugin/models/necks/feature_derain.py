@@ -13,6 +13,7 @@ from derain_plugin.models.layers.derain_blocks import (
     PlainRefineBlock,
     check_block_options,
 )
+from derain_plugin.models.layers.valid_area import clean_valid_area
 
 
 class BaseFeatureDerain(BaseModule):
@@ -72,7 +73,9 @@ class BaseFeatureDerain(BaseModule):
                 f"{type(self).__name__} has in_channels {self.in_channels}, but the backbone gives "
                 f"{channels}: set in_channels to the channels of the backbone's out_indices"
             )
-        pairs = [block(feat) for block, feat in zip(self.blocks, feats, strict=True)]
+        pairs = [
+            clean_valid_area(block, feat) for block, feat in zip(self.blocks, feats, strict=True)
+        ]
         return tuple(cleaned for cleaned, _ in pairs), tuple(mask for _, mask in pairs)
 
 

@@ -8,8 +8,7 @@ from mmengine.runner import load_checkpoint
 from tiny_rtdetr import FAMILY, build, rtdetr_cfg, tiny_rtdetr_cfg
 from torch import Tensor, nn
 
-from derain_plugin.models import RTDETRBackbone
-from derain_plugin.models.backbones import rtdetr_backbone
+from derain_plugin.models import RTDETRBackbone, loading
 
 EVERYWHERE = ("stem", "stage1", "stage2", "stage3", "stage4")
 
@@ -214,7 +213,7 @@ def test_what_is_no_count_is_refused(option):
 class TestLoading:
     def test_a_vanilla_checkpoint_leaves_the_blocks_as_they_are(self, tmp_path, monkeypatch):
         said = []
-        monkeypatch.setattr(rtdetr_backbone, "print_log", lambda line, **_: said.append(line))
+        monkeypatch.setattr(loading, "print_log", lambda line, **_: said.append(line))
         vanilla, model = build(tiny_rtdetr_cfg()), build(detector_cfg())
         fresh = copy.deepcopy(model.backbone.derain.state_dict())
         torch.save(dict(state_dict=vanilla.state_dict()), tmp_path / "vanilla.pth")

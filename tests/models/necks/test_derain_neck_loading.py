@@ -11,7 +11,8 @@ from mmengine.runner import Runner, load_checkpoint, load_state_dict
 from torch import nn
 from toy_detector import DERAIN, DERAINED, FPN, feats, toy
 
-from derain_plugin.models.necks import DerainNeck, derain_neck
+from derain_plugin.models import keep_when_missing, loading
+from derain_plugin.models.necks import DerainNeck
 from derain_plugin.models.necks.derain_neck import require_whole_checkpoint
 
 
@@ -157,7 +158,7 @@ def test_a_detector_without_such_a_neck_is_left_to_mmengine():
 
 def test_one_line_says_that_the_derain_weights_are_the_fresh_ones(monkeypatch):
     said = []
-    monkeypatch.setattr(derain_neck, "print_log", lambda line, **_: said.append(line))
+    monkeypatch.setattr(loading, "print_log", lambda line, **_: said.append(line))
     load_state_dict(toy(), toy(FPN).state_dict())
     assert len(said) == 1
     assert "no de-rain weights" in said[0]
@@ -232,3 +233,29 @@ def test_runner_starts_from_vanilla_with_ema_and_resumes_its_own(tmp_path):
     runner.train()
     assert runner.epoch == 2
     assert runner.model.neck.derain.blocks[0].blend.item() != 0
+
+
+@pytest.mark.parametrize("way", [by_torch_strictly, by_file, by_outer_module])
+def test_blocks_of_ones_own_may_be_missing_when_named(way, tmp_path):
+    model, vanilla = toy(), toy(FPN, seed=1)
+    require_whole_checkpoint(model)
+    model.backbone.my_block = nn.Conv2d(8, 8, 1)
+    state, fresh = vanilla.state_dict(), copy.deepcopy(model.backbone.my_block.state_dict())
+    with pytest.raises(ValueError, match=r"misses 2: backbone.my_block.*keep_when_missing"):
+        load_state_dict(model, state)
+    handle = keep_when_missing(model.backbone, "my_block")
+    way(model, state, tmp_path)
+    assert equal_states(model.neck.neck.state_dict(), vanilla.neck.state_dict())
+    assert equal_states(model.backbone.my_block.state_dict(), fresh)
+    own = {key: value + 1 for key, value in model.state_dict().items()}
+    way(model, own, tmp_path)
+    assert equal_states(model.state_dict(), own)
+    del own["backbone.my_block.bias"]
+    with pytest.raises(ValueError, match=r"misses 1: backbone.my_block.bias"):
+        load_state_dict(model, own)
+    handle.remove()
+
+
+def test_no_block_of_this_name_is_an_error():
+    with pytest.raises(AttributeError, match="my_block"):
+        keep_when_missing(toy().backbone, "my_block")

@@ -1,0 +1,1 @@
+../../../../configs/mmdet/yolox_s_featderain_ms.py
