@@ -19,7 +19,6 @@ FULL_SIZE = [(1, 3, 640, 640), (2, 3, 320, 480)]
 SMALL = [(1, 3, 224, 224), (2, 3, 128, 160)]  # still more than 300 candidates for the queries
 
 
-ARCHS = [pytest.param(arch, marks=pytest.mark.slow if arch == "r101" else ()) for arch in SHAPES]
 DISCRETE = dict(decoder_method="discrete")  # RT-DETRv2's sampling without interpolation
 SHAPES = dict(
     r18=FULL_SIZE,
@@ -30,6 +29,7 @@ SHAPES = dict(
     dfine_s=SMALL,
     dfine_n=[(1, 3, 320, 288)],  # it has no stride of 8
 )
+ARCHS = [pytest.param(arch, marks=pytest.mark.slow if arch == "r101" else ()) for arch in SHAPES]
 
 
 @pytest.mark.parametrize("arch", ARCHS)
