@@ -79,12 +79,9 @@ def _recalibrate(args: argparse.Namespace) -> None:
     classes = configured_classes(cfg, ("train_dataloader",))
     try:
         checkpoint = load_checkpoint(runner.model, args.checkpoint, map_location="cpu")
+        refuse_folded(runner.model)
         require_same_classes(checkpoint, classes, runner.model, source=args.checkpoint)
     except (FileNotFoundError, ValueError) as error:
-        sys.exit(f"{args.checkpoint}: {error}")
-    try:
-        refuse_folded(runner.model)
-    except ValueError as error:
         sys.exit(f"{args.checkpoint}: {error}")
     try:
         num_layers = recalibrate(runner.model, _batches(runner, args.epochs))
