@@ -26,7 +26,8 @@ ROOMS = (
     "visualization",
     "engine.optim_wrappers", "engine.hooks", "engine",
     "evaluation",
-    "apis", "export", "hf",
+    "hf", "adapting",
+    "apis", "export",
     NAME,  # registers all of the above
     "app", "cli",
 )  # fmt: skip

@@ -7,8 +7,8 @@ from typing import Any
 
 from mmdet.apis import DetInferencer
 
-from derain_plugin.apis.detector import first_dataset
 from derain_plugin.config import load_config
+from derain_plugin.config.loading import first_dataset
 from derain_plugin.datasets.label_map import named_classes, require_same_classes
 from derain_plugin.engine.safety import install
 from derain_plugin.mim import PREFIX, find_model

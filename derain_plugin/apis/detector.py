@@ -10,7 +10,6 @@ import torch
 from mmcv.transforms import Compose
 from mmdet.apis import inference_detector
 from mmdet.registry import DATASETS, MODELS
-from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
@@ -19,6 +18,7 @@ from torch import nn
 
 from derain_plugin.apis.base_predictor import BasePredictor
 from derain_plugin.config import load_config
+from derain_plugin.config.loading import first_dataset
 from derain_plugin.datasets.label_map import (
     Names,
     coco_spelled,
@@ -125,23 +125,6 @@ def _load(model: nn.Module, checkpoint: str, classes: Names | None) -> dict:
             handle.remove()
     require_same_classes(loaded, classes, model, source=checkpoint)
     return loaded
-
-
-def first_dataset(cfg: Config, name: str) -> dict:
-    """Return the config of the data set that a test begins with, the clean one in our configs.
-
-    Raises:
-        ValueError: The test data of ``cfg``, which is called ``name``, has no pipeline.
-    """
-    dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
-    while "pipeline" not in dataset:  # a wrapper of one or several
-        dataset = dataset.get("dataset") or next(iter(dataset.get("datasets", ())), None)
-        if dataset is None:
-            raise ValueError(
-                f"{name} has no pipeline in test_dataloader.dataset, so it does not say how "
-                "images are prepared for its detector"
-            )
-    return dataset
 
 
 def _class_names(model: nn.Module, saved: Names | None, configured: Names | None) -> Names:

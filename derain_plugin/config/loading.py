@@ -106,3 +106,20 @@ def check_option_names(cfg: Config, names: Iterable[str]) -> None:
             raise ValueError(
                 f"the config has no {first}, which {name}= would set; did you mean {similar[0]}?"
             )
+
+
+def first_dataset(cfg: Config, name: str) -> dict:
+    """Return the config of the data set that a test begins with, the clean one in our configs.
+
+    Raises:
+        ValueError: The test data of ``cfg``, which is called ``name``, has no pipeline.
+    """
+    dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
+    while "pipeline" not in dataset:  # a wrapper of one or several
+        dataset = dataset.get("dataset") or next(iter(dataset.get("datasets", ())), None)
+        if dataset is None:
+            raise ValueError(
+                f"{name} has no pipeline in test_dataloader.dataset, so it does not say how "
+                "images are prepared for its detector"
+            )
+    return dataset

@@ -1,0 +1,181 @@
+"""Adapt a detector to rain with clear photographs and no labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmcv.transforms import Compose
+from mmdet.models.detectors import BaseDetector
+from torch import nn
+from tqdm import tqdm
+
+from derain_plugin.adapting.adapter import derain_of, save_adapter
+from derain_plugin.adapting.agreement import Agreement, measure_agreement
+from derain_plugin.adapting.frozen_detector import (
+    DERAIN,
+    FrozenDetector,
+    check_detector,
+    freeze,
+    hash_of,
+)
+from derain_plugin.adapting.losses import LossWeights
+from derain_plugin.adapting.photos import find_photos
+from derain_plugin.adapting.plan import Length, begin, check_out, describe_plan, warnings_for
+from derain_plugin.adapting.training import ProgressHook, Schedule, train
+from derain_plugin.adapting.twins import Renderer, split_held_out
+from derain_plugin.config.loading import first_dataset
+from derain_plugin.rain import render_rain
+
+TRAINING = "training"  # folder of checkpoints
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What :func:`adapt` gives.
+
+    Attributes:
+        detector: With its neck in; ``detector.model`` is the model to use.
+        agreement: Before and after, on the held-out photos.
+        held_out: Those photos.
+        folder: The adapter.
+    """
+
+    detector: FrozenDetector
+    agreement: Agreement
+    held_out: list[Path]
+    folder: Path
+
+    @property
+    def model(self) -> Any:
+        """The detector with its neck."""
+        return self.detector.model
+
+
+def adapt(
+    model: nn.Module,
+    photos: Sequence[str | Path],
+    out: str | Path,
+    *,
+    prepare: Any = None,
+    base: str = "a model in Python",
+    base_sha256: str | None = None,
+    length: Length | None = None,
+    batch_size: int = 8,
+    lr: float = 1e-3,
+    severity: tuple[int, int] = (1, 5),
+    clean_share: float = 0.3,
+    weights: LossWeights | None = None,
+    derain: Mapping[str, Any] = DERAIN,
+    renderer: Renderer = render_rain,
+    seed: int = 0,
+    amp: bool = False,
+    workers: int = 0,
+    resume: bool = False,
+    say: Say = print,
+) -> Adapted:
+    """Train a de-rain neck for a detector that stays bitwise as it is, and write the adapter.
+
+    Args:
+        model: Of mmdet, or an RT-DETR, RT-DETRv2 or D-FINE of transformers, where it shall train.
+        photos: Files, folders or globs of photographs in clear weather; no labels.
+        out: Folder for the adapter; a new one unless ``resume``.
+        prepare: For transformers the image processor; for mmdet what makes a packed sample of an
+            image, by default the test pipeline of ``model.cfg``.
+        base: Where the detector is from, for the adapter and its messages.
+        base_sha256: Of its checkpoint file.
+        length: How long; default ``EPOCHS`` passes over the photos.
+        batch_size: Photos of a step; no more than there are.
+        lr: Learning rate.
+        severity: Mildest and worst rain, 1-5.
+        clean_share: Of the samples without rain.
+        weights: Of the parts of the loss.
+        derain: ``type`` and options of the neck, without ``in_channels``.
+        renderer: Of the rain, called like :func:`derain_plugin.rain.render_rain`.
+        seed: Of all that is drawn.
+        amp: Whether to compute in mixed precision.
+        workers: Processes that prepare photos.
+        resume: Whether to continue in ``out`` what was stopped there, with its settings.
+        say: Gets lines for people.
+
+    Raises:
+        FileExistsError: ``out`` exists, and it is no resume.
+        ValueError: A detector or photos that cannot be used, or an argument outside its range.
+        RuntimeError: The detector has changed, which would be a bug.
+
+    Example:
+        >>> model = init_detector("yolox_nano.py", "yolox_nano.pth", device="cpu")
+        >>> adapted = adapt(model, ["photos/"], "adapted")
+        >>> inference_detector(adapted.model, "rainy.jpg")
+    """
+    out = Path(out).expanduser()
+    check_detector(model)
+    check_out(out, resume=resume)
+    if derain_of(model) is not None:
+        raise ValueError(
+            "the detector has a de-rain neck already: adapt it as it was before, without one"
+        )
+    found = find_photos(photos)
+    training, held_out = split_held_out(found.paths, seed=seed)
+    detector = freeze(model, prepare or prepare_of(model), derain=derain, seed=seed)
+    for warning in warnings_for(detector, found, held_out):
+        say(f"warning: {warning}")
+    schedule = Schedule(
+        1, min(batch_size, len(training)), lr, severity=severity, clean_share=clean_share,
+        seed=seed, amp=amp, weights=weights or LossWeights(),
+    )  # fmt: skip
+    schedule = begin(out, detector, training, schedule, length or Length(), resume=resume)
+    say(describe_plan(detector, found, training, held_out, schedule))
+    before = hash_of(detector.weights())
+    train(
+        detector, training, schedule, work_dir=out / TRAINING, resume=resume, workers=workers,
+        renderer=renderer, hooks=[ProgressHook()],
+    )  # fmt: skip
+    if hash_of(detector.weights()) != before:
+        raise RuntimeError("training has changed the frozen detector: nothing was written")
+    detector.derain.eval()
+    with tqdm(total=len(held_out), desc="measuring", unit="photo", disable=None) as bar:
+        agreement = measure_agreement(
+            detector, held_out, seed=seed, renderer=renderer, on_photo=bar.update
+        )
+    summary = dict(schedule.record(), photos=len(training), agreement=agreement.record())
+    save_adapter(detector, out, base=base, derain=derain, base_sha256=base_sha256, training=summary)
+    say(agreement.table())
+    say(f"The detector's weights and buffers are bitwise unchanged (SHA-256 {before[:12]}).")
+    return Adapted(detector, agreement, held_out, out)
+
+
+def prepare_of(model: Any) -> Any:
+    """Return what prepares images for a detector of mmdet: its config's test pipeline.
+
+    Raises:
+        ValueError: It has no config with one, or it is of transformers.
+    """
+    if not isinstance(model, BaseDetector):
+        raise ValueError("a detector of transformers needs its image processor as prepare=")
+    if getattr(model, "cfg", None) is None:
+        raise ValueError(
+            "the model has no cfg, so nothing says how its images are prepared: load it with "
+            "mmdet's init_detector, or give prepare="
+        )
+    return PipelineSample(first_dataset(model.cfg, type(model).__name__)["pipeline"])
+
+
+class PipelineSample:
+    """Make a packed sample of an image by a test pipeline of mmdet.
+
+    Args:
+        pipeline: Its steps; the first one, which loads a file, is left out.
+    """
+
+    def __init__(self, pipeline: Sequence[Mapping[str, Any]]) -> None:
+        load, *steps = pipeline
+        self._steps = Compose([dict(load, type="mmdet.LoadImageFromNDArray"), *steps])
+
+    def __call__(self, image: Any) -> Any:
+        """Prepare ``(H, W, 3)`` uint8, BGR."""
+        return self._steps(dict(img=image, img_id=0))

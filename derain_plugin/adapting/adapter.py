@@ -1,0 +1,201 @@
+"""Adapter files: the de-rain neck alone, and which detector it is for.
+
+``adapter.safetensors`` holds the weights and ``adapter_config.json`` the rest, as PEFT has it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmdet.models.detectors import BaseDetector
+from mmengine.model import is_model_wrapper
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+
+from derain_plugin.adapting.frozen_detector import (
+    FrozenDetector,
+    backbone_hash,
+    check_detector,
+    with_derain_module,
+)
+from derain_plugin.files import atomic_write
+from derain_plugin.hf.modeling_feature_derain_rtdetr import DERAIN_NECKS, FeatureDerainRTDetr
+from derain_plugin.models.loading import keys_of_other_shape, require_fit
+from derain_plugin.models.necks import DerainNeck
+from derain_plugin.models.necks.feature_derain import BaseFeatureDerain
+from derain_plugin.rain import RENDERER_VERSION
+from derain_plugin.version import __version__
+
+WEIGHTS, CONFIG = "adapter.safetensors", "adapter_config.json"
+TYPE = "DERAIN_NECK"
+
+
+def save_adapter(
+    detector: FrozenDetector,
+    folder: Path,
+    *,
+    base: str,
+    derain: Mapping[str, Any],
+    base_sha256: str | None = None,
+    training: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the de-rain neck of a detector as an adapter.
+
+    Args:
+        detector: With the neck that was trained.
+        folder: Made if it is not there; an adapter in it is replaced.
+        base: Where the detector is from: hub id, folder or checkpoint.
+        derain: ``type`` and options of the neck, without ``in_channels``.
+        base_sha256: Of the checkpoint file.
+        training: A summary of what was done, for people.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    config = dict(
+        adapter_type=TYPE,
+        base_model_name_or_path=base,
+        base_sha256=base_sha256,
+        backbone_sha256=backbone_hash(detector.model),
+        placement="before the detector's neck",
+        derain={**derain, "in_channels": list(detector.derain.in_channels)},
+        rain_version=RENDERER_VERSION,
+        plugin_version=__version__,
+        training=dict(training or {}),
+    )
+    weights = {k: v.detach().cpu().contiguous() for k, v in detector.derain.state_dict().items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(folder / WEIGHTS, save(weights))
+    atomic_write(folder / CONFIG, json.dumps(config, indent=1))
+
+
+def load_adapter(model: nn.Module, path: str | Path) -> Any:
+    """Put an adapter into a detector that is loaded already.
+
+    Args:
+        model: A detector of mmdet, or an RT-DETR, RT-DETRv2 or D-FINE of transformers; with the
+            weights that the adapter was trained for, in their own precision.
+        path: Folder of the adapter.
+
+    Returns:
+        The detector with the neck: of mmdet ``model`` itself, of transformers a
+        :class:`FeatureDerainRTDetr` around it. :func:`remove_adapter` gives ``model`` back.
+
+    Raises:
+        FileNotFoundError: There is no adapter.
+        TypeError: A detector of another library.
+        ValueError: It is for a detector of other weights, is damaged, or the detector has a
+            de-rain neck already.
+
+    Example:
+        >>> model = init_detector("yolox_nano.py", "yolox_nano.pth")
+        >>> model = load_adapter(model, "adapted")
+    """
+    folder = Path(path).expanduser()
+    config = read_adapter_config(folder)
+    detector: Any = model.module if is_model_wrapper(model) else model
+    check_detector(detector)
+    if derain_of(detector) is not None:
+        raise ValueError(
+            f"the detector has a {type(derain_of(detector)).__name__} already: load the adapter "
+            f"{folder} into the detector as it was before, see remove_adapter"
+        )
+    _refuse_other_weights(detector, folder, config)
+    neck = _read_neck(folder, config)
+    if isinstance(detector, BaseDetector):
+        place: Any = next(detector.parameters())
+        detector.neck = DerainNeck(neck.to(place.device, place.dtype), detector.neck)
+        detector.neck.train(detector.training)
+        return model
+    options = {name: value for name, value in config["derain"].items() if name != "in_channels"}
+    derained = with_derain_module(detector, options)
+    derain_of(derained).load_state_dict(neck.state_dict())  # type: ignore[union-attr]
+    return derained.train(detector.training)
+
+
+def remove_adapter(model: nn.Module) -> Any:
+    """Return the detector without its de-rain neck, bitwise what it was before.
+
+    Raises:
+        ValueError: It has none.
+    """
+    if derain_of(model) is None:
+        raise ValueError(f"{type(model).__name__} has no de-rain neck that could be removed")
+    if isinstance(model, FeatureDerainRTDetr):
+        return model.rtdetr
+    detector: Any = model.module if is_model_wrapper(model) else model
+    detector.neck = detector.neck.neck
+    return model
+
+
+def derain_of(model: nn.Module) -> BaseFeatureDerain | None:
+    """Return a detector's de-rain neck, or None."""
+    if isinstance(model, FeatureDerainRTDetr):
+        return model.derain_module
+    detector: Any = model.module if is_model_wrapper(model) else model
+    neck = getattr(detector, "neck", None)
+    return neck.derain if isinstance(neck, DerainNeck) else None
+
+
+def read_adapter_config(folder: Path) -> dict[str, Any]:
+    """Return what ``adapter_config.json`` says.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is none of ours.
+    """
+    file = folder / CONFIG
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no {CONFIG}: name the folder that derain-adapt wrote (--out)"
+        )
+    try:
+        config = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{file} is not json: {error}") from error
+    if not isinstance(config, dict) or config.get("adapter_type") != TYPE:
+        kind = config.get("adapter_type", "none") if isinstance(config, dict) else "none"
+        raise ValueError(f"{file} describes no de-rain adapter (adapter_type is {kind})")
+    options = config.get("derain")
+    if not isinstance(options, dict) or options.get("type") not in DERAIN_NECKS:
+        raise ValueError(
+            f"{file}: derain.type must be one of {', '.join(sorted(DERAIN_NECKS))}, got {options!r}"
+        )
+    return config
+
+
+def _refuse_other_weights(model: nn.Module, folder: Path, config: Mapping[str, Any]) -> None:
+    found, expected = backbone_hash(model), config.get("backbone_sha256")
+    if found != expected:
+        raise ValueError(
+            f"the adapter {folder} was trained for {config.get('base_model_name_or_path')}, whose "
+            f"backbone has the hash {str(expected)[:12]}, and this {type(model).__name__} has "
+            f"other weights ({found[:12]}): load that checkpoint, or adapt this detector with "
+            "derain-adapt"
+        )
+
+
+def _read_neck(folder: Path, config: Mapping[str, Any]) -> BaseFeatureDerain:
+    file = folder / WEIGHTS
+    if not file.is_file():
+        raise FileNotFoundError(f"{folder} has a {CONFIG} but no {WEIGHTS}: copy both")
+    options = dict(config["derain"])
+    neck = DERAIN_NECKS[options.pop("type")](**options)
+    try:
+        weights = load(file.read_bytes())
+    except SafetensorError as error:
+        raise ValueError(f"{file} is damaged ({error}): copy it again") from error
+    expected = neck.state_dict()
+    require_fit(
+        f"{file} does not fit the {type(neck).__name__} that {CONFIG} describes",
+        "Copy both files of the adapter again",
+        missing=[key for key in expected if key not in weights],
+        unexpected=[key for key in weights if key not in expected],
+        other_shape=keys_of_other_shape(expected, weights),
+    )
+    neck.load_state_dict(weights)
+    return neck

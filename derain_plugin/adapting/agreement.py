@@ -1,0 +1,168 @@
+"""How much of what a detector finds on clean photos it still finds in rain.
+
+The detector's own clean detections above a score take the place of labels, so nothing has to be
+annotated. It says how much rain changes the detector, not how right the detector is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.structures import InstanceData
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from derain_plugin.adapting.frozen_detector import FrozenDetector
+from derain_plugin.adapting.twins import Renderer
+from derain_plugin.rain import SEVERITIES, image_seed, render_rain
+from derain_plugin.rain.images import read_image
+
+SCORE = 0.3  # from which the teacher's detections count as objects
+LEVELS = (0, *SEVERITIES)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """AP against the detector's own clean detections, clean and at each severity.
+
+    Attributes:
+        before: By severity, 0 for clean; of the detector as it is. 0-1, NaN without objects.
+        after: The same with the de-rain neck.
+        num_objects: Clean detections that count as objects.
+        num_photos: Held-out photos.
+        score: From which a clean detection is an object.
+    """
+
+    before: dict[int, float]
+    after: dict[int, float]
+    num_objects: int
+    num_photos: int
+    score: float = SCORE
+
+    def table(self) -> str:
+        """Return it for people to read."""
+        names = ["clean", *(f"severity {level}" for level in LEVELS[1:])]
+        lines = [
+            f"Agreement with the detector's own clean detections: AP on {self.num_photos} held-out "
+            f"photos,",
+            f"their {self.num_objects} clean detections of score {self.score} or more taken as "
+            "truth (no labels).",
+            f"{'':<12}{'before':>8}{'after':>8}{'change':>8}",
+        ]
+        for level, name in zip(LEVELS, names, strict=True):
+            before, after = self.before[level], self.after[level]
+            lines.append(f"{name:<12}{before:>8.3f}{after:>8.3f}{after - before:>+8.3f}")
+        return "\n".join(lines)
+
+    def record(self) -> dict[str, Any]:
+        """Return it as json takes it."""
+        return dict(
+            before={str(level): round(value, 4) for level, value in self.before.items()},
+            after={str(level): round(value, 4) for level, value in self.after.items()},
+            num_objects=self.num_objects,
+            num_photos=self.num_photos,
+            score=self.score,
+        )
+
+
+def measure_agreement(
+    detector: FrozenDetector,
+    photos: Sequence[Path],
+    *,
+    seed: int = 0,
+    score: float = SCORE,
+    renderer: Renderer = render_rain,
+    on_photo: Callable[[], object] = lambda: None,
+) -> Agreement:
+    """Compare a detector with itself on the clean image, before and after.
+
+    Args:
+        detector: With the neck that was trained.
+        photos: Not trained on.
+        seed: Of the rain, which is the same before and after.
+        score: From which a clean detection counts as an object.
+        renderer: Renders the rain.
+        on_photo: Called after each photo.
+    """
+    truth: list[tuple[InstanceData, tuple[int, int]]] = []
+    found: dict[tuple[bool, int], list[InstanceData]] = {
+        (is_after, level): [] for is_after in (False, True) for level in LEVELS
+    }
+    for number, photo in enumerate(photos):
+        image = read_image(photo)
+        views = [
+            renderer(image, level, seed=image_seed(seed, number)) if level else image
+            for level in LEVELS
+        ]
+        for level, view in zip(LEVELS, views, strict=True):
+            found[True, level].append(detector.detect(view))
+            with detector.plain():
+                found[False, level].append(detector.detect(view))
+        clean = found[False, 0][-1]
+        truth.append((clean[clean.scores >= score], image.shape[:2]))
+        on_photo()
+    objects = _coco(truth)
+    return Agreement(
+        before={level: _ap(objects, found[False, level]) for level in LEVELS},
+        after={level: _ap(objects, found[True, level]) for level in LEVELS},
+        num_objects=len(objects.anns),
+        num_photos=len(photos),
+        score=score,
+    )
+
+
+def _coco(truth: Sequence[tuple[InstanceData, tuple[int, int]]]) -> COCO:
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, (objects, (height, width)) in enumerate(truth, 1):
+        images.append(dict(id=number, height=height, width=width))
+        for box, label in zip(_xywh(objects), objects.labels.tolist(), strict=True):
+            annotations.append(
+                dict(
+                    id=len(annotations) + 1,  # pycocotools never matches an annotation 0
+                    image_id=number,
+                    category_id=label,
+                    bbox=box,
+                    area=box[2] * box[3],
+                    iscrowd=0,
+                )
+            )
+    labels = sorted({annotation["category_id"] for annotation in annotations})
+    coco = COCO()
+    coco.dataset = dict(
+        images=images, annotations=annotations, categories=[dict(id=label) for label in labels]
+    )
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    return coco
+
+
+def _ap(truth: COCO, found: Sequence[InstanceData]) -> float:
+    """Return COCO's AP, over the classes of ``truth``; NaN where it has no objects."""
+    if not truth.anns:
+        return float("nan")
+    if not any(len(each.scores) for each in found):
+        return 0.0
+    rows = [
+        np.column_stack(
+            [np.full(len(each.scores), number), _xywh(each), each.scores, each.labels]
+        ).reshape(-1, 7)
+        for number, each in enumerate(found, 1)
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = COCOeval(truth, truth.loadRes(np.concatenate(rows)), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+    precision = evaluation.eval["precision"][:, :, :, 0, -1]  # all areas, 100 detections
+    return float(precision[precision > -1].mean())
+
+
+def _xywh(found: InstanceData) -> list[list[float]]:
+    boxes = found.bboxes.double().numpy().reshape(-1, 4)
+    return np.column_stack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]]).tolist()

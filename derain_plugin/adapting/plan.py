@@ -1,0 +1,156 @@
+"""What an adaptation will do: how long, with what, and what speaks against it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mmengine.dataset import pseudo_collate
+
+from derain_plugin.adapting.frozen_detector import FrozenDetector
+from derain_plugin.adapting.photos import Photos, look_like_bad_weather
+from derain_plugin.adapting.training import Schedule, seconds_per_step
+from derain_plugin.files import atomic_write
+from derain_plugin.rain.images import read_image
+
+EPOCHS = 4
+FEW = 30  # photos, below which there is a warning
+TRIED = 8  # held-out photos in which the detector must find something
+RECORD = "adapt_run.json"
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long to train: one of these, by default ``EPOCHS`` passes over the photos.
+
+    Raises:
+        ValueError: Several are given, or one that is not positive.
+    """
+
+    iterations: int | None = None
+    epochs: float | None = None
+    minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        given = {k: v for k, v in vars(self).items() if v is not None}
+        if len(given) > 1:
+            raise ValueError(f"give one of iterations, epochs and minutes, got {given}")
+        for name, value in given.items():
+            if not value > 0:
+                raise ValueError(f"{name} must be above 0, got {value}")
+
+    def steps(self, num_photos: int, batch_size: int, time_step: Callable[[], float]) -> int:
+        """Return the iterations; only ``minutes`` have to be timed."""
+        if self.iterations is not None:
+            return self.iterations
+        if self.minutes is not None:
+            return max(1, int(60 * self.minutes / time_step()))
+        return max(1, math.ceil((self.epochs or EPOCHS) * num_photos / batch_size))
+
+
+def warnings_for(detector: FrozenDetector, photos: Photos, held_out: Sequence[Path]) -> list[str]:
+    """Say what makes a good result unlikely."""
+    said = []
+    if len(photos.paths) < FEW:
+        said.append(
+            f"{len(photos.paths)} photos are few: what the neck learns may fit these alone. "
+            "A few hundred from where the detector is used are better"
+        )
+    if look_like_bad_weather(photos.paths):
+        said.append(
+            "the photos look pale and hazy, like rain or fog: the neck learns to undo rain that "
+            "is rendered on clear ones. Take photos of clear weather"
+        )
+    with detector.plain():
+        counts = [
+            int((detector.detect(read_image(p)).scores >= 0.3).sum()) for p in held_out[:TRIED]
+        ]
+    if not any(counts):
+        said.append(
+            f"the detector finds nothing in {len(counts)} of the photos (score 0.3 or more): are "
+            "they of what it was trained for?"
+        )
+    return said
+
+
+def describe_plan(
+    detector: FrozenDetector,
+    photos: Photos,
+    training: Sequence[Path],
+    held_out: Sequence[Path],
+    schedule: Schedule,
+) -> str:
+    """Say what will be done."""
+    images, _ = detector.preprocess(_one(detector, training[0]))
+    parameters = sum(parameter.numel() for parameter in detector.derain.parameters())
+    lines = [
+        f"photos:    {len(training)} to train on, {len(held_out)} held out; "
+        f"{len(photos.skipped)} skipped",
+        *(f"           {path}: {reason}" for path, reason in list(photos.skipped.items())[:5]),
+        f"detector:  {type(detector.model).__name__} ({detector.kind.name}), frozen, "
+        f"{images.shape[-1]} x {images.shape[-2]} px on {detector.device}",
+        f"neck:      {type(detector.derain).__name__} in front of the detector's own, channels "
+        f"{', '.join(map(str, detector.derain.in_channels))}; {parameters:,} parameters train",
+        f"training:  {schedule.iterations} iterations of {schedule.batch_size} "
+        f"({schedule.iterations * schedule.batch_size / len(training):.1f} passes), rain of "
+        f"severity {schedule.severity[0]}-{schedule.severity[1]}, "
+        f"{schedule.clean_share:.0%} stay clean",
+    ]
+    return "\n".join(lines)
+
+
+def _one(detector: FrozenDetector, photo: Path) -> Any:
+    return pseudo_collate([detector.prepare(read_image(photo))])
+
+
+def check_out(out: Path, *, resume: bool) -> None:
+    """Refuse a folder that exists, or, to resume, one without a stopped training."""
+    if resume and not (out / RECORD).is_file():
+        raise FileNotFoundError(
+            f"{out} holds no {RECORD}, so there is nothing to resume: start without it"
+        )
+    if not resume and out.exists():
+        raise FileExistsError(
+            f"{out} exists: name another folder, or resume what was stopped there"
+        )
+
+
+def begin(
+    out: Path,
+    detector: FrozenDetector,
+    photos: Sequence[Path],
+    schedule: Schedule,
+    length: Length,
+    *,
+    resume: bool,
+) -> Schedule:
+    """Settle the iterations, and note all that a resumed run must have alike."""
+    names = [photo.name for photo in photos]
+    if resume:
+        record = json.loads((out / RECORD).read_text())
+        iterations = record["schedule"]["iterations"]
+        schedule = replace(schedule, iterations=iterations)
+        now = schedule.record()
+        differing = [k for k, v in record["schedule"].items() if now[k] != v]
+        if differing or record["photos"] != names:
+            what = ", ".join(differing) or "the photos"
+            raise ValueError(
+                f"{out} was begun with other settings ({what} differ): resume with those it was "
+                f"begun with, see {out / RECORD}"
+            )
+        return schedule
+    steps = length.steps(
+        len(photos),
+        schedule.batch_size,
+        lambda: seconds_per_step(detector, photos, schedule),
+    )
+    schedule = replace(schedule, iterations=steps)
+    out.mkdir(parents=True)
+    record = dict(schedule=schedule.record(), photos=names)
+    atomic_write(out / RECORD, json.dumps(record, indent=1))
+    return schedule
