@@ -1,0 +1,119 @@
+"""Small detectors of every kind that can be adapted, with random weights, and photos for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmdet.registry import MODELS
+from mmengine.hub import get_config
+from mmengine.model import revert_sync_batchnorm
+from tiny_rtdetr import tiny_rtdetr_cfg, tiny_twin
+from torch import nn
+from transformers import RTDetrImageProcessor
+
+from derain_plugin.adapting.adapt import PipelineSample
+from derain_plugin.adapting.frozen_detector import FrozenDetector, freeze
+
+SIZE = (96, 64)  # width, height
+MMDET: dict[str, tuple[str, dict[str, Any]]] = {
+    "yolox": (
+        "yolox/yolox_nano_8xb8-300e_coco.py",
+        {
+            "backbone.widen_factor": 0.125,
+            "neck": dict(in_channels=[32, 64, 128], out_channels=16),
+            "bbox_head": dict(in_channels=16, feat_channels=16, num_classes=2),
+        },
+    ),
+    "rtmdet": (
+        "rtmdet/rtmdet_tiny_8xb32-300e_coco.py",
+        {
+            "backbone.widen_factor": 0.125,
+            "backbone.init_cfg": None,
+            "neck": dict(in_channels=[32, 64, 128], out_channels=16),
+            "bbox_head": dict(in_channels=16, feat_channels=16, num_classes=2),
+        },
+    ),
+    "retinanet": (
+        "retinanet/retinanet_r18_fpn_1x_coco.py",
+        {
+            "backbone.init_cfg": None,
+            "neck.out_channels": 16,
+            "bbox_head": dict(in_channels=16, feat_channels=16, stacked_convs=1, num_classes=2),
+        },
+    ),
+    "faster_rcnn": (
+        "faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py",
+        {
+            "backbone": dict(depth=18, init_cfg=None),
+            "neck.in_channels": [64, 128, 256, 512],
+            "roi_head.bbox_head": dict(fc_out_channels=32, num_classes=2),
+        },
+    ),
+    "dino": (
+        "dino/dino-4scale_r50_8xb2-12e_coco.py",
+        {
+            "backbone": dict(depth=18, init_cfg=None),
+            "neck.in_channels": [128, 256, 512],
+            "encoder.num_layers": 1,
+            "decoder.num_layers": 1,
+            "bbox_head.num_classes": 2,
+            "num_queries": 20,
+            "test_cfg.max_per_img": 20,
+        },
+    ),
+}
+KINDS = dict(
+    yolox="one-stage", rtmdet="one-stage", retinanet="one-stage", faster_rcnn="two-stage",
+    dino="two-stage DETR", rtdetr="RT-DETR", transformers="RT-DETR", dfine="RT-DETR",
+)  # fmt: skip
+PIPELINE = [
+    dict(type="LoadImageFromFile"),
+    dict(type="Resize", scale=SIZE, keep_ratio=False),
+    dict(type="PackDetInputs", meta_keys=("img_id", "ori_shape", "img_shape", "scale_factor")),
+]
+
+
+def model_of(name: str, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    if name in ("transformers", "dfine"):
+        arch = "r18" if name == "transformers" else "dfine_s"
+        return tiny_twin(arch, seed=seed).eval()
+    if name == "rtdetr":
+        return _shaken(MODELS.build(tiny_rtdetr_cfg()))
+    base, options = MMDET[name]
+    cfg = get_config(f"mmdet::{base}")
+    cfg.merge_from_dict({f"model.{key}": value for key, value in options.items()})
+    return _shaken(revert_sync_batchnorm(MODELS.build(cfg.model)))
+
+
+@torch.no_grad()
+def _shaken(model: nn.Module) -> nn.Module:
+    """Random weights under which outputs depend on the image."""
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            nn.init.kaiming_normal_(parameter, nonlinearity="linear")
+    return model.eval()
+
+
+def prepare_for(name: str) -> Any:
+    if name in ("transformers", "dfine"):
+        return RTDetrImageProcessor(size=dict(height=SIZE[1], width=SIZE[0]))
+    return PipelineSample(PIPELINE)
+
+
+def frozen(name: str, seed: int = 0) -> FrozenDetector:
+    return freeze(model_of(name, seed), prepare_for(name), seed=seed)
+
+
+def write_photos(folder: Path, count: int = 6) -> list[Path]:
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{number}.png" for number in range(count)]
+    for number, path in enumerate(paths):
+        image = cv2.resize(rng.integers(0, 255, (5, 7, 3)).astype(np.uint8), (75 + number, 50))
+        cv2.imwrite(str(path), image)
+    return paths
