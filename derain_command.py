@@ -32,6 +32,7 @@ def call(module: str, function: str) -> None:
     getattr(import_module(module), function)()
 
 
+adapt = partial(run, "adapt")
 app = partial(run, "app")
 browse_rain = partial(run, "browse_rain")
 compare_results = partial(run, "compare_results")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.fileio import load
+from mmengine.hub import get_config
 
 MIM = Path(__file__).parent / ".mim"
 CONFIGS = MIM / "configs"
@@ -24,10 +25,14 @@ MODULE2PACKAGE["derain_plugin"] = __name__
 def shipped_path(filename: str | Path) -> str:
     """Return the path of ``"derain_plugin::rtdetr/rtdetr_r18_coco.py"``; other names as they are.
 
+    Those of mmdet's own configs, ``"mmdet::yolox/yolox_s_8xb8-300e_coco.py"``, are known, too.
+
     Raises:
         FileNotFoundError: No such config is shipped.
     """
     name = str(filename)
+    if name.startswith("mmdet::"):
+        return str(get_config(name).filename)
     if not name.startswith(PREFIX):
         return name
     path = CONFIGS / name.removeprefix(PREFIX)

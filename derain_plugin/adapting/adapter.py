@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mmdet.models.detectors import BaseDetector
+from mmengine.config import Config, ConfigDict
+from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
@@ -117,6 +120,45 @@ def load_adapter(model: nn.Module, path: str | Path) -> Any:
     return derained.train(detector.training)
 
 
+def use_adapter(cfg: Config, path: str | Path) -> AdapterHook:
+    """Give the model of a config the neck of an adapter.
+
+    Returns:
+        A hook for the runner, which loads the neck's weights once the detector's are there.
+
+    Raises:
+        FileNotFoundError: There is no adapter.
+        ValueError: It is damaged, or the config has no neck, or a de-rain neck already.
+    """
+    folder = Path(path).expanduser()
+    derain, neck = derain_config(folder), cfg.model.get("neck")
+    if neck is None or neck.get("type") == "DerainNeck":
+        raise ValueError(
+            f"{cfg.filename} has {'no neck' if neck is None else 'a DerainNeck already'}: take the "
+            "config of the detector that was adapted"
+        )
+    cfg.model.neck = ConfigDict(type="DerainNeck", derain=derain, neck=neck)
+    return AdapterHook(folder)
+
+
+class AdapterHook(Hook):
+    """Load an adapter's weights before a test; see :func:`use_adapter`.
+
+    Args:
+        folder: Of the adapter.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def before_test(self, runner: Runner) -> None:
+        """Refuse a detector of other weights, and load."""
+        detector: Any = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        config = read_adapter_config(self.folder)
+        _refuse_other_weights(detector, self.folder, config)
+        detector.neck.derain.load_state_dict(_read_neck(self.folder, config).state_dict())
+
+
 def remove_adapter(model: nn.Module) -> Any:
     """Return the detector without its de-rain neck, bitwise what it was before.
 
@@ -166,6 +208,11 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
             f"{file}: derain.type must be one of {', '.join(sorted(DERAIN_NECKS))}, got {options!r}"
         )
     return config
+
+
+def derain_config(folder: Path) -> dict[str, Any]:
+    """Return ``type``, ``in_channels`` and options of an adapter's neck, as a config has them."""
+    return dict(read_adapter_config(folder)["derain"])
 
 
 def _refuse_other_weights(model: nn.Module, folder: Path, config: Mapping[str, Any]) -> None:

@@ -240,21 +240,32 @@ class _History(Hook):
 
 
 class ProgressHook(Hook):
-    """Show a bar with the losses and the time that is left."""
+    """Show a bar with the losses and the time that is left, or a line per round in a log."""
 
     def before_train(self, runner: Runner) -> None:
         """Begin, after a resume in the middle."""
-        sampler = runner.train_loop.dataloader.sampler
-        total = -(-sampler.num_samples // runner.train_loop.dataloader.batch_size)
+        loader = runner.train_loop.dataloader
+        total = -(-loader.sampler.num_samples // loader.batch_size)
         self._bar = tqdm(total=total, initial=runner.iter, desc="adapting", disable=None)
+        self._total, self._first, self._start = total, runner.iter, time.monotonic()
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Move on."""
+        if self._bar.disable:
+            return
         losses = {name.removeprefix("loss_"): value for name, value in (outputs or {}).items()}
-        self._bar.set_postfix({k: f"{float(v.detach()):.3f}" for k, v in losses.items()})
+        self._bar.set_postfix({name: f"{value.item():.3f}" for name, value in losses.items()})
         self._bar.update()
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Write a line where there is no bar."""
+        if self._bar.disable:
+            each = (time.monotonic() - self._start) / (runner.iter - self._first)
+            left = (self._total - runner.iter) * each / 60
+            message = f"{runner.iter} of {self._total} iterations, {each:.2f} s each"
+            print(f"{message}; about {left:.0f} minutes left", flush=True)
 
     def after_train(self, runner: Runner) -> None:
         """End."""

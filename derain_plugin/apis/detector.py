@@ -16,6 +16,7 @@ from mmengine.runner import load_checkpoint
 from mmengine.structures import InstanceData
 from torch import nn
 
+from derain_plugin.adapting.adapter import load_adapter
 from derain_plugin.apis.base_predictor import BasePredictor
 from derain_plugin.config import load_config
 from derain_plugin.config.loading import first_dataset
@@ -45,6 +46,7 @@ class Detector(BasePredictor):
         device: As torch takes it.
         cfg_options: Overrides as ``--cfg-options`` gives them.
         name: What people call it.
+        adapter: Folder of ``derain-adapt``, whose neck is put in; None for none.
 
     Attributes:
         name: Of its config, without folder and suffix, unless told otherwise.
@@ -57,7 +59,7 @@ class Detector(BasePredictor):
 
     Raises:
         ValueError: The config has no test pipeline, its classes are not the checkpoint's, or
-            neither gives a name to each class.
+            neither gives a name to each class; the adapter is for other weights.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Detector(BasePredictor):
         device: str,
         cfg_options: dict[str, Any] | None = None,
         name: str | None = None,
+        adapter: str | Path | None = None,
     ) -> None:
         self.cfg = cfg = load_config(config, cfg_options)
         init_default_scope(cfg.get("default_scope") or "mmdet")
@@ -77,6 +80,8 @@ class Detector(BasePredictor):
         metainfo = DATASETS.build(dict(dataset, lazy_init=True)).metainfo
         classes = named_classes(cfg.model, dataset)
         loaded = _load(self.model, checkpoint, classes) if checkpoint else {}
+        if adapter is not None:
+            load_adapter(self.model, adapter)
         self.model.cfg = cfg  # inference_detector wants one
         self.model.to(device).eval()
         self.classes = _class_names(self.model, saved_classes(loaded), classes)

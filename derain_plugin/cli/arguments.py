@@ -59,6 +59,15 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_adapter(parser: argparse.ArgumentParser) -> None:
+    """Add ``--adapter``."""
+    parser.add_argument(
+        "--adapter",
+        metavar="DIR",
+        help="put in the de-rain neck that derain-adapt wrote for this checkpoint",
+    )
+
+
 def parse_cfg_options(words: Sequence[str] | None) -> dict[str, Any] | None:
     """Read overrides as mmengine's ``DictAction`` does, but leave blanks inside values.
 

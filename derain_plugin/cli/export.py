@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from derain_plugin.cli.arguments import add_cfg_options, parse_cfg_options
+from derain_plugin.cli.arguments import add_adapter, add_cfg_options, parse_cfg_options
 from derain_plugin.cli.work import working
 from derain_plugin.files import partial_of
 
@@ -77,11 +77,14 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "int8, which should look like those to come; default the config's test images if they are "
         "there, else photographs of scikit-image",
     )
+    add_adapter(parser)
     add_cfg_options(parser)
     args = parser.parse_args(arguments)
     suffix = {"onnx": ".onnx", "openvino": ".xml"}[args.format]
     if args.out.suffix != suffix:
         parser.error(f"--out must end in {suffix} for --format {args.format}, got {args.out}")
+    if args.adapter and args.checkpoint is None:
+        parser.error("--adapter needs the checkpoint that it was trained for")
     if args.format == "onnx" and args.precision in ("bf16", "int8"):
         parser.error(
             f"--precision {args.precision} goes with --format openvino; for TensorRT see "
@@ -114,8 +117,9 @@ def _export(args: argparse.Namespace) -> None:
     try:
         _refuse_existing(args)
         detector = Detector(
-            args.config, args.checkpoint, device="cpu", cfg_options=args.cfg_options
-        )
+            args.config, args.checkpoint, device="cpu", cfg_options=args.cfg_options,
+            adapter=args.adapter,
+        )  # fmt: skip
         if args.checkpoint is None:
             print("no checkpoint: random weights, for timing alone, not compared", file=sys.stderr)
             _shake(detector.model)

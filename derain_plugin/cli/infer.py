@@ -8,7 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from derain_plugin.cli.arguments import add_cfg_options, parse_cfg_options, usable_device
+from derain_plugin.cli.arguments import (
+    add_adapter,
+    add_cfg_options,
+    parse_cfg_options,
+    usable_device,
+)
 from derain_plugin.cli.work import working
 
 if TYPE_CHECKING:
@@ -93,6 +98,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--end", type=float, metavar="SECONDS", help="of videos")
     parser.add_argument("--device", help="such as cpu or cuda:1; default the best that is there")
+    add_adapter(parser)
     add_cfg_options(parser)
     args = parser.parse_intermixed_args(arguments)
     _take_models(parser, args)
@@ -115,6 +121,8 @@ def _take_models(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
             parser.error("--compare needs a config and its checkpoint, or an exported file")
         args.models.append(second)
         args.inputs += more
+    if args.adapter and _is_exported(args.models[0][0]):
+        parser.error(f"--adapter goes with a config and a checkpoint, got {args.models[0][0]}")
     if not args.inputs:
         parser.error("name images, videos, folders or globs after config and checkpoint")
 
@@ -172,22 +180,28 @@ def _refuse_existing(paths: Sequence[Path]) -> None:
 
 
 def _detectors(args: argparse.Namespace) -> list[BasePredictor]:
+    adapters = [args.adapter, None]  # the other one is what it is compared with
     detectors = [
-        _detector(files, name, args)
-        for files, name in zip(args.models, titles(args.models), strict=True)
+        _detector(files, name, args, adapter)
+        for files, name, adapter in zip(args.models, titles(args.models), adapters, strict=False)
     ]
     if args.masks:
         _record_masks(detectors)
     return detectors
 
 
-def _detector(files: Sequence[str], name: str, args: argparse.Namespace) -> BasePredictor:
+def _detector(
+    files: Sequence[str], name: str, args: argparse.Namespace, adapter: str | None
+) -> BasePredictor:
     from derain_plugin.apis import Detector, ExportedDetector
 
     if _is_exported(files[0]):
         return ExportedDetector(files[0], name=name)
     config, checkpoint = files
-    return Detector(config, checkpoint, name=name, device=args.device, cfg_options=args.cfg_options)
+    return Detector(
+        config, checkpoint, name=name, device=args.device, cfg_options=args.cfg_options,
+        adapter=adapter,
+    )  # fmt: skip
 
 
 def titles(models: Sequence[Sequence[str]]) -> list[str]:

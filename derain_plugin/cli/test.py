@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from derain_plugin.cli.arguments import (
+    add_adapter,
     build_parser,
     config_from,
     is_first_process,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from mmengine.runner import Runner
 
+    from derain_plugin.adapting.adapter import AdapterHook
     from derain_plugin.engine.hooks import RainMaskSavingHook
 
 
@@ -56,6 +58,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--wait-time", type=float, default=2, help="seconds that --show holds an image"
     )
+    add_adapter(parser)
     args = parser.parse_args(arguments)
     if args.out is not None and not args.out.endswith((".pkl", ".pickle")):
         parser.error(f"--out must end in .pkl or .pickle, got {args.out}")
@@ -83,6 +86,8 @@ def _config(args: argparse.Namespace) -> Config:
     if _trains_restorer(cfg):
         _refuse_detector_options(args)
     elif is_exported(args.checkpoint):
+        if args.adapter:
+            sys.exit(f"error: --adapter goes with a checkpoint, got {args.checkpoint}")
         _use_exported(cfg, args.checkpoint)
     if args.conditions is not None:
         use_conditions(cfg, args.conditions, args.cfg_options)
@@ -105,8 +110,11 @@ def _test(args: argparse.Namespace, cfg: Config) -> dict[str, float]:
     setup_cache_size_limit_of_dynamo()
     if is_first_process():
         check_datasets(cfg, ("test_dataloader",))
+    hook = _use_adapter(cfg, args.adapter) if args.adapter else None
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     LabelMapHook.register(runner)
+    if hook is not None:
+        runner.register_hook(hook)
     if args.out is not None:
         classes = configured_classes(cfg, ("test_dataloader",))
         dump = DumpNamedResults(classes, out_file_path=args.out)
@@ -117,6 +125,15 @@ def _test(args: argparse.Namespace, cfg: Config) -> dict[str, float]:
     if is_first_process() and isinstance(runner.test_evaluator, CleanRainEvaluator):
         _leave_report(runner, args)
     return metrics
+
+
+def _use_adapter(cfg: Config, folder: str) -> AdapterHook:
+    from derain_plugin.adapting.adapter import use_adapter
+
+    try:
+        return use_adapter(cfg, folder)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
 
 
 def _use_exported(cfg: Config, path: str) -> None:
@@ -140,7 +157,7 @@ def _trains_restorer(cfg: Config) -> bool:
 
 
 def _refuse_detector_options(args: argparse.Namespace) -> None:
-    for name in ("conditions", "out", "show", "show_dir", "show_masks"):
+    for name in ("adapter", "conditions", "out", "show", "show_dir", "show_masks"):
         if getattr(args, name):
             sys.exit(f"--{name.replace('_', '-')} is for detectors; {args.config} has a restorer")
 
@@ -164,6 +181,7 @@ def _leave_report(runner: Runner, args: argparse.Namespace) -> None:
         title=Path(args.config).stem,
         config=args.config,
         checkpoint=args.checkpoint,
+        adapter=args.adapter,
         conditions_from=args.conditions,
         **runner.test_evaluator.report,
         renderer_version=RENDERER_VERSION,

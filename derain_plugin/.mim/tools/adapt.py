@@ -1,0 +1,1 @@
+../../../tools/adapt.py

@@ -1,0 +1,58 @@
+"""A detector with the neck of an adapter inside, as files that need no adapter."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from derain_plugin.adapting.adapter import derain_config
+from derain_plugin.apis.detector import Detector
+from derain_plugin.files import partial_of
+
+
+def write_merged_mmdet(detector: Detector, adapter: Path, out: Path) -> tuple[Path, Path]:
+    """Write ``config.py`` and ``checkpoint.pth`` of a detector that has an adapter.
+
+    Args:
+        detector: With the adapter loaded.
+        adapter: Its folder.
+        out: A new folder; it appears whole or not at all.
+
+    Returns:
+        Both files.
+    """
+    cfg = detector.cfg.copy()
+    cfg.model.neck = dict(
+        type="DerainNeck", derain=derain_config(adapter), neck=cfg.model.neck.to_dict()
+    )
+    imports = cfg.get("custom_imports") or dict(imports=[])
+    names = [imports["imports"]] if isinstance(imports["imports"], str) else imports["imports"]
+    cfg.custom_imports = dict(
+        imports=list(dict.fromkeys([*names, "derain_plugin"])), allow_failed_imports=False
+    )
+    partial = partial_of(out)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    cfg.dump(partial / "config.py")
+    meta = dict(dataset_meta=dict(classes=tuple(detector.classes)))
+    torch.save(dict(state_dict=detector.model.state_dict(), meta=meta), partial / "checkpoint.pth")
+    partial.rename(out)
+    return out / "config.py", out / "checkpoint.pth"
+
+
+def write_merged_transformers(model: Any, processor: Any, out: Path) -> None:
+    """Write a :class:`FeatureDerainRTDetr` and its image processor as ``save_pretrained`` does.
+
+    Args:
+        model: With the adapter loaded.
+        processor: Its image processor.
+        out: A new folder; it appears whole or not at all.
+    """
+    partial = partial_of(out)
+    shutil.rmtree(partial, ignore_errors=True)
+    model.save_pretrained(partial)
+    processor.save_pretrained(partial)
+    partial.rename(out)
