@@ -12,11 +12,13 @@ from derain_plugin.version import __version__
 
 __all__ = [
     "__version__",
+    "adapt",
     "create_feature_derain_rtdetr",
     "datasets",
     "engine",
     "evaluation",
     "hf",
+    "load_adapter",
     "load_config",
     "models",
     "register_all_modules",
@@ -27,7 +29,10 @@ _REGISTERING = (
     *("evaluation", "hf", "models"),
 )
 _HOMES = dict(
-    create_feature_derain_rtdetr="derain_plugin.hf", load_config="derain_plugin.config"
+    adapt="derain_plugin.adapting",
+    create_feature_derain_rtdetr="derain_plugin.hf",
+    load_adapter="derain_plugin.adapting",
+    load_config="derain_plugin.config",
 )  # of the names that are no submodules
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmdet.apis import init_detector
 from small_detectors import SIZE, model_of, prepare_for, write_photos
 
-from derain_plugin.adapting import Length, load_adapter, training
+from derain_plugin.adapting import Length, load_adapter, remove_adapter, training
 from derain_plugin.adapting import adapt as adapt_in_python
 from derain_plugin.adapting.adapter import CONFIG, WEIGHTS
 from derain_plugin.adapting.frozen_detector import hash_of
@@ -180,6 +181,18 @@ def test_photos_that_are_none_end_it_before_any_training(photos, match, folder, 
     with pytest.raises(SystemExit, match=match):
         adapt.main([*words, "--out", str(tmp_path / "out"), *QUICK])
     assert not (tmp_path / "out").exists()
+
+
+def test_in_python_the_models_own_pipeline_prepares(folder, tmp_path):
+    model = init_detector(str(folder / "yolox.py"), str(folder / "yolox.pth"), device="cpu")
+    plain = hash_of(model.state_dict())
+    length = Length(iterations=1)
+    adapted = adapt_in_python(model, [folder / "photos"], tmp_path / "out", length=length)
+    assert adapted.model is model
+    assert hash_of(remove_adapter(model).state_dict()) == plain
+    model.cfg = None
+    with pytest.raises(ValueError, match="load it with mmdet's init_detector, or give prepare="):
+        adapt_in_python(model, [folder / "photos"], tmp_path / "again", length=length)
 
 
 @pytest.mark.parametrize("name", ["yolox", "rtdetr"])
