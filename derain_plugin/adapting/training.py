@@ -24,6 +24,7 @@ from derain_plugin.adapting.twins import RainyTwins, Renderer, RoundSampler
 from derain_plugin.engine.safety import install
 from derain_plugin.rain import render_rain
 
+DEPRECATED = ('"FileClient"', '"HardDiskBackend"')
 ROUND = 50  # iterations between two checkpoints, at most
 
 
@@ -174,7 +175,7 @@ def train(
     history = _History()
     settings = _runner_settings(schedule, sampler.num_rounds, detector.device.type)
     with install():
-        Runner(
+        runner = Runner(
             model=Adaptation(detector, schedule.weights),
             work_dir=str(work_dir),
             train_dataloader=loader,
@@ -182,7 +183,10 @@ def train(
             resume=resume,
             experiment_name=f"adaptation_{time.time_ns()}",  # mmengine refuses a second of a name
             **settings,
-        ).train()
+        )
+        # mmengine warns of its own hook's ways each time.
+        runner.logger.addFilter(lambda record: not record.getMessage().startswith(DEPRECATED))
+        runner.train()
     return history.rounds
 
 

@@ -12,6 +12,7 @@ import torch
 from mmengine.dataset import pseudo_collate
 
 from derain_plugin.adapting.frozen_detector import FrozenDetector
+from derain_plugin.adapting.twins import Renderer
 from derain_plugin.apis.annotator import Painter
 from derain_plugin.apis.base_predictor import select
 from derain_plugin.rain import image_seed, render_rain
@@ -33,6 +34,7 @@ def draw_grid(
     palette: Any = "random",
     score_thr: float = 0.4,
     seed: int = 0,
+    renderer: Renderer = render_rain,
 ) -> np.ndarray:
     """Draw a row per photo: clean, rainy before and after, and the mask of the finest level.
 
@@ -44,6 +46,7 @@ def draw_grid(
         palette: RGB colours by label, or a name that mmdet knows.
         score_thr: Least score that is drawn.
         seed: Of the rain.
+        renderer: Of the rain.
 
     Returns:
         uint8, BGR.
@@ -59,7 +62,7 @@ def draw_grid(
     pairs: list[tuple[np.ndarray | None, np.ndarray]] = []
     for number, photo in enumerate(photos):
         image = _shrunk(read_image(photo))
-        pairs.append((image, render_rain(image, SEVERITY, seed=image_seed(seed, number))))
+        pairs.append((image, renderer(image, SEVERITY, seed=image_seed(seed, number))))
     pairs += [(None, _shrunk(read_image(photo))) for photo in rainy]
     rows = [_titles()]
     for clean, rain in pairs:

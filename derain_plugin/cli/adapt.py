@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -109,6 +110,11 @@ def _parse_adapt(words: Sequence[str]) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--amp", action="store_true", help="fp16 on CUDA, bf16 on CPU")
     parser.add_argument(
+        "--renderer", metavar="MODULE:FUNCTION",
+        help="rain of your own: a function(image, severity, seed=...) of a module on the Python "
+        "path, uint8 BGR in and out; default ours",
+    )  # fmt: skip
+    parser.add_argument(
         "--workers", type=int, default=0, metavar="N",
         help="processes that prepare photos; default none. They change no result",
     )  # fmt: skip
@@ -117,8 +123,9 @@ def _parse_adapt(words: Sequence[str]) -> argparse.Namespace:
     args = parser.parse_intermixed_args(words)
     if not any(args.loss_weights) or min(args.loss_weights) < 0:
         parser.error(f"--loss-weights must be 0 or more, and one above, got {args.loss_weights}")
-    if args.seed < 0:
-        parser.error(f"--seed must not be negative, got {args.seed}")
+    for name in ("seed", "workers"):
+        if getattr(args, name) < 0:
+            parser.error(f"--{name} must not be negative, got {getattr(args, name)}")
     _take_detector(parser, args)
     if not args.words:
         parser.error("name photos of clear weather after the detector: folders, files or globs")
@@ -180,13 +187,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except KeyboardInterrupt:
             print("stopped; the same command with --resume goes on", file=sys.stderr)
             sys.exit(130)
-        except (ValueError, TypeError, OSError, ImportError) as error:
+        except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
             sys.exit(f"error: {error}")
 
 
 def _adapt(args: argparse.Namespace) -> None:
     from derain_plugin.adapting import Length, LossWeights, adapt
 
+    renderer = _renderer(args.renderer)
     loaded = _load(args)
     adapted = adapt(
         loaded.model,
@@ -201,6 +209,7 @@ def _adapt(args: argparse.Namespace) -> None:
         severity=args.severity,
         clean_share=args.clean_share,
         weights=LossWeights(*args.loss_weights),
+        renderer=renderer,
         seed=args.seed,
         amp=args.amp,
         workers=args.workers,
@@ -209,6 +218,22 @@ def _adapt(args: argparse.Namespace) -> None:
     grid = _write_grid(adapted, loaded, args)
     print(f"{args.out}: the adapter\n{grid}: before and after")
     print("\nNext:\n" + "\n".join(f"  {line}" for line in _next_commands(args)))
+
+
+def _renderer(name: str | None) -> Callable[..., Any]:
+    from derain_plugin.rain import render_rain
+
+    if name is None:
+        return render_rain
+    module, _, function = name.partition(":")
+    try:
+        found: Callable[..., Any] = getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"--renderer {name} cannot be imported ({error}): name it as MODULE:FUNCTION, and put "
+            "its folder on PYTHONPATH"
+        ) from error
+    return found
 
 
 def _write_grid(adapted: Adapted, loaded: Loaded, args: argparse.Namespace) -> Path:
@@ -220,7 +245,7 @@ def _write_grid(adapted: Adapted, loaded: Loaded, args: argparse.Namespace) -> P
     rainy = find_photos(args.rainy).paths[:SHOWN] if args.rainy else []
     grid = draw_grid(
         adapted.detector, adapted.held_out[:SHOWN], rainy=rainy, classes=loaded.classes,
-        palette=loaded.palette, seed=args.seed,
+        palette=loaded.palette, seed=args.seed, renderer=_renderer(args.renderer),
     )  # fmt: skip
     path = args.out / "before_after.jpg"
     cv2.imwrite(str(path), grid)

@@ -230,6 +230,18 @@ def _stop_late(hook, runner, batch_idx, data_batch=None, outputs=None):
         raise KeyboardInterrupt
 
 
+def test_a_renderer_is_named_by_its_module(folder, tmp_path, monkeypatch):
+    (tmp_path / "fog.py").write_text(
+        "def fog(image, severity, *, seed):\n    raise ValueError('fog of ours was asked for')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    words = [*detector(folder, "rtdetr"), str(folder / "photos"), "--out", str(tmp_path / "a")]
+    with pytest.raises(SystemExit, match="fog of ours was asked for"):
+        adapt.main([*words, *QUICK, "--clean-share", "0", "--renderer", "fog:fog"])
+    with pytest.raises(SystemExit, match="--renderer fog:rain cannot be imported"):
+        adapt.main([*words[:-1], str(tmp_path / "b"), *QUICK, "--renderer", "fog:rain"])
+
+
 def test_nothing_to_resume(folder, tmp_path):
     words = [*detector(folder, "rtdetr"), str(folder / "photos"), "--resume", *QUICK]
     with pytest.raises(SystemExit, match="so there is nothing to resume"):
