@@ -27,6 +27,7 @@ from derain_plugin.adapting.frozen_detector import (
 )
 from derain_plugin.files import atomic_write
 from derain_plugin.hf.modeling_feature_derain_rtdetr import DERAIN_NECKS, FeatureDerainRTDetr
+from derain_plugin.models.detectors.noted_area import leave_padding_out
 from derain_plugin.models.loading import keys_of_other_shape, require_fit
 from derain_plugin.models.necks import DerainNeck
 from derain_plugin.models.necks.feature_derain import BaseFeatureDerain
@@ -113,6 +114,7 @@ def load_adapter(model: nn.Module, path: str | Path) -> Any:
         place: Any = next(detector.parameters())
         detector.neck = DerainNeck(neck.to(place.device, place.dtype), detector.neck)
         detector.neck.train(detector.training)
+        leave_padding_out(detector)
         return model
     options = {name: value for name, value in config["derain"].items() if name != "in_channels"}
     derained = with_derain_module(detector, options)
@@ -157,6 +159,7 @@ class AdapterHook(Hook):
         config = read_adapter_config(self.folder)
         _refuse_other_weights(detector, self.folder, config)
         detector.neck.derain.load_state_dict(_read_neck(self.folder, config).state_dict())
+        leave_padding_out(detector)
 
 
 def remove_adapter(model: nn.Module) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from hashlib import sha256
 from typing import Any
 
@@ -27,6 +27,7 @@ from derain_plugin.hf.configuration_feature_derain_rtdetr import (
     FeatureDerainRTDetrConfig,
 )
 from derain_plugin.hf.modeling_feature_derain_rtdetr import FeatureDerainRTDetr
+from derain_plugin.models.detectors.noted_area import leave_padding_out, valid_area_of
 from derain_plugin.models.necks import DerainNeck
 from derain_plugin.models.necks.feature_derain import BaseFeatureDerain
 
@@ -78,6 +79,10 @@ class FrozenDetector(ABC):
     def preprocess(self, samples: Any) -> tuple[Tensor, Any]:
         """Return the images ``(N, 3, H, W)`` of collated samples, and what the heads need."""
 
+    def valid_area(self, samples: Any) -> AbstractContextManager[None]:
+        """Return what hides the padding of a batch from the de-rain neck; here there is none."""
+        return nullcontext()
+
     @abstractmethod
     def extract(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the backbone's features."""
@@ -123,12 +128,17 @@ class FrozenMMDetDetector(FrozenDetector):
             config = dict(derain, in_channels=channels)
             self._own, self._derained = neck, DerainNeck(config, neck).to(self.device).eval()
         self.derain = self._derained.derain.requires_grad_(True)
+        leave_padding_out(model)
         self.put_in()
 
     def preprocess(self, samples: Any) -> tuple[Tensor, Any]:
         """Return the images ``(N, 3, H, W)``, and mmdet's data samples."""
         data = self.model.data_preprocessor(samples, False)
         return data["inputs"], data["data_samples"]
+
+    def valid_area(self, samples: Any) -> AbstractContextManager[None]:
+        """Return what hides the padding of a batch from the de-rain neck, as in tests."""
+        return valid_area_of(samples)
 
     @torch.no_grad()
     def extract(self, images: Tensor) -> tuple[Tensor, ...]:

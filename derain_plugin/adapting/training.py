@@ -101,7 +101,9 @@ class Adaptation(BaseModel):
         student = tuple(feat[: len(images)] for feat in feats)
         teacher = tuple(feat[len(images) :] for feat in feats)
         target, context = self._teach(teacher, samples)
-        return adaptation_losses(self._read(student, context), target, self._weights)
+        with detector.valid_area(samples):
+            read = self._read(student, context)
+        return adaptation_losses(read, target, self._weights)
 
     def to(self, *_: Any, **__: Any) -> Adaptation:
         """Stay where the detector is: mmengine moves every model to the best device there is."""

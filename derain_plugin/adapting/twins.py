@@ -122,7 +122,7 @@ class RoundSampler(Sampler[int]):
 
 
 def split_held_out(
-    photos: Sequence[Path], *, share: float = 0.1, most: int = 100, seed: int = 0
+    photos: Sequence[Path], *, share: float = 0.1, most: int = 50, seed: int = 0
 ) -> tuple[list[Path], list[Path]]:
     """Return the photos to train on, and those to measure with: at least one of each.
 

@@ -15,6 +15,7 @@ from derain_plugin.adapting.frozen_detector import FrozenDetector
 from derain_plugin.adapting.twins import Renderer
 from derain_plugin.apis.annotator import Painter
 from derain_plugin.apis.base_predictor import select
+from derain_plugin.models.detectors.noted_area import file_area
 from derain_plugin.rain import image_seed, render_rain
 from derain_plugin.rain.images import read_image
 from derain_plugin.visualization.mask_panels import overlay_mask
@@ -77,10 +78,11 @@ def draw_grid(
 def _mask(detector: FrozenDetector, image: np.ndarray) -> np.ndarray:
     """Return the finest level's mask of the image, without the padding around it."""
     images, samples = detector.preprocess(pseudo_collate([detector.prepare(image)]))
-    mask = detector.derain.rain_masks(detector.extract(images))[0][0, 0].float().cpu().numpy()
+    with detector.valid_area(samples):
+        mask = detector.derain.rain_masks(detector.extract(images))[0][0, 0].float().cpu().numpy()
     if samples is None:
         return mask
-    (height, width), (rows, columns) = images.shape[-2:], samples[0].metainfo["img_shape"][:2]
+    (height, width), (rows, columns) = images.shape[-2:], file_area(samples[0])
     bottom, right = (
         max(1, round(size * inner / outer))
         for size, inner, outer in zip(mask.shape, (rows, columns), (height, width), strict=True)

@@ -29,6 +29,7 @@ from derain_plugin.datasets.label_map import (
 )
 from derain_plugin.datasets.labels.classes import COCO_NAMES
 from derain_plugin.engine.safety import install
+from derain_plugin.models.detectors.noted_area import leave_padding_out
 from derain_plugin.models.necks.derain_neck import require_whole_checkpoint
 from derain_plugin.visualization import MaskedImage, RainMaskRecorder, crop_to_file
 
@@ -80,6 +81,8 @@ class Detector(BasePredictor):
         metainfo = DATASETS.build(dict(dataset, lazy_init=True)).metainfo
         classes = named_classes(cfg.model, dataset)
         loaded = _load(self.model, checkpoint, classes) if checkpoint else {}
+        if cfg.get("leave_padding_out"):
+            leave_padding_out(self.model)
         if adapter is not None:
             load_adapter(self.model, adapter)
         self.model.cfg = cfg  # inference_detector wants one

@@ -28,6 +28,7 @@ def write_merged_mmdet(detector: Detector, adapter: Path, out: Path) -> tuple[Pa
     cfg.model.neck = dict(
         type="DerainNeck", derain=derain_config(adapter), neck=cfg.model.neck.to_dict()
     )
+    cfg.leave_padding_out = True  # as load_adapter does
     imports = cfg.get("custom_imports") or dict(imports=[])
     names = [imports["imports"]] if isinstance(imports["imports"], str) else imports["imports"]
     cfg.custom_imports = dict(

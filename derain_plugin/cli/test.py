@@ -106,6 +106,7 @@ def _test(args: argparse.Namespace, cfg: Config) -> dict[str, float]:
     from derain_plugin.engine.hooks import LabelMapHook
     from derain_plugin.evaluation import CleanRainEvaluator
     from derain_plugin.evaluation.saved_predictions import DumpNamedResults
+    from derain_plugin.models import leave_padding_out
 
     setup_cache_size_limit_of_dynamo()
     if is_first_process():
@@ -115,6 +116,8 @@ def _test(args: argparse.Namespace, cfg: Config) -> dict[str, float]:
     LabelMapHook.register(runner)
     if hook is not None:
         runner.register_hook(hook)
+    if cfg.get("leave_padding_out"):
+        leave_padding_out(runner.model)
     if args.out is not None:
         classes = configured_classes(cfg, ("test_dataloader",))
         dump = DumpNamedResults(classes, out_file_path=args.out)

@@ -4,10 +4,11 @@ import cv2
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
-from small_detectors import KINDS, model_of, prepare_for
+from small_detectors import KINDS, PIPELINE, frozen, model_of, prepare_for
 from tiny_rtdetr import our_copy, tiny_rtdetr_cfg, tiny_twin
 from torch import nn
 
+from derain_plugin.adapting.adapt import PipelineSample
 from derain_plugin.adapting.dense_outputs import kind_of
 from derain_plugin.adapting.frozen_detector import backbone_hash, freeze, hash_of
 from derain_plugin.adapting.losses import LossWeights
@@ -77,6 +78,26 @@ def test_taken_out_the_detector_is_what_it_was(detector, photos):
     assert changed.scores.shape != plain.scores.shape or not torch.equal(
         changed.scores, plain.scores
     )
+
+
+def test_the_neck_sees_no_padding(photos):
+    """The neck of a letterboxed image sees what it sees without the padding below it."""
+    steps = [PIPELINE[0], dict(type="Resize", scale=(96, 64), keep_ratio=True), PIPELINE[2]]
+    padded = [*steps[:2], dict(type="Pad", size=(96, 128), pad_val=dict(img=114)), steps[2]]
+    detector, masks = frozen("yolox"), []
+    shake(detector.derain)
+    for pipeline in (steps, padded):
+        detector.prepare = PipelineSample(pipeline)
+        images, samples = detector.preprocess(batch_of(detector, photos)["rainy"])
+        feats = [
+            torch.ones(len(images), c, s * images.shape[2] // 64, s * 3 // 2)
+            for c, s in zip(detector.derain.in_channels, (8, 4, 2), strict=True)
+        ]
+        with detector.valid_area(samples):
+            masks.append(detector.derain.rain_masks(feats)[0])
+    assert masks[1].shape[2] > masks[0].shape[2]
+    assert torch.equal(masks[1][:, :, 8:], torch.zeros_like(masks[1][:, :, 8:]))
+    assert torch.allclose(masks[1][:, :, :8], masks[0])
 
 
 @pytest.mark.parametrize("name", ["yolox", "transformers"])

@@ -20,7 +20,11 @@ def leave_padding_out(detector: nn.Module) -> None:
 
     Args:
         detector: Of mmdet. Called with data samples, it notes their sizes; called without, nothing.
+            One that does so already stays as it is.
     """
+    hooks: Any = detector._forward_pre_hooks.values()
+    if any(isinstance(getattr(hook, "__self__", None), _Noted) for hook in hooks):
+        return
     noted = _Noted()
     detector.register_forward_pre_hook(noted.begin, with_kwargs=True)
     detector.register_forward_hook(noted.end, always_call=True)

@@ -92,3 +92,12 @@ def test_it_ends_with_the_call(detector, seen):
         detector(**data, mode="nonsense")
     detector.extract_feat(torch.zeros(2, 3, 64, 64))
     assert seen[2:] == [(32, 32), (8, 8)]
+
+
+def test_told_twice_it_notes_once(detector, seen):
+    leave_padding_out(detector)
+    detector.test_step(batch(letterboxed=True))
+    seen.clear()
+    with torch.no_grad():
+        detector.extract_feat(torch.rand(3, 3, 96, 96))  # of another number of images
+    assert len(seen) == 2
