@@ -56,9 +56,10 @@ def draw_grid(
     labels = range(len(classes))
 
     def painted(image: np.ndarray) -> np.ndarray:
-        return painter.paint(
-            image, select(detector.detect(image), score_thr=score_thr, labels=labels)
-        )
+        found = select(detector.detect(image), score_thr=score_thr, labels=labels)
+        limits = torch.tensor([image.shape[1], image.shape[0]] * 2) - 1
+        found.bboxes = found.bboxes.clamp(min=0).minimum(limits)  # else the image would shrink
+        return painter.paint(image, found)
 
     pairs: list[tuple[np.ndarray | None, np.ndarray]] = []
     for number, photo in enumerate(photos):
