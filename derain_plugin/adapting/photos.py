@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,13 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from derain_plugin.rain.images import EXTENSIONS, UnreadableError, find_images, read_image
+from derain_plugin.rain.images import (
+    EXTENSIONS,
+    UnreadableError,
+    find_images,
+    listed_images,
+    read_image,
+)
 
 LOOKED_AT = 32  # photos whose colours are judged
 DARK, PALE = 0.33, 0.13
@@ -35,7 +42,7 @@ class Photos:
 
 
 def find_photos(sources: Sequence[str | Path]) -> Photos:
-    """Find and read all photos of files, folders (with their sub-folders) and globs.
+    """Find and read all photos of files, folders (with their sub-folders), globs and COCO files.
 
     Raises:
         FileNotFoundError: A source leads to nothing.
@@ -60,6 +67,8 @@ def _files_of(source: str) -> list[Path]:
     path = Path(source).expanduser()
     if path.is_dir():
         return [path / image.path for image in find_images(path)]
+    if path.suffix.lower() == ".json":
+        return _listed_in(path)
     if path.is_file():
         return [path]
     found = sorted(map(Path, glob.glob(str(path), recursive=True)))
@@ -67,6 +76,19 @@ def _files_of(source: str) -> list[Path]:
     if not images:
         raise FileNotFoundError(f"{source} is no folder, file or glob that leads to images")
     return images
+
+
+def _listed_in(annotations: Path) -> list[Path]:
+    """Return the images of a COCO file; its labels are not read."""
+    here, split = annotations.parent, annotations.stem.removeprefix("instances_")
+    folders = (here, here / "images", here.parent, here.parent / "images", here.parent / split)
+    for folder in filter(Path.is_dir, folders):
+        with suppress(FileNotFoundError):
+            return [folder / image.path for image in listed_images(folder, annotations)]
+    raise FileNotFoundError(
+        f"{annotations} is not there, or none of its images is in {', '.join(map(str, folders))}: "
+        "name the folder of the images instead"
+    )
 
 
 def look_like_bad_weather(photos: Sequence[Path]) -> bool:

@@ -79,7 +79,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _parse_adapt(words: Sequence[str]) -> argparse.Namespace:
-    parser = _parser(DESCRIPTION, "DETECTOR PHOTOS", "detector, then photos: folders, files, globs")
+    parser = _parser(
+        DESCRIPTION,
+        "DETECTOR PHOTOS",
+        "detector, then photos: folders, files, globs, or a COCO json",
+    )
     parser.epilog = EPILOG
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
     length = parser.add_mutually_exclusive_group()

@@ -80,6 +80,13 @@ def test_photos_of_folders_globs_and_files_once_each(photos):
     assert find_photos([f"{folder}/*.png", str(photos[0]), folder]).paths == photos
 
 
+def test_photos_of_a_coco_file(coco_root):
+    listed = find_photos([coco_root / "annotations/instances_val2017.json"]).paths
+    assert listed == find_photos([coco_root / "val2017"]).paths
+    with pytest.raises(FileNotFoundError, match=r"nowhere.json is not there, or none of its"):
+        find_photos([coco_root / "nowhere.json"])
+
+
 def test_what_cannot_be_read_is_skipped_and_none_left_is_an_error(photos, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"none of 1 photos can be read.*broken.jpg: not an image"):
