@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,12 +64,16 @@ class Agreement:
     def record(self) -> dict[str, Any]:
         """Return it as json takes it."""
         return dict(
-            before={str(level): round(value, 4) for level, value in self.before.items()},
-            after={str(level): round(value, 4) for level, value in self.after.items()},
+            before={str(level): _rounded(value) for level, value in self.before.items()},
+            after={str(level): _rounded(value) for level, value in self.after.items()},
             num_objects=self.num_objects,
             num_photos=self.num_photos,
             score=self.score,
         )
+
+
+def _rounded(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 4)  # json has no NaN
 
 
 def measure_agreement(

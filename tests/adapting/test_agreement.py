@@ -61,3 +61,4 @@ def test_a_detector_that_finds_nothing_has_no_agreement(photos):
     agreement = measure_agreement(Scripted(boxes=()), photos[:1], renderer=black)
     assert agreement.num_objects == 0
     assert math.isnan(agreement.after[0])
+    assert agreement.record()["after"]["0"] is None
