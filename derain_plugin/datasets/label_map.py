@@ -118,7 +118,8 @@ def saved_classes(checkpoint: Mapping) -> Names | None:
     names = {str(key).lower(): value for key, value in info.items()}.get("classes")
     if not names:
         return None
-    names = (names,) if isinstance(names, str) else tuple(map(str, names))
+    names = (names,) if isinstance(names, str) else names
+    names = tuple(str(name).strip() for name in names)
     return None if names == tuple(f"LABEL_{i}" for i in range(len(names))) else coco_spelled(names)
 
 
