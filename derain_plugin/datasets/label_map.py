@@ -47,9 +47,16 @@ def classes_of(dataset: Mapping) -> Names | None:
     """Return the classes of a dataset's config, or those of its type; None without any.
 
     Raises:
-        ValueError: They are a text and no list, or a name is there twice.
+        ValueError: They are a text and no list, a name is there twice, or they are spelled as in
+            mmdet 2.
     """
-    names = (dataset.get("metainfo") or {}).get("classes")
+    metainfo = dataset.get("metainfo") or {}
+    if "CLASSES" in metainfo:
+        raise ValueError(
+            f"metainfo of {dataset.get('ann_file')} has CLASSES, which mmdet 3 does not read, so "
+            "that it would take the names of the dataset's type: write classes"
+        )
+    names = metainfo.get("classes")
     names = names or getattr(type_of(dataset), "METAINFO", {}).get("classes")
     if names is None:
         return None
