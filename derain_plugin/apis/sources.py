@@ -12,8 +12,9 @@ import cv2
 from derain_plugin.rain.images import EXTENSIONS, files_below, hint_at
 
 _COMMON = (".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".wmv", ".flv")
-_MPEG = (".mpg", ".mpeg", ".ts", ".mts", ".m2ts")
-VIDEO_EXTENSIONS = frozenset((*_COMMON, *_MPEG))
+_MPEG = (".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts")
+_RARE = (".asf", ".divx", ".f4v", ".mxf", ".ogv", ".h264", ".264", ".hevc", ".h265", ".mjpeg")
+VIDEO_EXTENSIONS = frozenset((*_COMMON, *_MPEG, *_RARE))
 _KNOWN = (*sorted(EXTENSIONS), *sorted(VIDEO_EXTENSIONS))  # in the order of messages
 
 

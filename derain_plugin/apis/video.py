@@ -56,7 +56,8 @@ class VideoReader:
         end: Seconds from the first frame; default the end.
 
     Attributes:
-        time_base: Seconds of a tick, of which all times are multiples.
+        time_base: Seconds of a tick, of which all times are multiples, unless a gap were too long
+            for a file then.
         codec: Its name.
         missing: Seconds by which the file ends before the end that its header states.
 
@@ -68,7 +69,7 @@ class VideoReader:
     def __init__(self, path: Path, *, start: float | None = None, end: float | None = None) -> None:
         self._path = path
         self._timeline = read_timeline(path)
-        self.time_base, self.codec = self._timeline.time_base, self._timeline.codec
+        self.time_base, self.codec = self._timeline.written_base, self._timeline.codec
         self.missing = self._timeline.missing
         seconds = self._timeline.seconds
         for option, value in (("start", start), ("end", end)):
@@ -122,12 +123,12 @@ class VideoReader:
 
     def _frame_at(self, seconds: float) -> int:
         """The first frame not before ``seconds``; a rounding error does not skip one."""
-        ticks = (seconds - self._rounding) / float(self.time_base)
+        ticks = (seconds - self._rounding) / float(self._timeline.time_base)
         return bisect_left(self._timeline.times, self._timeline.times[0] + ticks)
 
     @property
     def _rounding(self) -> float:
-        return min(float(self.time_base) / 2, ROUNDING)
+        return min(float(self._timeline.time_base) / 2, ROUNDING)
 
 
 def _upright(frame: av.VideoFrame) -> np.ndarray:

@@ -19,6 +19,9 @@ INDEXED = ("mov", "matroska", "avi")
 """Formats in which seeking finds the frame that it is asked for."""
 PACK = 2048  # bytes of an MPEG program stream that share a time
 JITTER = 0.5  # s, of the times of frames that share a pack
+JOINABLE = ("mpegts", "mpeg")
+"""Formats of which files may be joined by appending one to another."""
+MOST_TICKS = 2**31 - 1  # that an .mp4 shows a frame for
 UNKNOWN_RATE = 25
 
 
@@ -54,6 +57,13 @@ class Timeline:
         if index == len(self.times):
             return self.seconds
         return float((self.times[index] - self.times[0]) * self.time_base)
+
+    @property
+    def written_base(self) -> Fraction:
+        """Seconds of a tick in which a file can hold every gap: ``time_base``, or a multiple."""
+        ends = [*self.times[1:], self.times[-1] + self.last]
+        longest = max(end - time for time, end in zip(self.times, ends, strict=True))
+        return self.time_base * (longest // MOST_TICKS + 1)
 
     def key_before(self, index: int) -> int | None:
         """Where to seek, in ticks, to decode this frame; None is the beginning."""
@@ -150,7 +160,7 @@ def _stated_seconds(container: InputContainer) -> float:
 def _tell_apart(scan: _Scan) -> bool:
     """Whether the times of the packets are those of their frames."""
     shown = _known(scan.stamps)
-    if not _are_distinct(shown, len(scan.stamps)) or _share_packs(scan):
+    if not _are_distinct(shown, len(scan.stamps)) or _share_packs(scan) or _starts_over(scan):
         return False
     # AVI has no times: ffmpeg numbers its packets in the order of decoding.
     return not (scan.kind == "avi" and scan.can_reorder and shown == sorted(shown))
@@ -170,6 +180,13 @@ def _share_packs(scan: _Scan) -> bool:
     return scan.kind == "mpeg" and num_small > len(scan.stamps) / 2
 
 
+def _starts_over(scan: _Scan) -> bool:
+    """Whether times go back where files were joined, also if no two frames have the same."""
+    order = [s.decoded if s.decoded is not None else s.shown for s in scan.stamps]
+    known = [time for time in order if time is not None]
+    return scan.kind in JOINABLE and known != sorted(known)
+
+
 def _keys(scan: _Scan) -> list[tuple[int, int]]:
     if scan.kind not in INDEXED:
         return []
@@ -186,7 +203,7 @@ def _counted(path: Path, scan: _Scan) -> list[int]:
         frames = [(time, frame.duration if frame else 0) for time, frame in decoded(video)]
     shown = [time for time, _ in frames if time is not None]
     share_packs = _share_packs(scan)
-    if _are_distinct(shown, len(frames)) and not share_packs:
+    if _are_distinct(shown, len(frames)) and not share_packs and not _starts_over(scan):
         return sorted(shown)
     jitter = round(JITTER / scan.time_base)
     times: list[int] = []

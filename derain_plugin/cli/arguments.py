@@ -13,9 +13,20 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 BLANK = "\N{SYMBOL FOR SPACE}"  # in the place of a blank, which mmengine drops
-PATHS = ("data_root", "rainy_root", "ann_file", "img", "load_from", "work_dir", "checkpoint")
+PATHS = (
+    "ann_file",
+    "checkpoint",
+    "data_root",
+    "img",
+    "load_from",
+    "outfile_prefix",
+    "rainy_root",
+    "save_dir",
+    "work_dir",
+)
 NAMES = ("classes",)
 """What these keys of a config hold is text, also where it looks like a number or a list."""
+AROUND_ITEMS = re.compile(r"(?<=[,\[(]) +| +(?=[,\])])")
 SETTINGS_HELP = """\
 Settings of the shipped configs, given with --cfg-options:
   data_root=data/coco/            clean COCO-format data: annotations/, train2017/, val2017/
@@ -53,6 +64,7 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
+        action="extend",
         metavar="KEY=VALUE",
         help='overrides, such as data_root=data/coco/ "classes=car,traffic light" '
         'synthetic_rain="(1, 5)"; lists as KEY=a,b or KEY="[a,b]"',
@@ -87,13 +99,15 @@ def parse_cfg_options(words: Sequence[str] | None) -> dict[str, Any] | None:
         if "=" not in word:
             parser.error(f"an override is KEY=VALUE, got {word!r}")
     texts = {word: _as_text(*word.split("=", 1)) for word in words}
-    others = [word.replace(" ", BLANK) for word in words if texts[word] is None]
+    others = [_without_blanks(word) for word in words if texts[word] is None]
     try:
         options = parser.parse_args(others).options or {}
     except AssertionError as error:
         parser.error(f"cannot read {' '.join(words)}: {error}")
     values = {key: _with_blanks(value) for key, value in options.items()}
-    return values | {word.split("=", 1)[0]: text for word, text in texts.items() if text}
+    return values | {
+        word.split("=", 1)[0]: text for word, text in texts.items() if text is not None
+    }
 
 
 def _as_text(key: str, value: str) -> str | tuple[str, ...] | None:
@@ -107,6 +121,14 @@ def _as_text(key: str, value: str) -> str | tuple[str, ...] | None:
     bare = re.sub(r"^\s*[\[(](.*)[\])]\s*$", r"\1", value)
     found = re.findall(r"""\s*(?:"([^"]*)"|'([^']*)'|([^,]+))\s*(?:,|$)""", bare)
     return tuple("".join(quotes).strip() for quotes in found) or None
+
+
+def _without_blanks(word: str) -> str:
+    """Hide the blanks of a word from mmengine, which cannot read those of nested lists."""
+    key, value = word.split("=", 1)
+    if value.lstrip().startswith(("[", "(")):
+        value = AROUND_ITEMS.sub("", value.strip())
+    return f"{key}={value.replace(' ', BLANK)}"
 
 
 def _with_blanks(value: Any) -> Any:

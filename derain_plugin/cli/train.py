@@ -98,5 +98,23 @@ def _set_resume(cfg: Config, resume: str | None) -> None:
             )
     elif resume != "auto" or marker.is_file():
         cfg.resume = True
-        cfg.load_from = None if resume == "auto" else resume
+        cfg.load_from = _moved_checkpoint(marker) if resume == "auto" else resume
     # Else the run was stopped before its first checkpoint: it starts anew, from load_from.
+
+
+def _moved_checkpoint(marker: Path) -> str | None:
+    """Where the latest checkpoint is if its folder was moved or copied; None if it is in place.
+
+    Raises:
+        FileNotFoundError: It is gone.
+    """
+    named = Path(marker.read_text().strip())
+    here = marker.parent / named.name
+    if named.is_file():
+        return None
+    if not here.is_file():
+        raise FileNotFoundError(
+            f"{marker} names {str(named)!r}, which is gone: name another one with --resume "
+            "CHECKPOINT"
+        )
+    return str(here)

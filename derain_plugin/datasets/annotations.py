@@ -64,6 +64,7 @@ def category_ids(content: Mapping[str, Any], names: Sequence[str], path: Any) ->
     Raises:
         ValueError: The file has no such category, or two with annotations.
     """
+    names = [name.strip() for name in names]
     listed = [category["name"] for category in content["categories"]]
     if absent := [name for name in names if name not in listed]:
         raise ValueError(
@@ -88,7 +89,8 @@ def read_annotations(path: str | Path) -> dict[str, list[dict]]:
     are numbered anew if one is missing, 0 or a text. A missing ``iscrowd`` is 0, and ``area`` is
     that of the box where it is missing or not positive. What mmdet does not train on (marked
     ``ignore``, under 1 px, beside its image) becomes a crowd, which no test asks for either. Of
-    categories of one name, those without annotations are left out.
+    categories of one name, those without annotations are left out. A file without
+    ``annotations`` lists images alone.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -119,6 +121,8 @@ def _parsed(path: str | Path) -> dict[str, list[dict]]:
         raise ValueError(
             f"{path} is not JSON ({error}); is the download complete, and its encoding UTF-8?"
         ) from error
+    if isinstance(content, dict) and "images" in content and "categories" in content:
+        content.setdefault("annotations", [])  # as in COCO's image_info_test-dev2017.json
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise ValueError(f"{path} is not in COCO format: it has no list {key!r}")
@@ -224,7 +228,7 @@ def _number(content: dict, kind: str, path: str | Path) -> None:
     for entry, key in zip(content[kind], keys, strict=True):
         entry["id"] = new[key]
         if kind == "categories":
-            entry["name"] = str(entry["name"])
+            entry["name"] = str(entry["name"]).strip()
     reference = {"images": "image_id", "categories": "category_id"}[kind]
     for annotation in content["annotations"]:
         annotation[reference] = new[key_of(annotation[reference])]

@@ -47,9 +47,16 @@ def classes_of(dataset: Mapping) -> Names | None:
     """Return the classes of a dataset's config, or those of its type; None without any.
 
     Raises:
-        ValueError: They are a text and no list, or a name is there twice.
+        ValueError: They are a text and no list, a name is there twice, or they are spelled as in
+            mmdet 2.
     """
-    names = (dataset.get("metainfo") or {}).get("classes")
+    metainfo = dataset.get("metainfo") or {}
+    if "CLASSES" in metainfo:
+        raise ValueError(
+            f"metainfo of {dataset.get('ann_file')} has CLASSES, which mmdet 3 does not read, so "
+            "that it would take the names of the dataset's type: write classes"
+        )
+    names = metainfo.get("classes")
     names = names or getattr(type_of(dataset), "METAINFO", {}).get("classes")
     if names is None:
         return None
@@ -118,7 +125,8 @@ def saved_classes(checkpoint: Mapping) -> Names | None:
     names = {str(key).lower(): value for key, value in info.items()}.get("classes")
     if not names:
         return None
-    names = (names,) if isinstance(names, str) else tuple(map(str, names))
+    names = (names,) if isinstance(names, str) else names
+    names = tuple(str(name).strip() for name in names)
     return None if names == tuple(f"LABEL_{i}" for i in range(len(names))) else coco_spelled(names)
 
 

@@ -77,7 +77,11 @@ class FeatureDerainRTDetrConfig(PreTrainedConfig):
         # transformers sets all of these, to its defaults if they are not named.
         shared = {name.lstrip("_"): getattr(self.rtdetr_config, name) for name in SHARED}
         shared["attn_implementation"] = self.rtdetr_config._attn_implementation
+        backbone = getattr(self.rtdetr_config, "backbone_config", None)
+        attention = backbone and backbone._attn_implementation
         super().__init__(**{**shared, **kwargs})
+        if backbone:  # which transformers just gave the detector's, and it has no attention
+            backbone._attn_implementation = attention
 
     def __getattr__(self, name: str) -> Any:
         """Read what this config has not from the detector's."""

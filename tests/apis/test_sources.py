@@ -62,6 +62,14 @@ def test_earlier_output_is_no_input(files):
     assert "a/out/x.jpg" in found("a")
 
 
+@pytest.mark.parametrize("suffix", [".vob", ".asf", ".MXF", ".h264", ".hevc", ".mjpeg", ".divx"])
+def test_rarer_videos_are_found(tmp_path, suffix):
+    (tmp_path / f"drive{suffix}").touch()
+    (source,) = find_sources([str(tmp_path)], tmp_path / "out")
+    assert source.is_video
+    assert source.out == tmp_path / "out/drive.mp4"
+
+
 @pytest.mark.parametrize(
     ("name", "out", "error", "message"),
     [

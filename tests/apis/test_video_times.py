@@ -9,7 +9,7 @@ import av
 import pytest
 from small_videos import encode, number_in
 
-from derain_plugin.apis.video import VideoReader
+from derain_plugin.apis.video import VideoFile, VideoReader
 from derain_plugin.apis.video_stream import decoded
 from derain_plugin.apis.video_times import read_timeline
 from derain_plugin.rain.images import UnreadableError
@@ -101,6 +101,32 @@ def test_parts_that_were_joined_are_one_video(tmp_path, name, codec):
     assert [frame.seconds for frame in frames] == pytest.approx([i / 30 for i in range(40)])
     later = list(VideoReader(path, start=25 / 30, end=27 / 30))
     assert [(frame.index, number_in(frame.image)) for frame in later] == [(25, 5), (26, 6)]
+
+
+@pytest.mark.parametrize("offset", [1, 7])
+def test_parts_whose_times_mingle_follow_each_other(tmp_path, offset):
+    tick, path = Fraction(1, 60), tmp_path / "drive.ts"
+    first, then = (
+        encode(tmp_path / f"{start}.ts", range(start, start + 40, 2), time_base=tick).read_bytes()
+        for start in (0, offset)
+    )
+    path.write_bytes(first + then)
+    frames = list(VideoReader(path))
+    assert [number_in(frame.image) for frame in frames] == 2 * list(range(20))
+    assert [frame.seconds for frame in frames] == pytest.approx(
+        [i / 30 for i in range(40)], abs=0.02
+    )
+
+
+def test_a_gap_of_hours_is_written(tmp_path):
+    hour = 30 * 3600
+    path = encode(tmp_path / "late.ts", [0, 1, 10 * hour, 10 * hour + 1])
+    reader = VideoReader(path)
+    with VideoFile(tmp_path / "out.mp4", time_base=reader.time_base) as video:
+        for frame in reader:
+            video.write(frame.image, seconds=frame.seconds, duration=frame.duration)
+    written = [frame.seconds for frame in VideoReader(tmp_path / "out.mp4")]
+    assert written == pytest.approx([0, 1 / 30, 36000, 36000 + 1 / 30], abs=1e-3)
 
 
 def test_what_an_edit_list_cuts_away_is_no_frame(tmp_path):

@@ -85,7 +85,17 @@ def check(folder, name, size=(160, 120)):
     check_datasets(dict(train_dataloader=dict(dataset=dataset)))
 
 
-@pytest.mark.parametrize(("name", "content"), DAMAGED.values(), ids=DAMAGED)
+BMP, JP2 = (encoded(WHOLE, kind) for kind in ("BMP", "JPEG2000"))
+OTHER_FORMATS = {
+    "half of a bmp": ("a.bmp", BMP[: len(BMP) // 2]),
+    "half of a jpeg 2000": ("a.jp2", JP2[: len(JP2) // 2]),
+    "half of a webp": ("a.webp", encoded(WHOLE, "WEBP")[:500]),
+    "a tiff of floats": ("a.tif", encoded(WHOLE.convert("F"), "TIFF")),
+}
+TRAINING = dict(DAMAGED, **OTHER_FORMATS)
+
+
+@pytest.mark.parametrize(("name", "content"), TRAINING.values(), ids=TRAINING)
 def test_training_does_not_start_with_a_damaged_one(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match="1 of the 1 images") as error:

@@ -77,6 +77,23 @@ def test_resume_continues_with_the_second_phase(trained, config, settings, tmp_p
     assert any(not torch.equal(first[k], v) for k, v in resumed["state_dict"].items())
 
 
+@pytest.mark.parametrize("written", ["/gone/epoch_1.pth", "epoch_1.pth\n", "{here}/epoch_1.pth"])
+def test_a_moved_folder_resumes_from_its_own_checkpoint(tmp_path, written):
+    (tmp_path / "epoch_1.pth").touch()
+    (tmp_path / "last_checkpoint").write_text(written.format(here=tmp_path))
+    cfg = Config(dict(work_dir=str(tmp_path), load_from="start.pth"))
+    train_cli._set_resume(cfg, "auto")
+    assert cfg.resume
+    assert cfg.load_from == (None if "here" in written else str(tmp_path / "epoch_1.pth"))
+
+
+@pytest.mark.parametrize("written", ["", "/gone/epoch_2.pth"])
+def test_a_checkpoint_that_is_gone_is_named(tmp_path, written):
+    (tmp_path / "last_checkpoint").write_text(written)
+    with pytest.raises(FileNotFoundError, match=r"last_checkpoint names .* gone: .*--resume CHECK"):
+        train_cli._set_resume(Config(dict(work_dir=str(tmp_path))), "auto")
+
+
 def test_a_new_run_does_not_overwrite_an_old_one(trained, config, settings):
     with pytest.raises(ValueError, match=r"already holds .*epoch_2.pth.*--resume"):
         train(config, trained, settings)

@@ -7,6 +7,7 @@ import pytest
 from mmengine.config import Config
 
 from derain_plugin import load_config
+from derain_plugin.cli import train as train_cli
 from derain_plugin.cli.arguments import parse_cfg_options
 from derain_plugin.config.settings import fill_settings, unfilled_settings
 
@@ -189,6 +190,11 @@ def test_options_of_the_command_line_with_blanks():
         ("classes=driver's seat,car", ("driver's seat", "car")),
         ("classes=car (parked),bus", ("car (parked)", "bus")),
         ("classes=None", None),
+        ("palette=[(1, 2, 3), (4, 5, 6)]", [(1, 2, 3), (4, 5, 6)]),
+        ("scales=([1, 2], [ 3, 4 ])", ([1, 2], [3, 4])),
+        ("load_from=", ""),
+        ('data_root=""', ""),
+        ("test_evaluator.outfile_prefix=/my data, new/out", "/my data, new/out"),
         ("train_dataloader.dataset.metainfo.classes=1,2", ("1", "2")),
         ("data_root=/my data,new/[1]/", "/my data,new/[1]/"),
         ("data_root=2024", "2024"),
@@ -206,6 +212,12 @@ def test_values_of_the_command_line_survive(word, value):
     (option,) = parse_cfg_options([word]).values()
     assert option == value
     assert type(option) is type(value)
+
+
+def test_options_may_be_given_in_several_places():
+    more = ["--cfg-options", "synthetic_rain=3"]
+    args = train_cli.parse_args(["c.py", "--cfg-options", "percent=10", *more])
+    assert args.cfg_options == dict(percent=10, synthetic_rain=3)
 
 
 def test_a_root_may_be_a_path_object_or_begin_with_the_home(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import named_coco
 import numpy as np
 import pytest
 
-from derain_plugin.datasets.annotations import read_annotations
+from derain_plugin.datasets.annotations import category_ids, read_annotations
 from derain_plugin.datasets.checks.box_check import check_boxes
 from derain_plugin.datasets.checks.coco_check import check_datasets
 from derain_plugin.evaluation.coco_truth import CocoTruth
@@ -164,6 +164,12 @@ def corners_without_area(content):
     without("annotations", "area")(content)
 
 
+def centres(content):
+    for annotation in content["annotations"]:
+        annotation["bbox"] = [52, 52, 22, 22]
+    content["annotations"] = [dict(content["annotations"][0], id=i) for i in range(1, 6)]
+
+
 def shares(content):
     for annotation in content["annotations"]:
         annotation["bbox"] = [value / named_coco.SIZE for value in annotation["bbox"]]
@@ -176,6 +182,7 @@ def one_of_shares(content):
 REFUSED = {
     "corners": (corners, r"a.json: annotation 2 has bbox \[30, 8, 54, 32\].*\[30, 8, 24, 24\]"),
     "corners without area": (corners_without_area, r"annotation 2 .*\[30, 8, 54, 32\].*x1, y1, x2"),
+    "centres": (centres, r"a.json: annotation 1 has bbox \[52, 52, .*cx, cy.* \[41, 41, 22, 22\]"),
     "shares": (shares, r"a.json: annotation 1 has bbox \[0.06.*shares of its image of 64x64"),
     "shares in one entry": (one_of_shares, r"annotation 2 has bbox \[0.5.*multiply x and w"),
     "iscrowd 2": (first(iscrowd=2), r"annotation 1 has iscrowd 2; write 0"),
@@ -195,12 +202,38 @@ def test_what_has_two_readings_is_refused(tmp_path, change, message):
         check_boxes(read_annotations(path), path)
 
 
-@pytest.mark.parametrize("bbox", [[40, 40, 30, 10], [0, 0, 64, 64], [1, 1, 1, 1.5], [5, 5, 62, 62]])
+@pytest.mark.parametrize(
+    "bbox",
+    [[40, 40, 30, 10], [0, 0, 1, 1], [1, 0, 1, 1], [0, 0, 64, 64], [1, 1, 1, 1.5], [5, 5, 62, 62]],
+)
 def test_sound_boxes_pass(tmp_path, bbox):
     content = named_coco.content(boxes={1: [("square", [40, 50, 9, 9])] * 20})
     first(bbox=bbox, area=bbox[2] * bbox[3])(content)
     path = named_coco.write(tmp_path / "a.json", content)
     check_boxes(read_annotations(path), path)
+
+
+@pytest.mark.parametrize("edge", [0, 3])
+def test_boxes_beyond_their_image_pass_if_one_is_at_an_edge(tmp_path, edge):
+    boxes = {1: [("square", [52, 52, 22, 22])] * 9 + [("square", [edge, 9, 9, 9])]}
+    path = named_coco.write(tmp_path / "a.json", named_coco.content(boxes=boxes))
+    check_boxes(read_annotations(path), path)
+
+
+@pytest.mark.parametrize("is_percent", [True, False])
+def test_percent_are_asked_about(tmp_path, log, is_percent):
+    content = named_coco.content(boxes={i: [("square", [40, 50, 9, 9])] for i in range(1, 6)})
+    every("images", width=640, height=480)(content)
+    first(bbox=[40 if is_percent else 400, 50, 9, 9])(content)
+    path = named_coco.write(tmp_path / "a.json", content)
+    check_boxes(read_annotations(path), path)
+    assert ("all 5 boxes lie in the first 100 px of larger images" in log.text) is is_percent
+
+
+def test_blanks_around_names_do_not_count(tmp_path):
+    path = named_coco.write(tmp_path / "a.json", named_coco.content(("square ", " disc"), {}))
+    content = read_annotations(path)
+    assert category_ids(content, ("disc", "square "), path) == [2, 1]
 
 
 def test_counts_of_what_filters_drop(tmp_path, log):

@@ -14,6 +14,7 @@ from derain_plugin import load_config
 from derain_plugin.datasets.checks.coco_check import check_datasets
 from derain_plugin.datasets.label_map import (
     class_layers,
+    classes_of,
     configured_classes,
     require_same_classes,
     saved_classes,
@@ -244,3 +245,13 @@ def test_a_test_and_a_resume_refuse_other_classes(options):
     runner = runner_of(tiny_rtdetr_cfg(), **options)
     with pytest.raises(ValueError, match="classes=disc,square"):
         LabelMapHook().after_load_checkpoint(runner, checkpoint)
+
+
+def test_the_spelling_of_mmdet_2_is_refused():
+    dataset = dict(type="CocoDataset", ann_file="a.json", metainfo=dict(CLASSES=("square",)))
+    with pytest.raises(ValueError, match=r"a\.json has CLASSES, which mmdet 3 .*: write classes"):
+        classes_of(dataset)
+
+
+def test_blanks_around_names_of_a_checkpoint_do_not_count():
+    assert saved_classes(dict(meta=dict(CLASSES=("square ", "disc")))) == ("square", "disc")

@@ -188,6 +188,14 @@ def test_a_config_can_be_copied(copied, folders):
     assert config.id2label == {0: "square", 1: "disc"}
 
 
+@pytest.mark.parametrize("name", FAMILY)
+def test_a_model_can_be_built_from_the_config_of_another(name, folders):
+    model = create_feature_derain_rtdetr(str(folders / name))
+    twin = FeatureDerainRTDetr(model.config)
+    twin.load_state_dict(model.state_dict())
+    assert torch.equal(twin.eval()(IMAGES).logits, model(IMAGES).logits)
+
+
 def test_a_folder_with_both_copies_still_loads(folders, tmp_path):
     """Such folders were written before; the outer names counted."""
     own(folders, "rt_detr").save_pretrained(tmp_path)

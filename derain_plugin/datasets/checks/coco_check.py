@@ -42,19 +42,25 @@ def check_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
     """
     uses: dict[str, set[tuple[str, bool, bool]]] = {}
     classes = configured_classes(cfg, loaders) or ()
-    for dataset, may_lack in datasets_in([cfg.get(loader) for loader in loaders]):
+    pairs = [(pair, loader) for loader in loaders for pair in datasets_in(cfg.get(loader))]
+    needed = set()  # files that must have boxes
+    for (dataset, may_lack), loader in pairs:
         kind: Any = type_of(dataset)
         if not issubclass(kind, CocoDataset) or kind.load_data_list not in READERS:
             continue
         root = dataset.get("data_root") or ""
         images = os.path.join(root, (dataset.get("data_prefix") or {}).get("img", ""))
         use = (images, may_lack, kind.COCOAPI is CocoDataset.COCOAPI)
-        uses.setdefault(os.path.join(root, dataset["ann_file"]), set()).add(use)
+        file = os.path.join(root, dataset["ann_file"])
+        uses.setdefault(file, set()).add(use)
+        if not _only_writes(cfg.get(loader.replace("dataloader", "evaluator"))):
+            needed.add(file)
     for loader in loaders:
         _check_evaluator(cfg, loader)
     for ann_file, of_file in uses.items():
         content = read_annotations(ann_file)
-        _check_objects(content, ann_file)
+        if ann_file in needed:
+            _check_objects(content, ann_file)
         check_boxes(content, ann_file)
         for images, may_lack, follows_file in sorted(of_file):
             _check_classes(content, ann_file, classes, follows_file=follows_file)
@@ -74,6 +80,12 @@ def _check_evaluator(cfg: Config, loader: str) -> None:
                 f"{evaluator} scores by {file}, but {loader} reads {', '.join(sorted(used))}: give "
                 "both the same ann_file"
             )
+
+
+def _only_writes(evaluator: Any) -> bool:
+    """Whether detections are written for others to score, as those of COCO's test-dev are."""
+    metrics = [metric for metric, _ in datasets_in(evaluator)]
+    return bool(metrics) and all(metric.get("format_only") for metric in metrics)
 
 
 def _ann_file(dataset: Mapping) -> str:

@@ -14,7 +14,8 @@ import cv2
 import mmcv
 from PIL import Image, UnidentifiedImageError
 
-ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
+ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND", "WEBP": b""}
+"""Last bytes by format; Pillow opens no WebP that is cut off."""
 TAIL = 4096  # bytes; cameras write some after the end
 ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)
 THREADS = 16  # they wait for the disk
@@ -23,8 +24,9 @@ THREADS = 16  # they wait for the disk
 def damaged_images(folder: str, images: Iterable[dict[str, Any]]) -> list[str]:
     """Say what is wrong with the images of annotations, by their headers and last bytes.
 
-    Only an image whose end is missing, or whose EXIF orientation lies on its side, is decoded, so
-    a large data set takes a minute and not an hour: damage in the middle of a file remains.
+    Only an image whose end is missing, whose EXIF orientation lies on its side, or that is no
+    JPEG, PNG or WebP, is decoded, so a large data set takes a minute and not an hour: damage in
+    the middle of a file remains.
 
     Args:
         folder: That the file names are relative to.
@@ -66,7 +68,7 @@ def _fault(folder: str, entry: dict[str, Any]) -> str | None:
 
 def _has_end(file: BinaryIO, kind: str | None) -> bool:
     if kind not in ENDS:
-        return True
+        return False
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - TAIL))
     return ENDS[kind] in file.read()

@@ -64,7 +64,10 @@ def read_class_names(path: Path) -> Mapping[int, str]:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix not in (".yaml", ".yml"):
             return {i: line.strip() for i, line in enumerate(text.splitlines()) if line.strip()}
-        names = (yaml.safe_load(text) or {})["names"]
+        # All is text: a class may be called no, on, 007 or null.
+        names = (yaml.load(text, yaml.BaseLoader) or {})["names"]
+        if isinstance(names, str):
+            raise TypeError(f"names is the text {names!r}")
         pairs = names.items() if isinstance(names, dict) else enumerate(names)
         return {int(index): str(name) for index, name in pairs}
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, ValueError) as error:

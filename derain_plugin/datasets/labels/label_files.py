@@ -3,6 +3,7 @@
 Corners of boxes are read by supervision, so that they lie where its users expect them.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,11 @@ OLDEST_VERSION = "0.31.2"  # of supervision
 _ROUNDING = 0.01  # by which coordinates may leave the image before they must be in px
 
 DIFFICULT = {"": False, "0": False, "1": True, "false": False, "true": True}
+
+MULTI_BYTE = re.compile(
+    rb"<\?xml[^>]*encoding=[\"'](gb[\w-]+|big5[\w-]*|euc[\w-]+|shift.jis|cp9\d\d)", re.IGNORECASE
+)
+"""Encodings that expat does not know."""
 
 Corners = tuple[float, float, float, float]
 """``x1, y1, x2, y2`` in px: edges of the box, 0 at the image's left and top edge."""
@@ -112,20 +118,30 @@ def read_voc(
             "boxes and <size>, or leave the image out with --sizes skip"
         )
     scale = width / stated[0], height / stated[1]
+    objects = root.findall("object")
+    if len(objects) < sum(1 for _ in root.iter("object")):
+        raise ValueError(
+            f"{path} has an <object> that is not directly in <annotation>: move it there"
+        )
 
     def read(numbered: tuple[int, Element]) -> LabelledBox:
         number, labelled = numbered
         return _read_object(labelled, f"{path}, object {number}", scale, unclear)
 
-    return _read_all(read, enumerate(root.findall("object"), start=1))
+    return _read_all(read, enumerate(objects, start=1))
 
 
 def _parse(path: Path) -> Element:
     # Not the standard library's parser, which a few bytes of nested entities bring down.
     parser: Any = import_module("defusedxml.ElementTree")
     try:
-        return parser.parse(path).getroot()
-    except (ParseError, ValueError) as error:
+        content = path.read_bytes()
+        encoding = MULTI_BYTE.match(content)
+        if encoding:
+            text = content.decode(encoding[1].decode("ascii"))
+            return parser.fromstring(text.partition("?>")[2])
+        return parser.fromstring(content)
+    except (ParseError, ValueError, LookupError) as error:
         raise ValueError(f"{path} is not well-formed xml: {error}") from error
 
 
@@ -153,7 +169,11 @@ def _read_object(
                 f"<difficult> is {flag!r}, neither 0 nor 1: say what that means with "
                 "--difficult count, crowd or skip"
             )
+        if len(labelled.findall("bndbox")) > 1:
+            raise ValueError("it has several <bndbox>: give each an <object> of its own")
         x1, y1, x2, y2 = parse_voc_object(labelled)
+        if max(x2, y2) <= 1 and (x1, y1) != (0, 0):
+            raise ValueError("its corners are shares of the image's size: write px")
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
     corners = x1 * scale[0], y1 * scale[1], x2 * scale[0], y2 * scale[1]

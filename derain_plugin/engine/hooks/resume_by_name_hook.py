@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmdet.registry import HOOKS
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -64,11 +64,13 @@ class ResumeByNameHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Prepare the optimizer state and the schedulers of ``checkpoint`` for this run."""
-        if not runner._resume or "epoch" not in checkpoint.get("meta", {}):
+        if not runner._resume:
             return
+        _require_progress(checkpoint, runner)
         if self is not _acting(runner):
             return
         _warn_if_complete(runner, checkpoint["meta"]["epoch"])
+        _warn_of_averages(runner, checkpoint)
         for key, wrapper in _wrappers(runner):
             try:
                 self._prepare(runner, checkpoint, key, wrapper)
@@ -95,6 +97,10 @@ class ResumeByNameHook(Hook):
             changes += match_by_name(state, wrapper, names, model=known, weights=weights)
             own = ("lr",) if self._has_phases else ()
             changes += take_settings(state, wrapper, skipping=own)
+        else:
+            runner.logger.warning(
+                "The checkpoint has no state of the optimizer: momentum and the like begin anew"
+            )
         schedulers = _schedulers(runner, key)
         saved = _part(checkpoint, "param_schedulers", key) or []
         changes += schedule_changes(schedulers, saved)
@@ -119,6 +125,27 @@ class ResumeByNameHook(Hook):
     @property
     def _has_phases(self) -> bool:
         return bool(getattr(self, "phases", ()))
+
+
+def _require_progress(checkpoint: Mapping, runner: Runner) -> None:
+    """Refuse weights that do not say how far a training has come."""
+    meta = checkpoint.get("meta") or {}
+    absent = [f"meta.{name}" for name in ("epoch", "iter") if name not in meta]
+    absent += [name for name in ("message_hub",) if name not in checkpoint]
+    if absent:
+        raise ValueError(
+            f"cannot resume from {runner._load_from or 'the last checkpoint'}: it lacks "
+            f"{', '.join(absent)}, so it is no checkpoint of a training, but weights. Start from "
+            "them with --cfg-options load_from=..., without --resume"
+        )
+
+
+def _warn_of_averages(runner: Runner, checkpoint: Mapping) -> None:
+    if "ema_state_dict" in checkpoint and not any(isinstance(h, EMAHook) for h in runner.hooks):
+        runner.logger.warning(
+            "The checkpoint is of a training with EMAHook, and this one has none: it goes on from "
+            "the averaged weights"
+        )
 
 
 def _warn_if_complete(runner: Runner, epoch: int) -> None:

@@ -19,14 +19,15 @@ def folder(tmp_path):
     return write_coco_folder(tmp_path, num_images=2)
 
 
-def check(folder, classes=CLASSES, **overrides):
+def check(folder, classes=CLASSES, evaluator=None, **overrides):
     dataset = dict(
         type="CocoDataset",
         ann_file=str(folder / "annotations/instances_train2017.json"),
         data_prefix=dict(img=str(folder / "train2017")),
         metainfo=dict(classes=classes),
     )
-    check_datasets(dict(test_dataloader=dict(dataset={**dataset, **overrides})))
+    loader = dict(dataset={**dataset, **overrides})
+    check_datasets(dict(test_dataloader=loader, test_evaluator=evaluator))
 
 
 def edit(folder, change):
@@ -40,6 +41,21 @@ def test_a_sound_folder_passes(folder):
     check(folder)
     edit(folder, lambda content: content["annotations"][0].update(bbox=[-5, -5, 20, 20]))
     check(folder)  # boxes may stick out
+
+
+@pytest.mark.parametrize("without", [{}, {"annotations": []}], ids=["no list", "no box"])
+def test_images_without_annotations_pass_where_detections_are_only_written(folder, without):
+    def strip(content):
+        del content["annotations"]
+        content.update(without)
+
+    edit(folder, strip)
+    metric = dict(type="CocoMetric", ann_file=None, format_only=True, outfile_prefix="test-dev")
+    check(folder, evaluator=metric)
+    with pytest.raises(ValueError, match="no box to learn from: 0 annotations"):
+        check(folder, evaluator=dict(metric, format_only=False))
+    with pytest.raises(ValueError, match="no box to learn from: 0 annotations"):
+        check(folder)
 
 
 def bbox(value):

@@ -22,7 +22,30 @@ def test_names_by_index(tmp_path, name, text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "nc: 3", "names: 3", "- car", "names: {car: 0}", "names: [a", "names: !!python/x"]
+    ("text", "names"),
+    [
+        ("names: [no, on, 007, null]", ["no", "on", "007", "null"]),
+        ("names:\n  0: off\n  1: 12:30\n  2: 1e3", ["off", "12:30", "1e3"]),
+        ("names: ['stop sign', \"no\", true]", ["stop sign", "no", "true"]),
+    ],
+)
+def test_names_of_a_yaml_are_text(tmp_path, text, names):
+    path = write_text(tmp_path / "data.yaml", text)
+    assert read_class_names(path) == dict(enumerate(names))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nc: 3",
+        "names: 3",
+        "names: car",
+        "- car",
+        "names: {car: 0}",
+        "names: [a",
+        "names: !!python/x",
+    ],
 )
 def test_yaml_without_names_is_refused(tmp_path, text):
     with pytest.raises(ValueError, match=r"data\.yaml gives no class names"):

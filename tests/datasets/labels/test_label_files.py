@@ -5,6 +5,7 @@ from derain_plugin.datasets.labels import LabelError, LabelledBox, read_voc, rea
 
 BOX = (8, 6, 40, 30)
 NAMES = {0: "car", 2: "bus"}
+TWICE = "<bndbox><xmin>1</xmin></bndbox></object>"
 
 
 def voc_boxes(path, *objects: str, **size) -> list[LabelledBox]:
@@ -48,6 +49,19 @@ def test_reversed_corners_are_the_same_box(tmp_path):
     assert box.corners == BOX
 
 
+@pytest.mark.parametrize("encoding", ["GBK", "gb18030", "Shift_JIS", "utf-16", "utf-8-sig"])
+def test_encodings_of_label_tools_are_read(tmp_path, encoding):
+    text = f'<?xml version="1.0" encoding="{encoding.removesuffix("-sig")}"?>'
+    (tmp_path / "a.xml").write_text(text + voc_annotation(voc_object("車", BOX)), encoding)
+    (box,) = read_voc(tmp_path / "a.xml", WIDTH, HEIGHT)
+    assert (box.name, box.corners) == ("車", BOX)
+
+
+def test_a_pixel_in_the_first_corner_is_a_box(tmp_path):
+    (box,) = voc_boxes(tmp_path, voc_object("car", (0, 0, 1, 1)))
+    assert box.corners == (0, 0, 1, 1)
+
+
 @pytest.mark.parametrize("size", [None, (0, 0), (WIDTH, HEIGHT)])
 def test_size_may_be_absent_or_zero(tmp_path, size):
     assert len(voc_boxes(tmp_path, voc_object("car", BOX), size=size)) == 1
@@ -70,6 +84,11 @@ def test_labels_of_another_size_are_refused(tmp_path, size):
         (voc_annotation(size=("wide", 48)), "<size>.*'wide'"),
         (voc_annotation("<object/>"), "object 1: it has no name"),
         (voc_annotation(voc_object("car", BOX), "<object><name>car</name></object>"), "object 2"),
+        (voc_annotation(f"<objects>{voc_object('car', BOX)}</objects>"), "not directly in"),
+        (voc_annotation(voc_object("car", BOX).replace("</object>", TWICE)), "several <bndbox>"),
+        (voc_annotation(voc_object("car", (-0.9, -0.8, 0.5, 0.6))), "object 1: .*shares.*write px"),
+        (voc_annotation(voc_object("car", (-1, -1, 1, 1))), "object 1: .*shares.*write px"),
+        ('<?xml version="1.0" encoding="gb-0"?><annotation/>', "well-formed.*gb-0"),
         (voc_annotation(voc_object("car", (float("nan"), 0, 1, 1))), "object 1.*xmin.*nan"),
         (voc_annotation(voc_object("car", (0, 0, float("inf"), 1))), "object 1.*xmax.*inf"),
         (voc_annotation(voc_object("car", BOX).replace("<ymax>30", "<ymax>3O")), "ymax.*'3O'"),

@@ -177,6 +177,32 @@ def test_what_does_not_fit_is_refused(tmp_path, plain_checkpoint, case):
         train(tmp_path, resume_from=plain_checkpoint, **options)
 
 
+@pytest.mark.parametrize(
+    ("kept", "lacking"),
+    [
+        (("state_dict",), r"meta\.epoch, meta\.iter, message_hub"),
+        (("meta", "state_dict"), "message_hub"),
+        ((), r"meta\.epoch, meta\.iter, message_hub"),
+    ],
+)
+def test_weights_alone_are_refused(tmp_path, plain_checkpoint, kept, lacking):
+    checkpoint = torch.load(plain_checkpoint, weights_only=False)
+    path = tmp_path / "weights.pth"
+    torch.save({key: checkpoint[key] for key in kept} or checkpoint["state_dict"], path)
+    with pytest.raises(ValueError, match=rf"weights\.pth: it lacks {lacking}.*load_from=\.\.\., w"):
+        train(tmp_path, resume_from=path, phases=None, optim=PLAIN)
+
+
+def test_says_what_begins_anew(tmp_path, plain_checkpoint, capsys):
+    checkpoint = torch.load(plain_checkpoint, weights_only=False)
+    checkpoint["ema_state_dict"] = checkpoint.pop("optimizer")
+    torch.save(checkpoint, tmp_path / "averaged.pth")
+    train(tmp_path, resume_from=tmp_path / "averaged.pth", phases=None, optim=PLAIN)
+    said = "".join(capsys.readouterr())
+    assert "no state of the optimizer: momentum and the like begin anew" in said
+    assert "with EMAHook, and this one has none: it goes on from the averaged" in said
+
+
 OLD_PHASES = "phases = dict(head=dict(epochs=(1, None), lr=dict(head=1e-3)))\n"
 HOOK = "default_hooks = dict(phases=dict(type='PhasedTrainingHook'))\n"
 HEAD = [dict(name="head", epochs=(1, None), lr={"head": 1e-3})]
