@@ -16,7 +16,7 @@ from torch import Tensor
 from derain_plugin.apis.base_predictor import BasePredictor
 from derain_plugin.apis.exported_model import load_exported, resized
 from derain_plugin.config.fillers import as_scale
-from derain_plugin.datasets.label_map import advice, coco_spelled, configured_classes, listed
+from derain_plugin.datasets.label_map import advice, are_same, configured_classes, listed
 
 
 class ExportedDetector(BasePredictor):
@@ -103,7 +103,7 @@ def use_exported(cfg: Config, path: str | Path) -> None:
     """
     metadata = load_exported(path).metadata
     classes, exported = configured_classes(cfg, ("test_dataloader",)), tuple(metadata.classes)
-    if classes is not None and coco_spelled(classes) != exported:
+    if classes is not None and not are_same(classes, exported):
         raise ValueError(
             f"{path} has the classes {listed(exported)}, the config {listed(classes)}: name the "
             f"config that it was exported with, {metadata.config}. {advice(exported)}"

@@ -25,7 +25,7 @@ Needs: pip install supervision
 
   voc   a Pascal VOC .xml for each image
   yolo  a darknet or Ultralytics .txt for each image; the class names come from --names, or from
-        data.yaml, classes.txt, obj.names in LABELS or the two folders above it
+        data.yaml, data.yml, dataset.yaml, classes.txt, obj.names in LABELS or two folders above
 
 The label file of IMAGES/a/b.jpg is LABELS/a/b.xml or LABELS/a/b.txt. COCO's class names, in any
 case and with - _ or spaces, Pascal VOC's, and pedestrian map by themselves. Any other name must

@@ -140,6 +140,12 @@ def coco_spelled(names: Names) -> Names:
     return spelled if spelled == COCO_NAMES else names
 
 
+def are_same(names: Names, others: Names) -> bool:
+    """Say whether two lists name the same classes in the same order, in whatever case."""
+    keys = ([name.casefold() for name in coco_spelled(some)] for some in (names, others))
+    return next(keys) == next(keys)
+
+
 def require_same_classes(
     checkpoint: Mapping, wanted: Names | None, model: nn.Module, *, source: str
 ) -> None:
@@ -156,7 +162,7 @@ def require_same_classes(
     """
     saved = saved_classes(checkpoint)
     _warn_of_labels_by_file(checkpoint, saved, source)
-    if saved and wanted and saved != coco_spelled(wanted):
+    if saved and wanted and not are_same(saved, wanted):
         raise ValueError(
             f"{source} was trained on the classes {listed(saved)}, but the config has "
             f"{listed(wanted)}. {advice(saved)}"
@@ -198,7 +204,7 @@ def start_class_layers_anew(
         settings: The model's config.
     """
     saved = saved_classes(checkpoint)
-    if not saved or not wanted or saved == coco_spelled(wanted):
+    if not saved or not wanted or are_same(saved, wanted):
         return
     weights, fresh = checkpoint.get("state_dict", checkpoint), model.state_dict()
     for key in class_layers(settings):

@@ -171,7 +171,9 @@ def test_a_checkpoint_of_other_classes_is_refused(settings, saved, count, messag
         require_same_classes(checkpoint, ("square", "disc"), MODELS.build(settings), source="a.pth")
 
 
-@pytest.mark.parametrize("saved", [("square", "disc"), None, ("LABEL_0", "LABEL_1")])
+@pytest.mark.parametrize(
+    "saved", [("square", "disc"), ("Square", "DISC"), None, ("LABEL_0", "LABEL_1")]
+)
 def test_a_checkpoint_of_the_same_classes_is_taken(settings, saved):
     model = MODELS.build(settings)
     checkpoint = checkpoint_of(settings, saved)

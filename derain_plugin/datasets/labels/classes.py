@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml  # type: ignore[import-untyped]
 from mmdet.datasets import CocoDataset
 
-NAMES_FILES = ("data.yaml", "classes.txt", "obj.names")
+NAMES_FILES = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")
 _LEVELS_UP = 2  # from labels/train or obj_train_data to the root of the data set
 
 COCO_NAMES: tuple[str, ...] = CocoDataset.METAINFO["classes"]
