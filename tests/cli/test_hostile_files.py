@@ -91,7 +91,10 @@ def good(two_class_weights):
     return load_from_hf(two_class_weights)
 
 
-@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+@pytest.mark.parametrize(
+    "zipped",
+    [pytest.param(True, id="zip"), pytest.param(False, id="legacy", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("command", ALL)
 def test_a_pickle_that_executes_code_is_refused(commands, command, zipped, tmp_path, good):
     marker, path = tmp_path / "executed", str(tmp_path / "evil.pth")
@@ -156,7 +159,14 @@ def broken(good):
 @pytest.mark.parametrize(
     "kind", ["other model", "nothing", "no weights", "list", "other width", "nan"]
 )
-@pytest.mark.parametrize("command", ["train", "test", "infer", "export"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train",
+        "infer",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("test", "export")),
+    ],
+)
 def test_a_checkpoint_that_is_none_of_this_detector_is_refused(
     commands, command, kind, tmp_path, good
 ):
@@ -169,6 +179,6 @@ def test_a_checkpoint_that_is_none_of_this_detector_is_refused(
 
 def test_weights_alone_cannot_be_resumed_from(commands, tmp_path, good):
     torch.save(good, tmp_path / "weights.pth")
-    with pytest.raises(ValueError, match="does not say after which epoch, so no training"):
+    with pytest.raises(ValueError, match=r"lacks meta.epoch, .*Start from them with --cfg"):
         commands.resume(str(tmp_path / "weights.pth"))
     assert load_from_local(str(tmp_path / "weights.pth"))["state_dict"]

@@ -28,6 +28,7 @@ IMAGES = torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(0))
 LABELS = to_transformers_labels(data_samples([3, 1], SIZE))
 STAGES = dict(layer_type="basic", out_indices=[2, 3, 4])
 TYPES = ["multiscale", "lightweight", None]
+MOST_SLOW = ["multiscale", *(pytest.param(t, marks=pytest.mark.slow) for t in TYPES[1:])]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def test_a_fresh_model_detects_bitwise_what_the_detector_does(derain_type, folde
         assert len(states[name]) == len(expected[name]) > 0
 
 
-@pytest.mark.parametrize("derain_type", TYPES)
+@pytest.mark.parametrize("derain_type", MOST_SLOW)
 def test_a_fresh_model_has_bitwise_the_losses_of_the_detector(derain_type, folder):
     model, reference = create_feature_derain_rtdetr(str(folder), derain_type).train(), plain(folder)
     torch.manual_seed(7)  # denoising draws
@@ -185,7 +186,7 @@ def test_a_backbone_trains_unless_told_otherwise(folder):
     assert not any(map(torch.equal, statistics, before))
 
 
-@pytest.mark.parametrize("derain_type", TYPES)
+@pytest.mark.parametrize("derain_type", MOST_SLOW)
 def test_torch_save_keeps_every_bit(derain_type, folder, tmp_path):
     model = moved(create_feature_derain_rtdetr(str(folder), derain_type))
     torch.save(model, tmp_path / "model.pt")
@@ -198,7 +199,7 @@ def test_torch_save_keeps_every_bit(derain_type, folder, tmp_path):
     assert_same_outputs(detect(other), detect(model))
 
 
-@pytest.mark.parametrize("derain_type", TYPES)
+@pytest.mark.parametrize("derain_type", MOST_SLOW)
 @pytest.mark.parametrize("kind", [FeatureDerainRTDetr, AutoModelForObjectDetection])
 def test_save_pretrained_keeps_every_bit(kind, derain_type, folder, tmp_path):
     model = moved(create_feature_derain_rtdetr(str(folder), derain_type, num_residual_blocks=1))
