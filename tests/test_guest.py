@@ -102,6 +102,7 @@ def test_mmengine_and_torch_are_as_they_were(code):
     assert result.returncode == 0, result.stderr[-3000:]
 
 
+@pytest.mark.slow
 def test_mmdets_advice_does_not_greet_and_other_warnings_stay():
     result = python(QUIET)
     assert result.returncode == 0, result.stderr[-3000:]

@@ -178,7 +178,7 @@ OTHER_RECIPES = {
 }
 
 
-SLOW = ("rtdetr_r18_coco", "rtdetr_r18_featderain_lite")
+SLOW = {*OTHER_RECIPES} - {"rtdetr_r18_finetune_mix"}
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def test_rain_depends_on_seed_and_image_alone():
         np.testing.assert_array_equal(rain(transform, img_id), forward[img_id])
 
 
+@pytest.mark.slow
 def test_another_process_renders_the_same():
     command = [sys.executable, "-c", IN_ANOTHER_PROCESS]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout

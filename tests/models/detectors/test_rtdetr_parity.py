@@ -29,7 +29,9 @@ SHAPES = dict(
     dfine_s=SMALL,
     dfine_n=[(1, 3, 320, 288)],  # it has no stride of 8
 )
-ARCHS = [pytest.param(arch, marks=pytest.mark.slow if arch == "r101" else ()) for arch in SHAPES]
+ARCHS = [
+    pytest.param(arch, marks=pytest.mark.slow if arch in ("r34", "r101") else ()) for arch in SHAPES
+]
 
 
 @pytest.mark.parametrize("arch", ARCHS)
