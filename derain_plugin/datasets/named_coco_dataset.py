@@ -15,8 +15,8 @@ from derain_plugin.datasets.annotations import AnnotationFile
 class NamedCocoDataset(CocoDataset):
     """Number labels in the order of ``metainfo["classes"]``, whatever the file's order.
 
-    Annotations are read by :func:`read_annotations`, as :class:`NamedCocoMetric` reads them.
-    :func:`derain_plugin.load_config` puts this class where a config has ``CocoDataset``, whose
+    Annotations are read by ``read_annotations``, as :class:`NamedCocoMetric` reads them.
+    ``derain_plugin.load_config`` puts this class where a config has ``CocoDataset``, whose
     options it has.
 
     Raises:

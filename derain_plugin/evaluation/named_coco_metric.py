@@ -16,7 +16,7 @@ from derain_plugin.datasets.annotations import AnnotationFile
 class NamedCocoMetric(CocoMetric):
     """Evaluate what :class:`NamedCocoDataset` trains on: the same reader, the same labels.
 
-    :func:`derain_plugin.load_config` puts this class where a config has ``CocoMetric``, whose
+    ``derain_plugin.load_config`` puts this class where a config has ``CocoMetric``, whose
     options it has.
 
     Raises:
