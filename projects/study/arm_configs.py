@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,21 @@ def arm_config(family: str, name: str, options: Mapping[str, Any] | None = None)
         ValueError: There is no such config.
     """
     base, own = _base_and_options(family, name)
-    return load_config(base, {**own, **(options or {})})
+    return load_config(base, _on_top(own, options or {}))
+
+
+def _on_top(own: Options, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge overrides into those of an arm, also where these hold a whole part of the config."""
+    merged = dict(own)
+    for key, value in options.items():
+        root, dot, rest = key.partition(".")
+        if dot and isinstance(merged.get(root), Mapping):
+            part = Config(dict(part=copy.deepcopy(merged[root])))
+            part.merge_from_dict({f"part.{rest}": value})  # places in lists, too
+            merged[root] = part.to_dict()["part"]
+        else:
+            merged[key] = value
+    return merged
 
 
 def _base_and_options(family: str, name: str) -> tuple[Path, Options]:

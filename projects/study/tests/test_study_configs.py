@@ -151,3 +151,12 @@ def test_a_config_is_written_as_a_file_that_loads_alike(tmp_path):
     assert {**written} == {**expected}
     with pytest.raises(SystemExit):
         main(["study", "best", str(tmp_path / "best.py")])
+
+
+def test_options_reach_into_a_part_that_an_arm_sets_whole():
+    plain = arm_config("study", "rtdetr_coco")
+    cfg = arm_config("study", "rtdetr_coco", {"model.data_preprocessor.batch_augments.0.seed": 3})
+    (augment,) = cfg.model.data_preprocessor.pop("batch_augments")
+    (other,) = plain.model.data_preprocessor.pop("batch_augments")
+    assert augment == {**other, "seed": 3}
+    assert cfg.model == plain.model

@@ -1,12 +1,12 @@
 """A whole study with a handful of images: its own commands, in processes of their own."""
 
 import json
-from pathlib import Path
 
 import pytest
 from forked_steps import fork_steps
 from mmengine.config import Config
 
+from projects.study.arm_configs import arm_config
 from projects.study.arms import find_arms
 from projects.study.coco_folder import make_study_coco
 from projects.study.layout import Layout
@@ -14,32 +14,29 @@ from projects.study.plan import plan_steps
 from projects.study.report import write_report
 from projects.study.steps import run_steps
 
-STUDY = Path(__file__).parents[4] / "projects/study/configs/study"
-QUICK = """
-_base_ = {base!r}
-train_cfg = dict(max_epochs={epochs}, val_interval=1)
-train_dataloader = dict(batch_size=4, num_workers=0)
-val_dataloader = dict(num_workers=0)
-test_dataloader = dict(num_workers=0)
-default_hooks = dict(logger=dict(interval=1), checkpoint=dict(max_keep_ckpts=-1))
-"""
-PHASES = """
-phase = dict(type="PhasedTrainingHook", phases=[dict(name="all", epochs=(1, 1), lr={"*": 1e-4})])
-custom_hooks = [phase]
-"""
+QUICK = {
+    "train_cfg.max_epochs": 1,
+    "train_cfg.val_interval": 1,
+    "train_dataloader.batch_size": 4,
+    "train_dataloader.num_workers": 0,
+    "val_dataloader.num_workers": 0,
+    "test_dataloader.num_workers": 0,
+    "default_hooks.logger.interval": 1,
+    "default_hooks.checkpoint.max_keep_ckpts": -1,
+}
 ARMS = find_arms(["vanilla", "control"])
+
+
+def quick_config(family, name, options=None):
+    phases = {"phases.finetune.epochs": (1, None)} if name == "finetune_mix" else {}
+    return arm_config(family, name, {**QUICK, **phases, **(options or {})})
 
 
 @pytest.fixture(scope="module")
 def layout(tmp_path_factory):
     root = tmp_path_factory.mktemp("study")
     make_study_coco(root / "data", num_images=dict(train=6, val=3, test=4))
-    configs = root / "configs"
-    configs.mkdir()
-    for name, hooks in {"rtdetr_coco": "", "finetune_mix": PHASES}.items():
-        file = f"study_{name}.py"
-        (configs / file).write_text(QUICK.format(base=str(STUDY / file), epochs=1) + hooks)
-    return Layout("study", root / "work", root / "results", "test", root / "data", configs)
+    return Layout("study", root / "work", root / "results", "test", root / "data", quick_config)
 
 
 @pytest.fixture(scope="module")
