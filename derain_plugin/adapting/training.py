@@ -13,6 +13,7 @@ from mmengine.dataset import pseudo_collate, worker_init_fn
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -175,6 +176,7 @@ def train(
         worker_init_fn=_init_worker if workers else None,
     )
     history = _History()
+    name = f"adaptation_{time.time_ns()}"  # mmengine refuses a second of a name
     settings = _runner_settings(schedule, sampler.num_rounds, detector.device.type)
     with install():
         runner = Runner(
@@ -183,12 +185,15 @@ def train(
             train_dataloader=loader,
             custom_hooks=[history, *hooks],
             resume=resume,
-            experiment_name=f"adaptation_{time.time_ns()}",  # mmengine refuses a second of a name
+            experiment_name=name,
             **settings,
         )
         # mmengine warns of its own hook's ways each time.
         runner.logger.addFilter(lambda record: not record.getMessage().startswith(DEPRECATED))
-        runner.train()
+        try:
+            runner.train()
+        finally:  # mmengine would take it for the visualizer of later runs
+            Visualizer._instance_dict.pop(name, None)
     return history.rounds
 
 

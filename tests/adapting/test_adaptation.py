@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.visualization import Visualizer
 from small_detectors import frozen
 
 from derain_plugin.adapting import training
@@ -47,6 +48,12 @@ def test_training_brings_the_losses_down(photos, tmp_path):
     first, last = (sum(r["loss"] for r in part) for part in (rounds[:3], rounds[-3:]))
     assert last < first
     assert hash_of(detector.weights()) == before  # BatchNorm's statistics, too
+
+
+def test_no_visualizer_is_left_for_later_runs(photos, tmp_path):
+    before = [*Visualizer._instance_dict]
+    train(frozen("yolox"), photos, Schedule(1, batch_size=2), work_dir=tmp_path)
+    assert [*Visualizer._instance_dict] == before
 
 
 def test_workers_change_nothing(photos, tmp_path):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from mmdet.visualization import DetLocalVisualizer
+from mmengine.visualization import Visualizer
 from tiny_rtdetr import TINY, transformers_twin
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -37,6 +38,7 @@ default_hooks = dict(logger=dict(interval=1))
 def _own_visualizer():
     """Forget the process's visualizer, which would log to the folder of an earlier module."""
     DetLocalVisualizer._instance_dict.clear()
+    Visualizer._instance_dict.clear()
 
 
 @pytest.fixture(scope="session")
