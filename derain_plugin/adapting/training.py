@@ -193,7 +193,7 @@ def train(
         try:
             runner.train()
         finally:  # mmengine would take it for the visualizer of later runs
-            Visualizer._instance_dict.pop(name, None)
+            Visualizer._instance_dict.pop(runner.experiment_name, None)
     return history.rounds
 
 
