@@ -14,13 +14,8 @@ from tqdm import tqdm
 
 from derain_plugin.adapting.adapter import derain_of, save_adapter
 from derain_plugin.adapting.agreement import Agreement, measure_agreement
-from derain_plugin.adapting.frozen_detector import (
-    DERAIN,
-    FrozenDetector,
-    check_detector,
-    freeze,
-    hash_of,
-)
+from derain_plugin.adapting.base_weights import hash_of
+from derain_plugin.adapting.frozen_detector import DERAIN, FrozenDetector, check_detector, freeze
 from derain_plugin.adapting.losses import LossWeights
 from derain_plugin.adapting.photos import find_photos
 from derain_plugin.adapting.plan import Length, begin, check_out, describe_plan, warnings_for

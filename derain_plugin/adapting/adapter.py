@@ -19,16 +19,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
+from derain_plugin.adapting.base_weights import backbone_hash
 from derain_plugin.adapting.frozen_detector import (
     FrozenDetector,
-    backbone_hash,
     check_detector,
     with_derain_module,
 )
 from derain_plugin.files import atomic_write
 from derain_plugin.hf.modeling_feature_derain_rtdetr import DERAIN_NECKS, FeatureDerainRTDetr
 from derain_plugin.models.detectors.noted_area import leave_padding_out
-from derain_plugin.models.loading import keys_of_other_shape, require_fit
+from derain_plugin.models.loading import load_whole
 from derain_plugin.models.necks import DerainNeck
 from derain_plugin.models.necks.feature_derain import BaseFeatureDerain
 from derain_plugin.rain import RENDERER_VERSION
@@ -239,13 +239,6 @@ def _read_neck(folder: Path, config: Mapping[str, Any]) -> BaseFeatureDerain:
         weights = load(file.read_bytes())
     except SafetensorError as error:
         raise ValueError(f"{file} is damaged ({error}): copy it again") from error
-    expected = neck.state_dict()
-    require_fit(
-        f"{file} does not fit the {type(neck).__name__} that {CONFIG} describes",
-        "Copy both files of the adapter again",
-        missing=[key for key in expected if key not in weights],
-        unexpected=[key for key in weights if key not in expected],
-        other_shape=keys_of_other_shape(expected, weights),
-    )
-    neck.load_state_dict(weights)
+    what = f"{file} does not fit the {type(neck).__name__} that {CONFIG} describes"
+    load_whole(neck, weights, what, "Copy both files of the adapter again")
     return neck

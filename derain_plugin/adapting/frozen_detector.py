@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from hashlib import sha256
 from typing import Any
 
 import cv2
@@ -21,6 +20,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from derain_plugin.adapting.base_weights import base_weights
 from derain_plugin.adapting.dense_outputs import DenseOutput, kind_of
 from derain_plugin.hf.configuration_feature_derain_rtdetr import (
     DETECTORS,
@@ -285,45 +285,6 @@ def with_derain_module(model: Any, derain: Mapping[str, Any]) -> FeatureDerainRT
     )
     derained = FeatureDerainRTDetr(config, model)
     return derained.to(model.device, model.dtype).eval()
-
-
-def base_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Return weights and buffers of a detector under its own names, without a de-rain neck's."""
-    weights = {}
-    for name, tensor in model.state_dict().items():
-        if name.startswith(("derain_module.", "neck.derain.")):
-            continue
-        is_derained = isinstance(getattr(model, "neck", None), DerainNeck)
-        inner = name.replace("neck.neck.", "neck.", 1) if is_derained else name
-        weights[inner.removeprefix("rtdetr.")] = tensor
-    return weights
-
-
-def hash_of(weights: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of names, types, shapes and bytes, whatever the order."""
-    digest = sha256()
-    for name in sorted(weights):
-        digest.update(f"{name} {weights[name].dtype} {tuple(weights[name].shape)}".encode())
-        digest.update(_bytes(weights[name]))
-    return digest.hexdigest()
-
-
-def backbone_hash(model: nn.Module) -> str:
-    """Return a SHA-256 of the backbone's weights that is the same in mmdet and transformers.
-
-    Names differ between the libraries, so it is made of the tensors' own hashes, in their order.
-    """
-    tensors = [
-        tensor
-        for name, tensor in base_weights(model).items()
-        if name.startswith(("backbone.", "model.backbone.")) and tensor.is_floating_point()
-    ]
-    hashes = sorted(sha256(_bytes(tensor.float())).hexdigest() for tensor in tensors)
-    return sha256("".join(hashes).encode()).hexdigest()
-
-
-def _bytes(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 def _channels(feats: Sequence[Tensor]) -> tuple[int, ...]:

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from derain_plugin.cli.arguments import add_cfg_options, parse_cfg_options, usable_device
+from derain_plugin.cli.named_detector import Loaded, load_detector
 from derain_plugin.cli.work import working
+from derain_plugin.files import atomic_write
 
 if TYPE_CHECKING:
     from derain_plugin.adapting import Adapted
@@ -48,28 +50,6 @@ Write a detector with the neck of an adapter inside: a config and a checkpoint f
 for transformers (derain_plugin.hf.FeatureDerainRTDetr).
 """
 SHOWN = 4  # photos in the grid
-
-
-class Loaded(NamedTuple):
-    """A detector, as the command line names it.
-
-    Attributes:
-        model: mmdet's or transformers'.
-        prepare: What makes a sample of an image.
-        words: How the user named it.
-        classes: Names by label.
-        palette: Colours by label, or a name that mmdet knows.
-        sha256: Of the checkpoint file, if it is one.
-        source: Our :class:`Detector` around a model of mmdet, else None.
-    """
-
-    model: Any
-    prepare: Any
-    words: list[str]
-    classes: Sequence[str]
-    palette: Any
-    sha256: str | None
-    source: Any
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -199,13 +179,13 @@ def _adapt(args: argparse.Namespace) -> None:
     from derain_plugin.adapting import Length, LossWeights, adapt
 
     renderer = _renderer(args.renderer)
-    loaded = _load(args)
+    loaded = load_detector(args)
     adapted = adapt(
         loaded.model,
         args.photos,
         args.out,
         prepare=loaded.prepare,
-        base=loaded.words[-1],
+        base=args.detector[-1],
         base_sha256=loaded.sha256,
         length=Length(args.iterations, args.epochs, args.minutes),
         batch_size=args.batch_size,
@@ -252,7 +232,7 @@ def _write_grid(adapted: Adapted, loaded: Loaded, args: argparse.Namespace) -> P
         palette=loaded.palette, seed=args.seed, renderer=_renderer(args.renderer),
     )  # fmt: skip
     path = args.out / "before_after.jpg"
-    cv2.imwrite(str(path), grid)
+    atomic_write(path, cv2.imencode(".jpg", grid)[1].tobytes())
     return path
 
 
@@ -269,47 +249,11 @@ def _next_commands(args: argparse.Namespace) -> list[str]:
     ]
 
 
-def _load(args: argparse.Namespace) -> Loaded:
-    return _load_mmdet(args) if len(args.detector) == 2 else _load_transformers(args)
-
-
-def _load_mmdet(args: argparse.Namespace) -> Loaded:
-    from hashlib import sha256
-
-    from derain_plugin.adapting.adapt import PipelineSample
-    from derain_plugin.apis import Detector
-
-    config, checkpoint = args.detector
-    source = Detector(config, checkpoint, device=args.device, cfg_options=args.cfg_options)
-    file = Path(checkpoint)
-    return Loaded(
-        source.model,
-        PipelineSample(source.dataset["pipeline"]),
-        args.detector,
-        source.classes,
-        source.palette,
-        sha256(file.read_bytes()).hexdigest() if file.is_file() else None,
-        source,
-    )
-
-
-def _load_transformers(args: argparse.Namespace) -> Loaded:
-    from transformers import RTDetrImageProcessor
-
-    from derain_plugin.hf.pretrained import load_pretrained
-
-    (name,) = args.detector
-    model: Any = load_pretrained(name).to(args.device)
-    classes = [model.config.id2label[index] for index in sorted(model.config.id2label)]
-    processor = RTDetrImageProcessor.from_pretrained(name)
-    return Loaded(model, processor, args.detector, classes, "random", None, None)
-
-
 def _merge(args: argparse.Namespace) -> None:
     from derain_plugin.adapting import load_adapter
     from derain_plugin.apis.merged_detector import write_merged_mmdet, write_merged_transformers
 
-    loaded = _load(args)
+    loaded = load_detector(args)
     model = load_adapter(loaded.model, args.adapter)
     if loaded.source is None:
         write_merged_transformers(model, loaded.prepare, args.out)

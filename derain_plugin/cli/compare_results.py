@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from derain_plugin.cli.work import working
-from derain_plugin.files import atomic_write
+from derain_plugin.files import atomic_write, sha256_of
 
 if TYPE_CHECKING:
     from derain_plugin.evaluation.comparison import Comparison, ComparisonRow
@@ -178,11 +177,6 @@ def _record(comparison: Comparison, args: argparse.Namespace) -> dict[str, Any]:
         images=comparison.images,
         listed_images=comparison.listed,
         settings=json.loads(json.dumps(settings, default=str)),
-        sha256={str(path): _digest(path) for path in sorted(files)},
+        sha256={str(path): sha256_of(path) for path in sorted(files)},
         **describe_machine(),
     )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

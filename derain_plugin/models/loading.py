@@ -72,6 +72,29 @@ def keep_weights(
     )
 
 
+def load_whole(module: nn.Module, weights: Mapping[str, Tensor], what: str, advice: str) -> None:
+    """Load weights that fill a module exactly.
+
+    Args:
+        module: Anything.
+        weights: By the names of its state dict.
+        what: Begins the message, as in :func:`require_fit`.
+        advice: Ends it.
+
+    Raises:
+        ValueError: A weight is left over, lacking or of another shape.
+    """
+    expected = module.state_dict()
+    require_fit(
+        what,
+        advice,
+        missing=[key for key in expected if key not in weights],
+        unexpected=[key for key in weights if key not in expected],
+        other_shape=keys_of_other_shape(expected, weights),
+    )
+    module.load_state_dict(weights)
+
+
 def require_fit(
     what: str,
     advice: str,

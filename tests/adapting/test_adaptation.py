@@ -7,7 +7,7 @@ from mmengine.visualization import Visualizer
 from small_detectors import frozen
 
 from derain_plugin.adapting import training
-from derain_plugin.adapting.frozen_detector import hash_of
+from derain_plugin.adapting.base_weights import hash_of
 from derain_plugin.adapting.training import Schedule, train
 
 SCHEDULE = Schedule(5, batch_size=2, lr=1e-2)

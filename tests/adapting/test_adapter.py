@@ -11,7 +11,8 @@ from tiny_rtdetr import our_copy, tiny_rtdetr_cfg, tiny_twin
 
 from derain_plugin.adapting import load_adapter, remove_adapter, save_adapter
 from derain_plugin.adapting.adapter import CONFIG, WEIGHTS, derain_of
-from derain_plugin.adapting.frozen_detector import DERAIN, freeze, hash_of
+from derain_plugin.adapting.base_weights import hash_of
+from derain_plugin.adapting.frozen_detector import DERAIN, freeze
 
 NAMES = ("yolox", "rtdetr", "transformers")
 

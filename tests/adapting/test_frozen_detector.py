@@ -9,8 +9,9 @@ from tiny_rtdetr import our_copy, tiny_rtdetr_cfg, tiny_twin
 from torch import nn
 
 from derain_plugin.adapting.adapt import PipelineSample
+from derain_plugin.adapting.base_weights import backbone_hash, hash_of
 from derain_plugin.adapting.dense_outputs import kind_of
-from derain_plugin.adapting.frozen_detector import backbone_hash, freeze, hash_of
+from derain_plugin.adapting.frozen_detector import freeze
 from derain_plugin.adapting.losses import LossWeights
 from derain_plugin.adapting.training import Adaptation
 from derain_plugin.adapting.twins import RainyTwins

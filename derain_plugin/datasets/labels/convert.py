@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
-import mmcv
 from tqdm import tqdm
 
 from derain_plugin.datasets.labels.classes import (
@@ -19,7 +17,7 @@ from derain_plugin.datasets.labels.classes import (
     own_classes,
 )
 from derain_plugin.datasets.labels.label_files import LabelError, LabelledBox
-from derain_plugin.rain.images import EXTENSIONS, files_below
+from derain_plugin.rain.images import EXTENSIONS, UnreadableError, files_below, read_image
 from derain_plugin.version import __version__
 
 _DECIMALS = 3  # of a pixel
@@ -191,12 +189,11 @@ class _Labelled(NamedTuple):
 
 def _read(image: Path, label: Path, label_format: LabelFormat) -> _Labelled:
     try:
-        pixels = mmcv.imread(image)
-    except cv2.error:  # an empty file
-        pixels = None
-    if pixels is None:
-        raise ValueError(f"{image} cannot be read as an image: is the download complete?")
-    height, width = pixels.shape[:2]
+        height, width = read_image(image).shape[:2]
+    except UnreadableError as error:
+        raise ValueError(
+            f"{image} cannot be read as an image: is the download complete? ({error})"
+        ) from error
     boxes = label_format.read(label, width, height) if label.is_file() else []
     return _Labelled(width, height, boxes)
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from derain_plugin.engine.safety import install
 from derain_plugin.models.detectors.rtdetr import RTDETR
-from derain_plugin.models.loading import keys_of_other_shape, require_fit
+from derain_plugin.models.loading import load_whole
 from derain_plugin.models.necks import DerainNeck
 
 FULL_RAIN = 0.3
@@ -247,13 +247,10 @@ def _load_teacher(backbone: Mapping, teacher: str | None) -> nn.Module:
         for key, tensor in checkpoint.get("state_dict", checkpoint).items()
         if key.startswith(prefix)
     }
-    expected = module.state_dict()
-    require_fit(
+    load_whole(
+        module,
+        weights,
         f"teacher {teacher} does not fit the backbone",
         "Name a checkpoint of the vanilla detector, with the same `arch` and without early_derain",
-        missing=[key for key in expected if key not in weights],
-        unexpected=[key for key in weights if key not in expected],
-        other_shape=keys_of_other_shape(expected, weights),
     )
-    module.load_state_dict(weights, strict=False)
     return module.eval().requires_grad_(False)

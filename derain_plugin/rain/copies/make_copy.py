@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +10,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from derain_plugin.files import PARTIAL_SUFFIX, lock_dir
+from derain_plugin.files import PARTIAL_SUFFIX, lock_dir, sha256_of
 from derain_plugin.rain.copies.manifest import Manifest, open_manifest, refuse_foreign
 from derain_plugin.rain.copies.recipe import Recipe
 from derain_plugin.rain.copies.render_image import Job, Outcome, render_image
@@ -137,5 +136,4 @@ def _identify(annotations: str | Path | None) -> str | None:
     """Which ids the images have, wherever the file lies."""
     if annotations is None:
         return None
-    digest = hashlib.sha256(Path(annotations).read_bytes()).hexdigest()
-    return f"{Path(annotations).name} sha256:{digest}"
+    return f"{Path(annotations).name} sha256:{sha256_of(Path(annotations))}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,6 +10,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from derain_plugin.files import sha256_of
 from derain_plugin.rain.copies.manifest import OWN_FILES, Manifest, read_manifest
 from derain_plugin.rain.worker_pool import in_any_order
 
@@ -63,7 +63,6 @@ def verify_copy(out: str | Path, *, num_workers: int = 1) -> Verdict:
 def _digest(out: Path, path: str) -> tuple[str, str | None]:
     """The checksum of a file; None where a bad disk or its permissions deny it."""
     try:
-        with (out / path).open("rb") as file:
-            return path, hashlib.file_digest(file, "sha256").hexdigest()
+        return path, sha256_of(out / path)
     except OSError:
         return path, None
