@@ -87,7 +87,9 @@ class Adaptation(BaseModel):
         self._detector = (detector,)  # in a tuple it is no submodule
         self._weights = weights
 
-    def forward(self, rainy: Any, clean: Any, mode: str = "loss", **_: Any) -> dict[str, Tensor]:
+    def forward(
+        self, rainy: Any, clean: Any, severity: Sequence[int], mode: str = "loss"
+    ) -> dict[str, Tensor]:
         """Return the losses of collated samples.
 
         Raises:
@@ -98,13 +100,26 @@ class Adaptation(BaseModel):
         detector = self._detector[0]
         images, _ = detector.preprocess(rainy)
         targets, samples = detector.preprocess(clean)
-        feats = detector.extract(torch.cat([images, targets]))
-        student = tuple(feat[: len(images)] for feat in feats)
-        teacher = tuple(feat[len(images) :] for feat in feats)
+        student, teacher = self._extract(images, targets, torch.tensor(severity) > 0)
         target, context = self._teach(teacher, samples)
         with detector.valid_area(samples):
             read = self._read(student, context)
         return adaptation_losses(read, target, self._weights)
+
+    def _extract(
+        self, images: Tensor, targets: Tensor, is_rainy: Tensor
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Return the features of both batches; a clean image goes through the backbone once."""
+        batch = torch.cat([images[is_rainy], targets]).contiguous(
+            memory_format=torch.channels_last  # a third faster in a frozen CSPDarknet on a CPU
+        )
+        count = int(is_rainy.sum())
+        feats = self._detector[0].extract(batch)
+        teacher = tuple(feat[count:] for feat in feats)
+        student = tuple(feat.clone() for feat in teacher)
+        for into, feat in zip(student, feats, strict=True):
+            into[is_rainy] = feat[:count]
+        return student, teacher
 
     def to(self, *_: Any, **__: Any) -> Adaptation:
         """Stay where the detector is: mmengine moves every model to the best device there is."""
