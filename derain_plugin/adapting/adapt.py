@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from derain_plugin.adapting.adapter import derain_of, save_adapter
 from derain_plugin.adapting.agreement import Agreement, measure_agreement
 from derain_plugin.adapting.base_weights import hash_of
 from derain_plugin.adapting.frozen_detector import DERAIN, FrozenDetector, check_detector, freeze
+from derain_plugin.adapting.labels import LabelledAP, measure_ap, read_all_labels, read_labels
 from derain_plugin.adapting.losses import LossWeights
 from derain_plugin.adapting.photos import find_photos
 from derain_plugin.adapting.plan import Length, begin, check_out, describe_plan, warnings_for
-from derain_plugin.adapting.training import ProgressHook, Schedule, train
+from derain_plugin.adapting.progress import ProgressHook
+from derain_plugin.adapting.training import Schedule, train
 from derain_plugin.adapting.twins import Renderer, split_held_out
 from derain_plugin.config.loading import first_dataset
 from derain_plugin.rain import render_rain
@@ -37,6 +39,7 @@ class Adapted:
         detector: With its neck in; ``detector.model`` is the model to use.
         agreement: Before and after, on the held-out photos.
         held_out: Those photos.
+        labelled: AP of each file of ``val``.
         folder: The adapter.
     """
 
@@ -44,6 +47,7 @@ class Adapted:
     agreement: Agreement
     held_out: list[Path]
     folder: Path
+    labelled: list[LabelledAP] = field(default_factory=list)
 
     @property
     def model(self) -> Any:
@@ -67,6 +71,8 @@ def adapt(
     weights: LossWeights | None = None,
     derain: Mapping[str, Any] = DERAIN,
     renderer: Renderer = render_rain,
+    labels: bool = False,
+    val: Sequence[str | Path] = (),
     seed: int = 0,
     amp: bool = False,
     workers: int = 0,
@@ -91,6 +97,9 @@ def adapt(
         weights: Of the parts of the loss.
         derain: ``type`` and options of the neck, without ``in_channels``.
         renderer: Of the rain, called like :func:`derain_plugin.rain.render_rain`.
+        labels: Whether to add the detector's own loss; ``photos`` are then COCO files.
+        val: COCO files of labelled photos, of any weather, for AP before and after. They are not
+            trained on.
         seed: Of all that is drawn.
         amp: Whether to compute in mixed precision.
         workers: Processes that prepare photos.
@@ -114,34 +123,41 @@ def adapt(
         raise ValueError(
             "the detector has a de-rain neck already: adapt it as it was before, without one"
         )
+    known = read_all_labels(photos, model) if labels else None
+    judged = [read_labels(file, model) for file in val]
     found = find_photos(photos)
     training, held_out = split_held_out(found.paths, seed=seed)
     detector = freeze(model, prepare or prepare_of(model), derain=derain, seed=seed)
-    for warning in warnings_for(detector, found, held_out):
+    left_out = [said for each in judged if (said := each.warning)]
+    for warning in [*left_out, *warnings_for(detector, found, held_out)]:
         say(f"warning: {warning}")
     schedule = Schedule(
         1, min(batch_size, len(training)), lr, severity=severity, clean_share=clean_share,
-        seed=seed, amp=amp, weights=weights or LossWeights(),
+        seed=seed, amp=amp, labels=labels, weights=weights or LossWeights(),
     )  # fmt: skip
     schedule = begin(out, detector, training, schedule, length or Length(), resume=resume)
     say(describe_plan(detector, found, training, held_out, schedule))
     before = hash_of(detector.weights())
     train(
         detector, training, schedule, work_dir=out / TRAINING, resume=resume, workers=workers,
-        renderer=renderer, hooks=[ProgressHook()],
+        renderer=renderer, labels=known, hooks=[ProgressHook()],
     )  # fmt: skip
     if hash_of(detector.weights()) != before:
         raise RuntimeError("training has changed the frozen detector: nothing was written")
     detector.derain.eval()
-    with tqdm(total=len(held_out), desc="measuring", unit="photo", disable=None) as bar:
+    number = len(held_out) + sum(len(each.objects) for each in judged)
+    with tqdm(total=number, desc="measuring", unit="photo", disable=None) as bar:
         agreement = measure_agreement(
             detector, held_out, seed=seed, renderer=renderer, on_photo=bar.update
         )
-    summary = dict(schedule.record(), photos=len(training), agreement=agreement.record())
+        labelled = [measure_ap(detector, each, on_photo=bar.update) for each in judged]
+    measured = dict(agreement=agreement.record(), with_labels=[each.record() for each in labelled])
+    summary = dict(schedule.record(), photos=len(training), **measured)
     save_adapter(detector, out, base=base, derain=derain, base_sha256=base_sha256, training=summary)
-    say(agreement.table())
+    for table in (agreement.table(), *(each.table() for each in labelled)):
+        say(f"\n{table}")
     say(f"The detector's weights and buffers are bitwise unchanged (SHA-256 {before[:12]}).")
-    return Adapted(detector, agreement, held_out, out)
+    return Adapted(detector, agreement, held_out, out, labelled)
 
 
 def prepare_of(model: Any) -> Any:

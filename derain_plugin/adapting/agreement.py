@@ -6,19 +6,15 @@ annotated. It says how much rain changes the detector, not how right the detecto
 
 from __future__ import annotations
 
-import contextlib
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mmengine.structures import InstanceData
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
+from derain_plugin.adapting.average_precision import coco_of, mean_precision, precision_of
 from derain_plugin.adapting.frozen_detector import FrozenDetector
 from derain_plugin.adapting.twins import Renderer
 from derain_plugin.rain import SEVERITIES, image_seed, render_rain
@@ -95,7 +91,8 @@ def measure_agreement(
         renderer: Renders the rain.
         on_photo: Called after each photo.
     """
-    truth: list[tuple[InstanceData, tuple[int, int]]] = []
+    truth: list[InstanceData] = []
+    sizes: list[tuple[int, int]] = []
     found: dict[tuple[bool, int], list[InstanceData]] = {
         (is_after, level): [] for is_after in (False, True) for level in LEVELS
     }
@@ -110,64 +107,18 @@ def measure_agreement(
             with detector.plain():
                 found[False, level].append(detector.detect(view))
         clean = found[False, 0][-1]
-        truth.append((clean[clean.scores >= score], image.shape[:2]))
+        truth.append(clean[clean.scores >= score])
+        sizes.append(image.shape[:2])
         on_photo()
-    objects = _coco(truth)
+    objects = coco_of(truth, sizes)
+
+    def ap(found: Sequence[InstanceData]) -> float:
+        return mean_precision(precision_of(objects, found)) if objects.anns else math.nan
+
     return Agreement(
-        before={level: _ap(objects, found[False, level]) for level in LEVELS},
-        after={level: _ap(objects, found[True, level]) for level in LEVELS},
+        before={level: ap(found[False, level]) for level in LEVELS},
+        after={level: ap(found[True, level]) for level in LEVELS},
         num_objects=len(objects.anns),
         num_photos=len(photos),
         score=score,
     )
-
-
-def _coco(truth: Sequence[tuple[InstanceData, tuple[int, int]]]) -> COCO:
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for number, (objects, (height, width)) in enumerate(truth, 1):
-        images.append(dict(id=number, height=height, width=width))
-        for box, label in zip(_xywh(objects), objects.labels.tolist(), strict=True):
-            annotations.append(
-                dict(
-                    id=len(annotations) + 1,  # pycocotools never matches an annotation 0
-                    image_id=number,
-                    category_id=label,
-                    bbox=box,
-                    area=box[2] * box[3],
-                    iscrowd=0,
-                )
-            )
-    labels = sorted({annotation["category_id"] for annotation in annotations})
-    coco = COCO()
-    coco.dataset = dict(
-        images=images, annotations=annotations, categories=[dict(id=label) for label in labels]
-    )
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco.createIndex()
-    return coco
-
-
-def _ap(truth: COCO, found: Sequence[InstanceData]) -> float:
-    """Return COCO's AP, over the classes of ``truth``; NaN where it has no objects."""
-    if not truth.anns:
-        return float("nan")
-    if not any(len(each.scores) for each in found):
-        return 0.0
-    rows = [
-        np.column_stack(
-            [np.full(len(each.scores), number), _xywh(each), each.scores, each.labels]
-        ).reshape(-1, 7)
-        for number, each in enumerate(found, 1)
-    ]
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = COCOeval(truth, truth.loadRes(np.concatenate(rows)), "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-    precision = evaluation.eval["precision"][:, :, :, 0, -1]  # all areas, 100 detections
-    return float(precision[precision > -1].mean())
-
-
-def _xywh(found: InstanceData) -> list[list[float]]:
-    boxes = found.bboxes.double().numpy().reshape(-1, 4)
-    return np.column_stack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]]).tolist()

@@ -23,14 +23,16 @@ class LossWeights:
             teacher's variance per channel.
         classes: KL divergence of the class scores, and of objectness or centerness.
         boxes: L1 distance of the raw boxes, in units of the teacher's deviation.
+        detection: The detector's own loss in rain; with labels only.
 
     Raises:
-        ValueError: A factor is negative or not finite, or all are 0.
+        ValueError: A factor is negative or not finite, or the first three are 0.
     """
 
     features: float = 1.0
     classes: float = 1.0
     boxes: float = 1.0
+    detection: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -38,8 +40,8 @@ class LossWeights:
         for name, value in values.items():
             if not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise ValueError(f"the weight of {name} must be a number from 0, got {value!r}")
-        if not any(values.values()):
-            raise ValueError("one of the loss weights must be above 0")
+        if not any((self.features, self.classes, self.boxes)):
+            raise ValueError("one of the weights of features, classes and boxes must be above 0")
 
 
 def adaptation_losses(

@@ -80,11 +80,22 @@ def _files_of(source: str) -> list[Path]:
 
 def _listed_in(annotations: Path) -> list[Path]:
     """Return the images of a COCO file; its labels are not read."""
+    folder = folder_of(annotations)
+    return [folder / image.path for image in listed_images(folder, annotations)]
+
+
+def folder_of(annotations: Path) -> Path:
+    """Return the folder that a COCO file's image names start from.
+
+    Raises:
+        FileNotFoundError: The file is not there, or none of its images is.
+    """
     here, split = annotations.parent, annotations.stem.removeprefix("instances_")
     folders = (here, here / "images", here.parent, here.parent / "images", here.parent / split)
     for folder in filter(Path.is_dir, folders):
         with suppress(FileNotFoundError):
-            return [folder / image.path for image in listed_images(folder, annotations)]
+            listed_images(folder, annotations)
+            return folder
     raise FileNotFoundError(
         f"{annotations} is not there, or none of its images is in {', '.join(map(str, folders))}: "
         "name the folder of the images instead"

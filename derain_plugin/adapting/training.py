@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,16 @@ from mmengine.dataset import pseudo_collate, worker_init_fn
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
+from mmengine.structures import InstanceData
 from mmengine.visualization import Visualizer
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from derain_plugin.adapting.dense_outputs import DenseOutput
+from derain_plugin.adapting.detection_loss import detection_loss
 from derain_plugin.adapting.frozen_detector import FrozenDetector
 from derain_plugin.adapting.losses import LossWeights, adaptation_losses
+from derain_plugin.adapting.progress import LossHistory
 from derain_plugin.adapting.twins import RainyTwins, Renderer, RoundSampler
 from derain_plugin.engine.safety import install
 from derain_plugin.rain import render_rain
@@ -56,6 +58,7 @@ class Schedule:
     clean_share: float = 0.3
     seed: int = 0
     amp: bool = False
+    labels: bool = False
     weights: LossWeights = field(default_factory=LossWeights)
 
     def __post_init__(self) -> None:
@@ -88,9 +91,14 @@ class Adaptation(BaseModel):
         self._weights = weights
 
     def forward(
-        self, rainy: Any, clean: Any, severity: Sequence[int], mode: str = "loss"
+        self,
+        rainy: Any,
+        clean: Any,
+        severity: Sequence[int],
+        objects: Sequence[InstanceData] | None = None,
+        mode: str = "loss",
     ) -> dict[str, Tensor]:
-        """Return the losses of collated samples.
+        """Return the losses of collated samples; with ``objects`` that of detection, too.
 
         Raises:
             ValueError: Another ``mode``; predictions are the detector's.
@@ -104,7 +112,12 @@ class Adaptation(BaseModel):
         target, context = self._teach(teacher, samples)
         with detector.valid_area(samples):
             read = self._read(student, context)
-        return adaptation_losses(read, target, self._weights)
+        losses = adaptation_losses(read, target, self._weights)
+        if objects is not None:
+            losses["loss_detection"] = self._weights.detection * detection_loss(
+                detector.model, images, read[0], samples, objects
+            )
+        return losses
 
     def _extract(
         self, images: Tensor, targets: Tensor, is_rainy: Tensor
@@ -152,6 +165,7 @@ def train(
     resume: bool = False,
     workers: int = 0,
     renderer: Renderer = render_rain,
+    labels: Mapping[Path, InstanceData] | None = None,
     hooks: Sequence[Hook] = (),
 ) -> list[dict[str, float]]:
     """Train the de-rain neck of ``detector`` in place.
@@ -166,6 +180,7 @@ def train(
         resume: Whether to go on from the last checkpoint in ``work_dir``, if there is one.
         workers: Processes that prepare samples; changes no result.
         renderer: Renders the rain.
+        labels: Of the photos, which adds the detector's own loss; see :class:`RainyTwins`.
         hooks: More of mmengine's hooks, such as one that shows progress.
 
     Returns:
@@ -179,6 +194,7 @@ def train(
         severity=schedule.severity,
         clean_share=schedule.clean_share,
         renderer=renderer,
+        labels=labels,
     )
     sampler = RoundSampler(len(twins), ROUND * schedule.batch_size)
     loader = DataLoader(
@@ -190,7 +206,7 @@ def train(
         persistent_workers=False,
         worker_init_fn=_init_worker if workers else None,
     )
-    history = _History()
+    history = LossHistory()
     name = f"adaptation_{time.time_ns()}"  # mmengine refuses a second of a name
     settings = _runner_settings(schedule, sampler.num_rounds, detector.device.type)
     with install():
@@ -242,60 +258,6 @@ def _runner_settings(schedule: Schedule, num_rounds: int, device: str) -> dict[s
         randomness=dict(seed=schedule.seed),
         log_level="WARNING",
     )
-
-
-class _History(Hook):
-    """Keep the mean losses of each round."""
-
-    def __init__(self) -> None:
-        self.rounds: list[dict[str, float]] = []
-        self._sums: dict[str, float] = {}
-
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        """Add the losses of a step."""
-        for name, value in (outputs or {}).items():  # tensors
-            self._sums[name] = self._sums.get(name, 0.0) + value.item()
-        self._count = batch_idx + 1
-
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Conclude a round."""
-        self.rounds.append({name: value / self._count for name, value in self._sums.items()})
-        self._sums = {}
-
-
-class ProgressHook(Hook):
-    """Show a bar with the losses and the time that is left, or a line per round in a log."""
-
-    def before_train(self, runner: Runner) -> None:
-        """Begin, after a resume in the middle."""
-        loader = runner.train_loop.dataloader
-        total = -(-loader.sampler.num_samples // loader.batch_size)
-        self._bar = tqdm(total=total, initial=runner.iter, desc="adapting", disable=None)
-        self._total, self._first, self._start = total, runner.iter, time.monotonic()
-
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        """Move on."""
-        if self._bar.disable:
-            return
-        losses = {name.removeprefix("loss_"): value for name, value in (outputs or {}).items()}
-        self._bar.set_postfix({name: f"{value.item():.3f}" for name, value in losses.items()})
-        self._bar.update()
-
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Write a line where there is no bar."""
-        if self._bar.disable:
-            each = (time.monotonic() - self._start) / (runner.iter - self._first)
-            left = (self._total - runner.iter) * each / 60
-            message = f"{runner.iter} of {self._total} iterations, {each:.2f} s each"
-            print(f"{message}; about {left:.0f} minutes left", flush=True)
-
-    def after_train(self, runner: Runner) -> None:
-        """End."""
-        self._bar.close()
 
 
 def seconds_per_step(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.structures import InstanceData
 from torch.utils.data import Sampler
 
 from derain_plugin.datasets.seeded_dataset import SeededDataset
@@ -34,6 +35,7 @@ class RainyTwins(SeededDataset):
         severity: Mildest and worst rain, 1-5; drawn uniformly.
         clean_share: Of the samples that stay clean, 0-1, so that clean features stay.
         renderer: Renders the rain.
+        labels: Of each photo ``bboxes``, ``(n, 4)`` xyxy in px, ``labels`` and ``is_crowd``.
 
     Raises:
         ValueError: No photos, or an argument outside its range.
@@ -51,6 +53,7 @@ class RainyTwins(SeededDataset):
         severity: tuple[int, int] = (1, 5),
         clean_share: float = 0.3,
         renderer: Renderer = render_rain,
+        labels: Mapping[Path, InstanceData] | None = None,
     ) -> None:
         super().__init__()
         if not photos:
@@ -60,6 +63,7 @@ class RainyTwins(SeededDataset):
             raise ValueError(f"clean_share must be in 0-1, got {clean_share}")
         self.photos, self.prepare, self.renderer = list(photos), prepare, renderer
         self.severity, self.clean_share = severity, clean_share
+        self.labels = labels
         self._num_samples, self._seed = num_samples, seed
         self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, int))  # of the present pass
 
@@ -68,14 +72,22 @@ class RainyTwins(SeededDataset):
         return self._num_samples
 
     def draw_sample(self, idx: int) -> dict[str, Any]:
-        """Return ``rainy`` and ``clean``, each as ``prepare`` gives it, and the ``severity``."""
-        image = read_image(self._photo(idx))
-        if random.random() < 0.5:
+        """Return ``rainy`` and ``clean``, each as ``prepare`` gives it, and the ``severity``.
+
+        With labels also ``objects``: ``bboxes``, ``labels`` and ``is_crowd``, and as ``shape`` the
+        height and width of the photo.
+        """
+        photo = self._photo(idx)
+        image = read_image(photo)
+        if is_flipped := random.random() < 0.5:
             image = np.ascontiguousarray(image[:, ::-1])
         seed = random.getrandbits(31)
         severity = draw_severity(*self.severity, seed=seed, prob=1 - self.clean_share)
         rainy = self.renderer(image, severity, seed=seed) if severity else image
-        return dict(rainy=self.prepare(rainy), clean=self.prepare(image), severity=severity)
+        sample = dict(rainy=self.prepare(rainy), clean=self.prepare(image), severity=severity)
+        if self.labels is not None:
+            sample["objects"] = _objects(self.labels[photo], image.shape[:2], is_flipped)
+        return sample
 
     def _photo(self, idx: int) -> Path:
         number, index = divmod(idx, len(self.photos))
@@ -83,6 +95,14 @@ class RainyTwins(SeededDataset):
             order = np.random.default_rng((self._seed, number)).permutation(len(self.photos))
             self._order = number, order
         return self.photos[self._order[1][index]]
+
+
+def _objects(labelled: InstanceData, shape: tuple[int, ...], is_flipped: bool) -> InstanceData:
+    boxes = labelled.bboxes.clone()
+    if is_flipped:
+        boxes[:, [0, 2]] = shape[1] - boxes[:, [2, 0]]
+    data = dict(labelled.items()) | dict(bboxes=boxes)
+    return InstanceData(metainfo=dict(shape=shape), **data)
 
 
 class RoundSampler(Sampler[int]):

@@ -52,6 +52,8 @@ def _adapt(args: argparse.Namespace) -> None:
         clean_share=args.clean_share,
         weights=LossWeights(*args.loss_weights),
         renderer=renderer,
+        labels=args.labels,
+        val=args.val,
         seed=args.seed,
         amp=args.amp,
         workers=args.workers,

@@ -27,13 +27,14 @@ used are enough; a tenth of them is held out for the table at the end.
 
 The table is no accuracy: it says how much of what the detector finds on the clean photos (score
 0.3 or more, taken as truth) it still finds in rain, before and after. Photos of real rain with
-labels tell more: tools/test.py.
+labels tell more: --val here, or tools/test.py.
 
 Exit codes: 0 adapted; 1 an error; 2 wrong options; 130 stopped, go on with --resume.
 
 Examples:
   derain-adapt mmdet::yolox/yolox_nano_8xb8-300e_coco.py yolox_nano.pth photos/ --out adapted
   derain-adapt PekingU/rtdetr_r18vd "photos/**/*.jpg" --out adapted --minutes 30
+  derain-adapt CONFIG CHECKPOINT photos/ --out adapted --val real_rain.json clear.json
   derain-infer CONFIG CHECKPOINT street.jpg --adapter adapted --out-dir seen
   derain-adapt merge CONFIG CHECKPOINT --adapter adapted --out merged
 """
@@ -83,6 +84,15 @@ def _parse_adapt(words: Sequence[str]) -> argparse.Namespace:
         "--rainy", nargs="+", default=[], metavar="PHOTOS",
         help="photos of bad weather, to be shown before and after; nothing is learned from them",
     )  # fmt: skip
+    parser.add_argument(
+        "--labels", action="store_true",
+        help="also train by the detector's own loss, with the boxes of the COCO json that PHOTOS "
+        "is; default no labels",
+    )  # fmt: skip
+    parser.add_argument(
+        "--val", nargs="+", default=[], metavar="JSON",
+        help="COCO json of labelled photos of any weather: their AP before and after is shown",
+    )  # fmt: skip
     parser.add_argument("--amp", action="store_true", help="fp16 on CUDA, bf16 on CPU")
     parser.add_argument(
         "--renderer", metavar="MODULE:FUNCTION",
@@ -104,6 +114,11 @@ def _parse_adapt(words: Sequence[str]) -> argparse.Namespace:
     _take_detector(parser, args)
     if not args.words:
         parser.error("name photos of clear weather after the detector: folders, files or globs")
+    if args.labels and (other := [w for w in args.words if not w.lower().endswith(".json")]):
+        parser.error(
+            f"--labels needs PHOTOS as COCO json, got {other[0]}: name the json with their boxes, "
+            "or leave --labels out"
+        )
     if args.out.exists() and not args.resume:
         parser.error(f"--out {args.out} exists: name a new folder, or go on there with --resume")
     args.photos, args.command = args.words, "adapt"

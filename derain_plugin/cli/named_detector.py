@@ -42,6 +42,7 @@ def _load_mmdet(args: argparse.Namespace) -> Loaded:
     config, checkpoint = args.detector
     source = Detector(config, checkpoint, device=args.device, cfg_options=args.cfg_options)
     file = Path(checkpoint)
+    source.model.dataset_meta = dict(classes=tuple(source.classes))  # as mmdet's init_detector
     return Loaded(
         source.model,
         PipelineSample(source.dataset["pipeline"]),

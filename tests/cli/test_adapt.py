@@ -11,7 +11,7 @@ import torch
 from mmdet.apis import init_detector
 from small_detectors import SIZE, model_of, prepare_for, write_photos
 
-from derain_plugin.adapting import Length, load_adapter, remove_adapter, training
+from derain_plugin.adapting import Length, load_adapter, progress, remove_adapter, training
 from derain_plugin.adapting import adapt as adapt_in_python
 from derain_plugin.adapting.adapter import CONFIG, WEIGHTS
 from derain_plugin.adapting.base_weights import hash_of
@@ -157,6 +157,7 @@ def test_an_adapter_of_another_checkpoint_is_refused_by_name(adapted, folder, tm
         (["a", "photos", "--minutes", "0"], "expected a number above 0, got 0"),
         (["a", "photos", "--loss-weights", "0", "0", "0"], "must be 0 or more, and one above"),
         (["merge", "a", "b"], "--adapter"),
+        (["a", "photos", "--labels"], "--labels needs PHOTOS as COCO json, got photos"),
     ],
 )
 def test_wrong_words_are_refused(words, message, capsys):
@@ -212,7 +213,7 @@ def test_stopped_and_resumed_it_is_the_same_adapter(folder, tmp_path, monkeypatc
     words = [*detector(folder, "rtdetr"), str(folder / "photos"), *QUICK[2:], "--iterations", "4"]
     run(adapt, [*words, "--out", tmp_path / "whole"])
     with monkeypatch.context() as killed:
-        killed.setattr(training.ProgressHook, "after_train_iter", _stop_late)
+        killed.setattr(progress.ProgressHook, "after_train_iter", _stop_late)
         with pytest.raises(SystemExit) as stop:
             run(adapt, [*words, "--out", tmp_path / "stopped"])
     assert stop.value.code == 130
@@ -228,6 +229,29 @@ def test_stopped_and_resumed_it_is_the_same_adapter(folder, tmp_path, monkeypatc
 def _stop_late(hook, runner, batch_idx, data_batch=None, outputs=None):
     if runner.iter == 2:
         raise KeyboardInterrupt
+
+
+def test_with_labels_there_is_a_detection_loss_and_ap(folder, tmp_path):
+    images = [dict(id=i, file_name=f"{i}.png", width=75 + i, height=50) for i in range(6)]
+    boxes = [
+        dict(id=i + 1, image_id=i, category_id=7, bbox=[5, 5, 30, 30], area=900, iscrowd=0)
+        for i in range(6)
+    ]
+    content = dict(images=images, annotations=boxes, categories=[dict(id=7, name="disc")])
+    coco = folder / "photos/discs.json"
+    coco.write_text(json.dumps(content))
+    words = [*detector(folder, "yolox"), str(coco), "--val", str(coco), "--labels", *QUICK]
+    said = run(adapt, [*words, "--out", tmp_path / "a"])
+    assert re.search(r"AP with the labels of .*discs.json: 6 photos as they are", said)
+    assert re.search(r"^disc +6 ", said, re.M)
+    training = json.loads((tmp_path / "a" / CONFIG).read_text())["training"]
+    assert training["labels"] is True
+    assert training["with_labels"][0]["rows"]["disc"]["boxes"] == 6
+    content["categories"][0]["name"] = "tree"
+    coco.write_text(json.dumps(content))
+    with pytest.raises(SystemExit, match=r"has tree, and the detector knows square, disc"):
+        run(adapt, [*words, "--out", tmp_path / "b"])
+    assert not (tmp_path / "b").exists()
 
 
 def test_a_renderer_is_named_by_its_module(folder, tmp_path, monkeypatch):
