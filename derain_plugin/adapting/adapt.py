@@ -15,6 +15,7 @@ from tqdm import tqdm
 from derain_plugin.adapting.adapter import derain_of, save_adapter
 from derain_plugin.adapting.agreement import Agreement, measure_agreement
 from derain_plugin.adapting.base_weights import hash_of
+from derain_plugin.adapting.early_blocks import build_early
 from derain_plugin.adapting.frozen_detector import DERAIN, FrozenDetector, check_detector, freeze
 from derain_plugin.adapting.losses import LossWeights
 from derain_plugin.adapting.photos import find_photos
@@ -66,6 +67,7 @@ def adapt(
     clean_share: float = 0.3,
     weights: LossWeights | None = None,
     derain: Mapping[str, Any] = DERAIN,
+    early: Sequence[str] = (),
     renderer: Renderer = render_rain,
     seed: int = 0,
     amp: bool = False,
@@ -73,7 +75,9 @@ def adapt(
     resume: bool = False,
     say: Say = print,
 ) -> Adapted:
-    """Train a de-rain neck for a detector that stays bitwise as it is, and write the adapter.
+    """Train de-rain blocks for a detector that stays bitwise as it is, and write the adapter.
+
+    Without ``early`` they are a neck in front of the detector's own.
 
     Args:
         model: Of mmdet, or an RT-DETR, RT-DETRv2 or D-FINE of transformers, where it shall train.
@@ -90,6 +94,8 @@ def adapt(
         clean_share: Of the samples without rain.
         weights: Of the parts of the loss.
         derain: ``type`` and options of the neck, without ``in_channels``.
+        early: Modules of the backbone after which a block cleans, too, such as ``("stem",)``;
+            see :func:`~derain_plugin.adapting.early_blocks.build_early`.
         renderer: Of the rain, called like :func:`derain_plugin.rain.render_rain`.
         seed: Of all that is drawn.
         amp: Whether to compute in mixed precision.
@@ -114,17 +120,21 @@ def adapt(
         raise ValueError(
             "the detector has a de-rain neck already: adapt it as it was before, without one"
         )
+    blocks = build_early(model, early, seed=seed)
     found = find_photos(photos)
     training, held_out = split_held_out(found.paths, seed=seed)
-    detector = freeze(model, prepare or prepare_of(model), derain=derain, seed=seed)
+    prepare = prepare or prepare_of(model)
+    detector = freeze(model, prepare, derain=derain, early=blocks, seed=seed)
     for warning in warnings_for(detector, found, held_out):
         say(f"warning: {warning}")
     schedule = Schedule(
         1, min(batch_size, len(training)), lr, severity=severity, clean_share=clean_share,
-        seed=seed, amp=amp, weights=weights or LossWeights(),
+        seed=seed, amp=amp, weights=weights or LossWeights(), early=tuple(early),
     )  # fmt: skip
     schedule = begin(out, detector, training, schedule, length or Length(), resume=resume)
     say(describe_plan(detector, found, training, held_out, schedule))
+    if blocks is not None:
+        say(f"early:     {blocks.describe()}")
     before = hash_of(detector.weights())
     train(
         detector, training, schedule, work_dir=out / TRAINING, resume=resume, workers=workers,
@@ -132,7 +142,8 @@ def adapt(
     )  # fmt: skip
     if hash_of(detector.weights()) != before:
         raise RuntimeError("training has changed the frozen detector: nothing was written")
-    detector.derain.eval()
+    for block in detector.blocks.values():
+        block.eval()
     with tqdm(total=len(held_out), desc="measuring", unit="photo", disable=None) as bar:
         agreement = measure_agreement(
             detector, held_out, seed=seed, renderer=renderer, on_photo=bar.update
