@@ -104,6 +104,18 @@ MMDET: dict[str, tuple[str, dict[str, Any]]] = {
             ),
         },
     ),
+    "cornernet": (
+        "cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco.py",
+        {
+            "backbone": dict(
+                downsample_times=2,
+                stage_channels=[8, 8, 8],
+                stage_blocks=[1, 1, 1],
+                feat_channel=8,
+            ),
+            "bbox_head": dict(in_channels=8, num_classes=2),
+        },
+    ),
     "swin": (
         "retinanet/retinanet_r18_fpn_1x_coco.py",
         {

@@ -5,19 +5,27 @@ import json
 import cv2
 import pytest
 import torch
+from mmdet.registry import MODELS
 from safetensors.torch import load_file, save_file
-from small_detectors import EARLY, frozen, model_of, prepare_for
+from small_detectors import EARLY, TRANSFORMERS, frozen, model_of, prepare_for
 from test_frozen_detector import batch_of, shake
 from tiny_rtdetr import our_copy, tiny_rtdetr_cfg, tiny_twin
 
 from derain_plugin.adapting import adapt, load_adapter, remove_adapter, save_adapter
 from derain_plugin.adapting.adapter import CONFIG, WEIGHTS, derain_of
 from derain_plugin.adapting.base_weights import hash_of
-from derain_plugin.adapting.early_blocks import build_early, early_of, put_early_in
+from derain_plugin.adapting.early_blocks import (
+    build_early,
+    early_of,
+    put_early_in,
+    take_early_out,
+)
 from derain_plugin.adapting.frozen_detector import DERAIN, freeze
 from derain_plugin.adapting.losses import LossWeights
 from derain_plugin.adapting.training import Adaptation, Schedule
+from derain_plugin.export.detector_graph import DetectorGraph
 from derain_plugin.hf import FeatureDerainRTDetr
+from derain_plugin.hf.hf_checkpoint import load_from_hf
 from derain_plugin.models import add_early_derain
 
 
@@ -124,7 +132,7 @@ def test_an_adapter_brings_its_blocks_and_takes_them_away(adapted, photos):
     removed = remove_adapter(loaded)
     assert removed is model
     keys, modules, hooks, weights = everything(removed)
-    noted = 0 if name in ("transformers", "rtdetrv2", "dfine") else 1  # leave_padding_out stays
+    noted = 0 if name in TRANSFORMERS else 1  # leave_padding_out stays
     assert (keys, modules, hooks - noted, weights) == before
     assert early_of(removed) is None
     assert same(freeze(load_adapter(removed, folder), prepare_for(name)).detect(image), found)
@@ -170,7 +178,39 @@ def test_a_model_of_transformers_saves_and_loads_its_blocks(name, tmp_path):
     images = torch.rand(1, 3, 64, 96)
     with torch.no_grad():
         assert torch.equal(loaded(images).logits, detector.model(images).logits)
+    checkpoint = load_from_hf(f"hf://{tmp_path}")["state_dict"]
+    ours = MODELS.build(with_both(tiny_rtdetr_cfg(arch=TRANSFORMERS[name]), EARLY[name])).eval()
+    ours.load_state_dict(checkpoint)
+    with torch.no_grad():
+        logits, _ = ours(images, mode="tensor")
+    assert torch.equal(logits, detector.model(images).logits)
     assert everything(remove_adapter(loaded))[:3] == everything(model_of(name))[:3]
+
+
+def with_both(cfg: dict, places) -> dict:
+    derain = dict(DERAIN, in_channels=(16, 24, 32))
+    early = dict(type="EarlyFeatureDerain", places=places)
+    return dict(
+        cfg,
+        backbone=dict(cfg["backbone"], early_derain=early),
+        neck=dict(type="DerainNeck", derain=derain, neck=cfg["neck"]),
+    )
+
+
+def test_an_exported_graph_has_the_blocks(tmp_path):
+    """For ONNX and OpenVINO; that files agree with it is tested in tests/export."""
+    detector = moved(frozen("rtdetr", early=EARLY["rtdetr"]))
+    save_adapter(detector, tmp_path, base="x", derain=DERAIN)
+    images, sizes = torch.randint(256, (1, 3, 64, 96), dtype=torch.uint8), torch.tensor([[64, 96]])
+
+    def scores(model) -> torch.Tensor:
+        with torch.no_grad():
+            return DetectorGraph(model)(images, sizes)[1]
+
+    loaded = load_adapter(model_of("rtdetr"), tmp_path)
+    assert torch.equal(scores(loaded), scores(detector.model))
+    take_early_out(loaded)
+    assert not torch.equal(scores(loaded), scores(detector.model))
 
 
 @pytest.mark.parametrize(
