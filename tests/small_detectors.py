@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import nn
 from transformers import RTDetrImageProcessor
 
 from derain_plugin.adapting.adapt import PipelineSample
+from derain_plugin.adapting.early_blocks import build_early
 from derain_plugin.adapting.frozen_detector import FrozenDetector, freeze
 
 SIZE = (96, 64)  # width, height
@@ -53,6 +55,83 @@ MMDET: dict[str, tuple[str, dict[str, Any]]] = {
             "roi_head.bbox_head": dict(fc_out_channels=32, num_classes=2),
         },
     ),
+    # Without a neck: one map, several, and one that a shared head makes smaller.
+    "single_map": (
+        "retinanet/retinanet_r18_fpn_1x_coco.py",
+        {
+            "backbone": dict(init_cfg=None, out_indices=(3,)),
+            "neck": None,
+            "bbox_head": dict(
+                in_channels=512,
+                feat_channels=16,
+                stacked_convs=1,
+                num_classes=2,
+                anchor_generator=dict(strides=[32]),
+            ),
+        },
+    ),
+    "maps": (
+        "retinanet/retinanet_r18_fpn_1x_coco.py",
+        {
+            "backbone": dict(
+                _delete_=True,
+                type="PyramidVisionTransformer",
+                embed_dims=16,
+                num_layers=[1, 1, 1, 1],
+                num_heads=[1, 1, 1, 1],
+                out_indices=(1, 2, 3),
+            ),
+            "neck": None,
+            "bbox_head": dict(
+                in_channels=16,
+                feat_channels=16,
+                stacked_convs=1,
+                num_classes=2,
+                anchor_generator=dict(strides=[8, 16, 32]),
+            ),
+        },
+    ),
+    "c4": (
+        "faster_rcnn/faster-rcnn_r50-caffe_c4-1x_coco.py",
+        {
+            "backbone": dict(depth=18, init_cfg=None),
+            "test_cfg.rcnn.score_thr": 0.0,
+            "rpn_head": dict(in_channels=256, feat_channels=16),
+            "roi_head": dict(
+                shared_head=dict(depth=18, init_cfg=None),
+                bbox_roi_extractor=dict(out_channels=256),
+                bbox_head=dict(in_channels=512, num_classes=2),
+            ),
+        },
+    ),
+    "cornernet": (
+        "cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco.py",
+        {
+            "backbone": dict(
+                downsample_times=2,
+                stage_channels=[8, 8, 8],
+                stage_blocks=[1, 1, 1],
+                feat_channel=8,
+            ),
+            "bbox_head": dict(in_channels=8, num_classes=2),
+        },
+    ),
+    "swin": (
+        "retinanet/retinanet_r18_fpn_1x_coco.py",
+        {
+            "backbone": dict(
+                _delete_=True,
+                type="SwinTransformer",
+                embed_dims=16,
+                depths=(2, 2, 2, 2),
+                num_heads=(1, 2, 2, 2),
+                drop_path_rate=0.0,
+                out_indices=(1, 2, 3),
+            ),
+            "neck": dict(in_channels=[32, 64, 128], out_channels=16),
+            "bbox_head": dict(in_channels=16, feat_channels=16, stacked_convs=1, num_classes=2),
+        },
+    ),
     "dino": (
         "dino/dino-4scale_r50_8xb2-12e_coco.py",
         {
@@ -68,8 +147,17 @@ MMDET: dict[str, tuple[str, dict[str, Any]]] = {
 }
 KINDS = dict(
     yolox="one-stage", rtmdet="one-stage", retinanet="one-stage", faster_rcnn="two-stage",
+    single_map="one-stage", maps="one-stage", c4="two-stage",
     dino="two-stage DETR", rtdetr="RT-DETR", transformers="RT-DETR", dfine="RT-DETR",
 )  # fmt: skip
+# Modules of each backbone after which early blocks are tried.
+EARLY = dict(
+    yolox=("stem", "stage1"), rtmdet=("stage1",), retinanet=("layer1", "maxpool"),
+    swin=("patch_embed", "stages.0"), c4=("layer1",), maps=("layers.0.0",),
+    rtdetr=("stem", "stage1"), transformers=("stage1",), rtdetrv2=("stem", "stage2"),
+    dfine=("stem", "stage1"),
+)  # fmt: skip
+TRANSFORMERS = dict(transformers="r18", rtdetrv2="rtdetrv2_r18", dfine="dfine_s")
 PIPELINE = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=SIZE, keep_ratio=False),
@@ -79,9 +167,8 @@ PIPELINE = [
 
 def model_of(name: str, seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
-    if name in ("transformers", "dfine"):
-        arch = "r18" if name == "transformers" else "dfine_s"
-        return tiny_twin(arch, seed=seed).eval()
+    if name in TRANSFORMERS:
+        return tiny_twin(TRANSFORMERS[name], seed=seed).eval()
     if name == "rtdetr":
         return _shaken(MODELS.build(tiny_rtdetr_cfg()))
     base, options = MMDET[name]
@@ -100,13 +187,15 @@ def _shaken(model: nn.Module) -> nn.Module:
 
 
 def prepare_for(name: str) -> Any:
-    if name in ("transformers", "dfine"):
+    if name in TRANSFORMERS:
         return RTDetrImageProcessor(size=dict(height=SIZE[1], width=SIZE[0]))
     return PipelineSample(PIPELINE)
 
 
-def frozen(name: str, seed: int = 0) -> FrozenDetector:
-    return freeze(model_of(name, seed), prepare_for(name), seed=seed)
+def frozen(name: str, seed: int = 0, early: Sequence[str] = ()) -> FrozenDetector:
+    model = model_of(name, seed)
+    blocks = build_early(model, early, seed=seed)
+    return freeze(model, prepare_for(name), early=blocks, seed=seed)
 
 
 def write_photos(folder: Path, count: int = 6) -> list[Path]:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from derain_plugin.adapting.adapter import derain_of, save_adapter
 from derain_plugin.adapting.agreement import Agreement, measure_agreement
 from derain_plugin.adapting.base_weights import hash_of
+from derain_plugin.adapting.early_blocks import build_early
 from derain_plugin.adapting.frozen_detector import DERAIN, FrozenDetector, check_detector, freeze
 from derain_plugin.adapting.labels import LabelledAP, measure_ap, read_all_labels, read_labels
 from derain_plugin.adapting.losses import LossWeights
@@ -70,6 +71,7 @@ def adapt(
     clean_share: float = 0.3,
     weights: LossWeights | None = None,
     derain: Mapping[str, Any] = DERAIN,
+    early: Sequence[str] = (),
     renderer: Renderer = render_rain,
     labels: bool = False,
     val: Sequence[str | Path] = (),
@@ -79,7 +81,9 @@ def adapt(
     resume: bool = False,
     say: Say = print,
 ) -> Adapted:
-    """Train a de-rain neck for a detector that stays bitwise as it is, and write the adapter.
+    """Train de-rain blocks for a detector that stays bitwise as it is, and write the adapter.
+
+    Without ``early`` they are a neck in front of the detector's own.
 
     Args:
         model: Of mmdet, or an RT-DETR, RT-DETRv2 or D-FINE of transformers, where it shall train.
@@ -96,6 +100,8 @@ def adapt(
         clean_share: Of the samples without rain.
         weights: Of the parts of the loss.
         derain: ``type`` and options of the neck, without ``in_channels``.
+        early: Modules of the backbone after which a block cleans, too, such as ``("stem",)``;
+            see :func:`~derain_plugin.adapting.early_blocks.build_early`.
         renderer: Of the rain, called like :func:`derain_plugin.rain.render_rain`.
         labels: Whether to add the detector's own loss; ``photos`` are then COCO files.
         val: COCO files of labelled photos, of any weather, for AP before and after. They are not
@@ -125,18 +131,22 @@ def adapt(
         )
     known = read_all_labels(photos, model) if labels else None
     judged = [read_labels(file, model) for file in val]
+    blocks = build_early(model, early, seed=seed)
     found = find_photos(photos)
     training, held_out = split_held_out(found.paths, seed=seed)
-    detector = freeze(model, prepare or prepare_of(model), derain=derain, seed=seed)
+    prepare = prepare or prepare_of(model)
+    detector = freeze(model, prepare, derain=derain, early=blocks, seed=seed)
     left_out = [said for each in judged if (said := each.warning)]
     for warning in [*left_out, *warnings_for(detector, found, held_out)]:
         say(f"warning: {warning}")
     schedule = Schedule(
         1, min(batch_size, len(training)), lr, severity=severity, clean_share=clean_share,
-        seed=seed, amp=amp, labels=labels, weights=weights or LossWeights(),
+        seed=seed, amp=amp, labels=labels, weights=weights or LossWeights(), early=tuple(early),
     )  # fmt: skip
     schedule = begin(out, detector, training, schedule, length or Length(), resume=resume)
     say(describe_plan(detector, found, training, held_out, schedule))
+    if blocks is not None:
+        say(f"early:     {blocks.describe()}")
     before = hash_of(detector.weights())
     train(
         detector, training, schedule, work_dir=out / TRAINING, resume=resume, workers=workers,
@@ -144,7 +154,8 @@ def adapt(
     )  # fmt: skip
     if hash_of(detector.weights()) != before:
         raise RuntimeError("training has changed the frozen detector: nothing was written")
-    detector.derain.eval()
+    for block in detector.blocks.values():
+        block.eval()
     number = len(held_out) + sum(len(each.objects) for each in judged)
     with tqdm(total=number, desc="measuring", unit="photo", disable=None) as bar:
         agreement = measure_agreement(

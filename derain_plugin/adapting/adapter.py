@@ -1,4 +1,4 @@
-"""Adapter files: the de-rain neck alone, and which detector it is for.
+"""Adapter files: the de-rain blocks alone, and which detector they are for.
 
 ``adapter.safetensors`` holds the weights and ``adapter_config.json`` the rest, as PEFT has it.
 """
@@ -17,16 +17,16 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import nn
+from torch import Tensor, nn
 
 from derain_plugin.adapting.base_weights import backbone_hash
-from derain_plugin.adapting.frozen_detector import (
-    FrozenDetector,
-    check_detector,
-    with_derain_module,
-)
+from derain_plugin.adapting.early_blocks import AdapterBlocks, put_early_in, take_early_out
+from derain_plugin.adapting.frozen_detector import FrozenDetector, check_detector
+from derain_plugin.adapting.frozen_mmdet import own_neck, set_neck
+from derain_plugin.adapting.frozen_transformers import with_derain_module
 from derain_plugin.files import atomic_write
 from derain_plugin.hf.modeling_feature_derain_rtdetr import DERAIN_NECKS, FeatureDerainRTDetr
+from derain_plugin.models.backbones import EarlyFeatureDerain
 from derain_plugin.models.detectors.noted_area import leave_padding_out
 from derain_plugin.models.loading import load_whole
 from derain_plugin.models.necks import DerainNeck
@@ -36,6 +36,7 @@ from derain_plugin.version import __version__
 
 WEIGHTS, CONFIG = "adapter.safetensors", "adapter_config.json"
 TYPE = "DERAIN_NECK"
+EARLY_PREFIX = "early."  # of the weights of early blocks; those of the neck have none
 
 
 def save_adapter(
@@ -47,10 +48,10 @@ def save_adapter(
     base_sha256: str | None = None,
     training: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the de-rain neck of a detector as an adapter.
+    """Write the de-rain neck of a detector, and its early blocks, as an adapter.
 
     Args:
-        detector: With the neck that was trained.
+        detector: With the blocks that were trained.
         folder: Made if it is not there; an adapter in it is replaced.
         base: Where the detector is from: hub id, folder or checkpoint.
         derain: ``type`` and options of the neck, without ``in_channels``.
@@ -60,18 +61,24 @@ def save_adapter(
     Raises:
         OSError: It cannot be written.
     """
+    early = detector.early.settings if detector.early is not None else None
+    after = f", and after {', '.join(early['places'])} of its backbone" if early else ""
     config = dict(
         adapter_type=TYPE,
         base_model_name_or_path=base,
         base_sha256=base_sha256,
         backbone_sha256=backbone_hash(detector.model),
-        placement="before the detector's neck",
+        placement=f"before the detector's neck{after}",
         derain={**derain, "in_channels": list(detector.derain.in_channels)},
+        **(dict(early=early) if early else {}),
         rain_version=RENDERER_VERSION,
         plugin_version=__version__,
         training=dict(training or {}),
     )
-    weights = {k: v.detach().cpu().contiguous() for k, v in detector.derain.state_dict().items()}
+    weights = dict(detector.derain.state_dict())
+    if detector.early is not None:
+        detector.early.state_dict(destination=weights, prefix=EARLY_PREFIX)
+    weights = {k: v.detach().cpu().contiguous() for k, v in weights.items()}
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write(folder / WEIGHTS, save(weights))
     atomic_write(folder / CONFIG, json.dumps(config, indent=1))
@@ -86,7 +93,7 @@ def load_adapter(model: nn.Module, path: str | Path) -> Any:
         path: Folder of the adapter.
 
     Returns:
-        The detector with the neck: of mmdet ``model`` itself, of transformers a
+        The detector with the blocks: of mmdet ``model`` itself, of transformers a
         :class:`FeatureDerainRTDetr` around it. :func:`remove_adapter` gives ``model`` back.
 
     Raises:
@@ -109,61 +116,77 @@ def load_adapter(model: nn.Module, path: str | Path) -> Any:
             f"{folder} into the detector as it was before, see remove_adapter"
         )
     _refuse_other_weights(detector, folder, config)
-    neck = _read_neck(folder, config)
+    neck, early = _read_blocks(folder, config)
     if isinstance(detector, BaseDetector):
-        place: Any = next(detector.parameters())
-        detector.neck = DerainNeck(neck.to(place.device, place.dtype), detector.neck)
-        detector.neck.train(detector.training)
-        leave_padding_out(detector)
+        _put_in_mmdet(detector, neck, early)
         return model
     options = {name: value for name, value in config["derain"].items() if name != "in_channels"}
     derained = with_derain_module(detector, options)
     derain_of(derained).load_state_dict(neck.state_dict())  # type: ignore[union-attr]
+    if early is not None:
+        put_early_in(derained, early)
     return derained.train(detector.training)
 
 
+def _put_in_mmdet(detector: Any, neck: nn.Module, early: AdapterBlocks | None) -> None:
+    place, own = next(detector.parameters()), detector.neck if detector.with_neck else None
+    if early is not None:
+        put_early_in(detector, early.train(detector.training))
+    set_neck(detector, DerainNeck(neck.to(place.device, place.dtype), own))
+    detector.neck.train(detector.training)
+    leave_padding_out(detector)
+
+
 def use_adapter(cfg: Config, path: str | Path) -> AdapterHook:
-    """Give the model of a config the neck of an adapter.
+    """Give the model of a config the neck of an adapter, still without its weights.
 
     Returns:
-        A hook for the runner, which loads the neck's weights once the detector's are there.
+        A hook for the runner, which loads the weights and puts early blocks in.
 
     Raises:
         FileNotFoundError: There is no adapter.
-        ValueError: It is damaged, or the config has no neck, or a de-rain neck already.
+        ValueError: It is damaged, or the config has a de-rain neck already.
     """
     folder = Path(path).expanduser()
     derain, neck = derain_config(folder), cfg.model.get("neck")
-    if neck is None or neck.get("type") == "DerainNeck":
+    if neck is not None and neck.get("type") == "DerainNeck":
         raise ValueError(
-            f"{cfg.filename} has {'no neck' if neck is None else 'a DerainNeck already'}: take the "
-            "config of the detector that was adapted"
+            f"{cfg.filename} has a DerainNeck already: take the config of the detector that was "
+            "adapted"
         )
     cfg.model.neck = ConfigDict(type="DerainNeck", derain=derain, neck=neck)
     return AdapterHook(folder)
 
 
 class AdapterHook(Hook):
-    """Load an adapter's weights before a test; see :func:`use_adapter`.
+    """Give the detector of a test an adapter's weights; see :func:`use_adapter`.
 
     Args:
         folder: Of the adapter.
     """
 
+    priority = "VERY_HIGH"  # before EMAHook copies the detector, and swaps the copy in for the test
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def before_test(self, runner: Runner) -> None:
-        """Refuse a detector of other weights, and load."""
+    def before_run(self, runner: Runner) -> None:
+        """Load; the detector's own checkpoint, which comes next, has no such weights."""
         detector: Any = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        config = read_adapter_config(self.folder)
-        _refuse_other_weights(detector, self.folder, config)
-        detector.neck.derain.load_state_dict(_read_neck(self.folder, config).state_dict())
+        neck, early = _read_blocks(self.folder, read_adapter_config(self.folder))
+        detector.neck.derain.load_state_dict(neck.state_dict())
+        if early is not None:
+            put_early_in(detector, early)
         leave_padding_out(detector)
+
+    def before_test(self, runner: Runner) -> None:
+        """Refuse a detector of other weights."""
+        detector: Any = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        _refuse_other_weights(detector, self.folder, read_adapter_config(self.folder))
 
 
 def remove_adapter(model: nn.Module) -> Any:
-    """Return the detector without its de-rain neck, bitwise what it was before.
+    """Return the detector without an adapter's blocks, bitwise what it was before.
 
     Raises:
         ValueError: It has none.
@@ -171,9 +194,11 @@ def remove_adapter(model: nn.Module) -> Any:
     if derain_of(model) is None:
         raise ValueError(f"{type(model).__name__} has no de-rain neck that could be removed")
     if isinstance(model, FeatureDerainRTDetr):
+        model.set_early_derain(None)
         return model.rtdetr
     detector: Any = model.module if is_model_wrapper(model) else model
-    detector.neck = detector.neck.neck
+    set_neck(detector, own_neck(detector.neck))
+    take_early_out(detector)
     return model
 
 
@@ -210,7 +235,20 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
         raise ValueError(
             f"{file}: derain.type must be one of {', '.join(sorted(DERAIN_NECKS))}, got {options!r}"
         )
+    early = config.get("early")
+    if early is not None and not _describes_early(early):
+        raise ValueError(
+            f"{file}: early must have type {EarlyFeatureDerain.__name__}, stage_channels and "
+            f"places, got {early!r}"
+        )
     return config
+
+
+def _describes_early(early: Any) -> bool:
+    parts = dict(type=str, stage_channels=dict, places=list)
+    if not isinstance(early, dict) or early.get("type") != EarlyFeatureDerain.__name__:
+        return False
+    return all(isinstance(early.get(name), kind) for name, kind in parts.items())
 
 
 def derain_config(folder: Path) -> dict[str, Any]:
@@ -229,16 +267,27 @@ def _refuse_other_weights(model: nn.Module, folder: Path, config: Mapping[str, A
         )
 
 
-def _read_neck(folder: Path, config: Mapping[str, Any]) -> BaseFeatureDerain:
+def _read_blocks(
+    folder: Path, config: Mapping[str, Any]
+) -> tuple[BaseFeatureDerain, AdapterBlocks | None]:
     file = folder / WEIGHTS
     if not file.is_file():
         raise FileNotFoundError(f"{folder} has a {CONFIG} but no {WEIGHTS}: copy both")
-    options = dict(config["derain"])
-    neck = DERAIN_NECKS[options.pop("type")](**options)
+    neck_options, early_options = dict(config["derain"]), dict(config.get("early") or {})
+    neck = DERAIN_NECKS[neck_options.pop("type")](**neck_options)
     try:
         weights = load(file.read_bytes())
     except SafetensorError as error:
         raise ValueError(f"{file} is damaged ({error}): copy it again") from error
-    what = f"{file} does not fit the {type(neck).__name__} that {CONFIG} describes"
-    load_whole(neck, weights, what, "Copy both files of the adapter again")
-    return neck
+    early = None
+    if early_options.pop("type", None):
+        early = AdapterBlocks(**early_options)
+        names = [name for name in weights if name.startswith(EARLY_PREFIX)]
+        _fill(early, {k.removeprefix(EARLY_PREFIX): weights.pop(k) for k in names}, file)
+    _fill(neck, weights, file)
+    return neck, early
+
+
+def _fill(blocks: nn.Module, weights: Mapping[str, Tensor], file: Path) -> None:
+    what = f"{file} does not fit the {type(blocks).__name__} that {CONFIG} describes"
+    load_whole(blocks, weights, what, "Copy both files of the adapter again")

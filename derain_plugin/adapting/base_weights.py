@@ -1,4 +1,4 @@
-"""The weights of a detector without its de-rain neck, and what tells them from others."""
+"""The weights of a detector without an adapter's, and what tells them from others."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ from hashlib import sha256
 import torch
 from torch import Tensor, nn
 
+from derain_plugin.adapting.early_blocks import early_of
 from derain_plugin.models.necks import DerainNeck
 
 
 def base_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Return weights and buffers of a detector under its own names, without a de-rain neck's."""
+    """Return weights and buffers of a detector under its own names.
+
+    Those of a de-rain neck and of an adapter's early blocks are left out. Early blocks that a
+    detector was trained with are its own.
+    """
+    added = ["derain_module.", "neck.derain."]
+    if early_of(model) is not None:
+        added += ["early_derain.", "backbone.derain."]
     weights = {}
     for name, tensor in model.state_dict().items():
-        if name.startswith(("derain_module.", "neck.derain.")):
+        if name.startswith(tuple(added)):
             continue
         is_derained = isinstance(getattr(model, "neck", None), DerainNeck)
         inner = name.replace("neck.neck.", "neck.", 1) if is_derained else name

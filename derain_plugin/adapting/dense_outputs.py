@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
+from mmdet.models.dense_heads import CornerHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.detectors import DeformableDETR, SingleStageDetector, TwoStageDetector
 from mmdet.structures.bbox import bbox2roi
@@ -134,7 +135,8 @@ def _proposals(model: Any, feats: Sequence[Tensor], samples: Any) -> Tensor:
 
 def _is_one_stage(model: Any) -> bool:
     head = getattr(model, "bbox_head", None)
-    return isinstance(model, SingleStageDetector) and isinstance(head, BaseDenseHead)
+    is_dense = isinstance(head, BaseDenseHead) and not isinstance(head, CornerHead)  # no boxes
+    return isinstance(model, SingleStageDetector) and is_dense
 
 
 # The first that fits counts.

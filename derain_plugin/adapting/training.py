@@ -45,6 +45,7 @@ class Schedule:
         seed: Of everything that is drawn.
         amp: Whether to compute in mixed precision: fp16 on CUDA, bf16 on CPU.
         weights: Of the parts of the loss.
+        early: Modules of the backbone that have a block.
 
     Raises:
         ValueError: A count that is none, or a learning rate that is not positive.
@@ -60,6 +61,7 @@ class Schedule:
     amp: bool = False
     labels: bool = False
     weights: LossWeights = field(default_factory=LossWeights)
+    early: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -71,11 +73,11 @@ class Schedule:
 
     def record(self) -> dict[str, Any]:
         """Return it as json takes it."""
-        return asdict(self) | {"severity": list(self.severity)}
+        return asdict(self) | dict(severity=list(self.severity), early=list(self.early))
 
 
 class Adaptation(BaseModel):
-    """The de-rain neck as mmengine trains it: the detector around it is no part of this model.
+    """The de-rain blocks as mmengine trains them: the detector around is no part of this model.
 
     So neither ``train()`` nor the optimizer nor a checkpoint ever reaches the detector.
 
@@ -86,7 +88,8 @@ class Adaptation(BaseModel):
 
     def __init__(self, detector: FrozenDetector, weights: LossWeights) -> None:
         super().__init__()
-        self.derain = detector.derain
+        for name, block in detector.blocks.items():
+            self.add_module(name, block)
         self._detector = (detector,)  # in a tuple it is no submodule
         self._weights = weights
 
@@ -108,7 +111,10 @@ class Adaptation(BaseModel):
         detector = self._detector[0]
         images, _ = detector.preprocess(rainy)
         targets, samples = detector.preprocess(clean)
-        student, teacher = self._extract(images, targets, torch.tensor(severity) > 0)
+        if detector.early is None:
+            student, teacher = self._extract(images, targets, torch.tensor(severity) > 0)
+        else:
+            student, teacher = self._extract_apart(images, targets, samples)
         target, context = self._teach(teacher, samples)
         with detector.valid_area(samples):
             read = self._read(student, context)
@@ -132,6 +138,17 @@ class Adaptation(BaseModel):
         student = tuple(feat.clone() for feat in teacher)
         for into, feat in zip(student, feats, strict=True):
             into[is_rainy] = feat[:count]
+        return student, teacher
+
+    def _extract_apart(
+        self, images: Tensor, targets: Tensor, samples: Any
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Return the same where early blocks change what the backbone makes of any image."""
+        detector, layout = self._detector[0], torch.channels_last
+        with torch.no_grad(), detector.plain():
+            teacher = detector.extract(targets.contiguous(memory_format=layout))
+        with detector.valid_area(samples):
+            student = detector.extract(images.contiguous(memory_format=layout))
         return student, teacher
 
     def to(self, *_: Any, **__: Any) -> Adaptation:

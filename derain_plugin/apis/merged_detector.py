@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import ConfigDict
 
 from derain_plugin.adapting.adapter import derain_config
+from derain_plugin.adapting.early_blocks import early_of
 from derain_plugin.apis.detector import Detector
 from derain_plugin.files import partial_of
+from derain_plugin.models import RTDETRBackbone
 
 
 def write_merged_mmdet(detector: Detector, adapter: Path, out: Path) -> tuple[Path, Path]:
@@ -25,9 +28,10 @@ def write_merged_mmdet(detector: Detector, adapter: Path, out: Path) -> tuple[Pa
         Both files.
     """
     cfg = detector.cfg.copy()
-    cfg.model.neck = dict(
-        type="DerainNeck", derain=derain_config(adapter), neck=cfg.model.neck.to_dict()
-    )
+    own = cfg.model.get("neck")
+    cfg.model.neck = dict(type="DerainNeck", derain=derain_config(adapter), neck=own)
+    if (early := early_of(detector.model)) is not None:
+        cfg.model.backbone = _with_early(cfg.model.backbone, early.settings)
     cfg.leave_padding_out = True  # as load_adapter does
     imports = cfg.get("custom_imports") or dict(imports=[])
     names = [imports["imports"]] if isinstance(imports["imports"], str) else imports["imports"]
@@ -42,6 +46,15 @@ def write_merged_mmdet(detector: Detector, adapter: Path, out: Path) -> tuple[Pa
     torch.save(dict(state_dict=detector.model.state_dict(), meta=meta), partial / "checkpoint.pth")
     partial.rename(out)
     return out / "config.py", out / "checkpoint.pth"
+
+
+def _with_early(backbone: ConfigDict, settings: dict[str, Any]) -> dict[str, Any]:
+    # stage_channels are found anew: mmengine would sort them, and their order counts.
+    early = {name: value for name, value in settings.items() if name != "stage_channels"}
+    if backbone.type == RTDETRBackbone.__name__:
+        return dict(backbone, early_derain=early)
+    places = early.pop("places")
+    return dict(type="DerainBackbone", backbone=backbone, early_derain=early, places=places)
 
 
 def write_merged_transformers(model: Any, processor: Any, out: Path) -> None:

@@ -51,6 +51,7 @@ def _adapt(args: argparse.Namespace) -> None:
         severity=args.severity,
         clean_share=args.clean_share,
         weights=LossWeights(*args.loss_weights),
+        early=args.early,
         renderer=renderer,
         labels=args.labels,
         val=args.val,

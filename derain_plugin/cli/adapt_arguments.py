@@ -18,7 +18,7 @@ hundred KB that can be put in and taken out.
 EPILOG = """\
 DETECTOR is one of
   CONFIG CHECKPOINT   of mmdet: YOLOX, RTMDet, RetinaNet, Faster R-CNN, DINO, our RT-DETR, and
-                      others with a neck; CONFIG may be mmdet::yolox/yolox_nano_8xb8-300e_coco.py
+                      others; CONFIG may be mmdet::yolox/yolox_nano_8xb8-300e_coco.py
   FOLDER or HUB_ID    of transformers: RT-DETR, RT-DETRv2, D-FINE
 
 In DIR: adapter.safetensors and adapter_config.json, before_after.jpg to look at, and training/
@@ -92,6 +92,12 @@ def _parse_adapt(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--val", nargs="+", default=[], metavar="JSON",
         help="COCO json of labelled photos of any weather: their AP before and after is shown",
+    )  # fmt: skip
+    parser.add_argument(
+        "--early", nargs="+", default=[], metavar="MODULE",
+        help="modules of the backbone after which a block cleans features, too: maxpool layer1 "
+        "(ResNet), stem stage1 (CSPDarknet, CSPNeXt, RT-DETR), patch_embed stages.0 (Swin); "
+        "default none, as such blocks did not help in real rain",
     )  # fmt: skip
     parser.add_argument("--amp", action="store_true", help="fp16 on CUDA, bf16 on CPU")
     parser.add_argument(

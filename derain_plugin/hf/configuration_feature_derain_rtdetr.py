@@ -40,6 +40,9 @@ class FeatureDerainRTDetrConfig(PreTrainedConfig):
         rtdetr_config: Of the detector without its de-rain module; default transformers' default.
         derain: ``type`` and options of a de-rain neck, as in an mmdet config:
             ``dict(type="MultiScaleFeatureDerain", in_channels=[128, 256, 512])``; None for none.
+        early_derain: Likewise of de-rain blocks inside the backbone, with the channels of all its
+            stages: ``dict(type="EarlyFeatureDerain", places=["stem", "stage1"],
+            stage_channels=dict(stem=64, stage1=64, ...))``; None for none.
         freeze_backbone: Whether parameters and BatchNorm statistics of the backbone stay as they
             are in training.
         **kwargs: Settings of the detector that differ from ``rtdetr_config``, such as
@@ -59,6 +62,7 @@ class FeatureDerainRTDetrConfig(PreTrainedConfig):
         self,
         rtdetr_config: RTDetrConfig | dict[str, Any] | None = None,
         derain: dict[str, Any] | None = None,
+        early_derain: dict[str, Any] | None = None,
         freeze_backbone: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -73,6 +77,7 @@ class FeatureDerainRTDetrConfig(PreTrainedConfig):
         self.rtdetr_config = _as_config(rtdetr_config)
         self.rtdetr_config.name_or_path = ""  # transformers leaves only the outer one out of files
         self.derain = derain
+        self.early_derain = early_derain
         self.freeze_backbone = freeze_backbone
         # transformers sets all of these, to its defaults if they are not named.
         shared = {name.lstrip("_"): getattr(self.rtdetr_config, name) for name in SHARED}

@@ -29,6 +29,7 @@ KEY_PREFIXES: dict[str, str | None] = {
 # The same for a FeatureDerainRTDetr with a de-rain module, and a detector with a DerainNeck.
 DERAINED_KEY_PREFIXES: dict[str, str | None] = {
     "derain_module.": "neck.derain.",
+    "early_derain.": "backbone.derain.",
     **{
         f"rtdetr.{theirs}": ours and ours.replace("neck.", "neck.neck.")
         for theirs, ours in KEY_PREFIXES.items()

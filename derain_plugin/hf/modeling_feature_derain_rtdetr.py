@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 from transformers import AutoModelForObjectDetection, PreTrainedModel
 from transformers.models.rt_detr.modeling_rt_detr import RTDetrObjectDetectionOutput
 
 from derain_plugin.hf.configuration_feature_derain_rtdetr import FeatureDerainRTDetrConfig
+from derain_plugin.models.backbones import EarlyFeatureDerain
+from derain_plugin.models.backbones.derain_backbone import hook_blocks
 from derain_plugin.models.necks import (
     LightweightFeatureDerain,
     MultiScaleFeatureDerain,
@@ -42,10 +45,13 @@ class FeatureDerainRTDetr(PreTrainedModel):
         rtdetr: transformers' ``RTDetrForObjectDetection``, or its like.
         derain_module: A de-rain neck as in mmdet configs, such as
             :class:`MultiScaleFeatureDerain`, or None.
+        early_derain: The :class:`EarlyFeatureDerain` that cleans features inside the backbone, or
+            None; see :meth:`set_early_derain`.
 
     Raises:
-        ValueError: ``config.derain`` is no such neck, or one for other channels.
-        TypeError: It has an option that the neck has not.
+        ValueError: ``config.derain`` is no such neck, or one for other channels;
+            ``config.early_derain`` is none of the backbone's stages.
+        TypeError: One of them has an option that the blocks have not.
     """
 
     config_class = FeatureDerainRTDetrConfig
@@ -64,6 +70,11 @@ class FeatureDerainRTDetr(PreTrainedModel):
         config.rtdetr_config = self.rtdetr.config
         channels = tuple(self.rtdetr.model.backbone.intermediate_channel_sizes)
         self.derain_module = _build_derain(config.derain, channels)
+        self.early_derain: Any = None
+        self._early_handles: list[RemovableHandle] = []
+        if config.early_derain is not None:
+            stages = stages_of(self.rtdetr.model.backbone.model)
+            self.set_early_derain(_build_early(config.early_derain, stages))
         self._warn_of_half = HalfOnCpuWarning()
         self.post_init()
         self.train(self.training)
@@ -105,6 +116,17 @@ class FeatureDerainRTDetr(PreTrainedModel):
             None, inputs_embeds=feats[0], encoder_outputs=encoded, labels=labels, **kwargs
         )
 
+    def set_early_derain(self, early: nn.Module | None) -> None:
+        """Put early de-rain blocks in the place of those that are there; None for none.
+
+        They are this model's, not the detector's: ``rtdetr`` keeps its state dict.
+        """
+        for handle in self._early_handles:
+            handle.remove()
+        self.early_derain, self._early_handles = early, []
+        if early is not None:
+            self._early_handles = hook_blocks(early, stages_of(self.rtdetr.model.backbone.model))
+
     def train(self, mode: bool = True) -> FeatureDerainRTDetr:
         """Set the mode; with ``config.freeze_backbone`` the backbone stays in eval, frozen."""
         super().train(mode)
@@ -142,15 +164,34 @@ class FeatureDerainRTDetr(PreTrainedModel):
         """Leave the de-rain module the identity; transformers' parts have their own."""
 
 
+def stages_of(backbone: Any) -> dict[str, nn.Module]:
+    """Return the parts of a backbone of RT-DETR or its like by transformers' stage names.
+
+    Args:
+        backbone: ``model.backbone.model`` of a detector.
+
+    Raises:
+        ValueError: A backbone of another library, whose parts have other names.
+    """
+    if not (hasattr(backbone, "embedder") and hasattr(backbone, "encoder")):
+        raise ValueError(
+            f"{type(backbone).__name__} cannot have early de-rain blocks: only transformers' own "
+            "backbones of RT-DETR, RT-DETRv2 and D-FINE can"
+        )
+    parts = [backbone.embedder, *backbone.encoder.stages]
+    return dict(zip(backbone.stage_names, parts, strict=True))
+
+
 AutoModelForObjectDetection.register(FeatureDerainRTDetrConfig, FeatureDerainRTDetr)
 
 
 def refuse_missing(source: str, report: Mapping[str, Any]) -> None:
     """Raise ValueError if transformers' loading report tells of weights that are not there.
 
-    Mismatched ones of a detector were asked to start anew; those of a de-rain module cannot.
+    Mismatched ones of a detector were asked to start anew; those of de-rain blocks cannot.
     """
-    found = [key for key, *_ in report["mismatched_keys"] if key.startswith("derain_module.")]
+    ours = ("derain_module.", "early_derain.")
+    found = [key for key, *_ in report["mismatched_keys"] if key.startswith(ours)]
     if report["missing_keys"] or found:
         raise ValueError(
             f"the weights of {source} do not fill the model its config.json describes: "
@@ -174,3 +215,17 @@ def _build_derain(
             f"{list(channels)}"
         )
     return neck
+
+
+def _build_early(
+    settings: Mapping[str, Any], stages: Mapping[str, nn.Module]
+) -> EarlyFeatureDerain:
+    options = dict(settings)
+    kind, channels = options.pop("type", None), options.pop("stage_channels", {})
+    if kind != EarlyFeatureDerain.__name__ or set(channels) != set(stages):
+        raise ValueError(
+            "early_derain must have type EarlyFeatureDerain, and stage_channels of "
+            f"{', '.join(stages)}, got {settings}"
+        )
+    # The gate looks at the first stage, and a saved config.json is sorted.
+    return EarlyFeatureDerain({stage: channels[stage] for stage in stages}, **options)

@@ -145,8 +145,8 @@ def _check_parts(detector: RTDETR, neck: nn.Module) -> None:
             )
     if detector.backbone.derain is not None:
         raise ValueError(
-            "a model of transformers cannot have the de-rain blocks inside this backbone "
-            "(early_derain), only for those of a DerainNeck"
+            "a model of transformers is not made with the de-rain blocks inside this backbone "
+            "(early_derain), only with those of a DerainNeck"
         )
 
 

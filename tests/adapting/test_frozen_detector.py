@@ -121,7 +121,24 @@ def test_the_same_backbone_in_both_libraries_has_one_hash():
 def test_what_cannot_be_adapted_is_refused_by_name():
     with pytest.raises(TypeError, match=r"Linear cannot be adapted.*rt_detr"):
         freeze(nn.Linear(1, 1), None)
-    model = model_of("yolox")
-    model.neck = None
-    with pytest.raises(ValueError, match="YOLOX has no neck"):
-        freeze(model, None)
+
+
+def test_corners_are_taught_by_features_alone(photos):
+    """CornerNet has no neck, and no boxes whose distance would mean something."""
+    detector = frozen("cornernet")
+    assert detector.kind.name == "other"
+    assert detector.derain.in_channels == (8, 8)  # of two stacked hourglasses
+    losses = Adaptation(detector, LossWeights())(**batch_of(detector, photos))
+    assert set(losses) == {"loss_features"}
+
+
+@pytest.mark.parametrize("name", ["single_map", "c4"])
+def test_a_detector_without_a_neck_has_none_again(name):
+    model = model_of(name)
+    before = list(model.state_dict()), list(model.named_modules())
+    detector = freeze(model, prepare_for(name))
+    assert model.with_neck
+    detector.take_out()
+    assert not hasattr(model, "neck")
+    assert not model.with_neck
+    assert (list(model.state_dict()), list(model.named_modules())) == before

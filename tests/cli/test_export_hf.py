@@ -127,7 +127,7 @@ def test_an_existing_folder_is_kept(config, checkpoint, tmp_path):
         (["model.neck.derain.num_residual_blocks=1"], "does not fit"),
         (
             ["model.backbone.early_derain.type=EarlyFeatureDerain"],
-            "cannot have the de-rain blocks inside this backbone",
+            "not made with the de-rain blocks inside this backbone",
         ),
     ],
 )

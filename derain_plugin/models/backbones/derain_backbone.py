@@ -12,6 +12,7 @@ from mmdet.models.backbones.swin import SwinBlockSequence
 from mmdet.models.layers.transformer import nchw_to_nlc, nlc_to_nchw
 from mmdet.registry import MODELS
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from derain_plugin.models.loading import keep_when_missing
 
@@ -20,7 +21,7 @@ DRY_RUN_SIZE = 64  # px
 
 @MODELS.register_module(name="DerainBackbone")
 def add_early_derain(
-    backbone: dict | nn.Module, early_derain: dict, places: Sequence[str]
+    backbone: dict | nn.Module, early_derain: dict | nn.Module, places: Sequence[str]
 ) -> nn.Module:
     """Let early de-rain blocks clean what modules of a backbone put out.
 
@@ -49,42 +50,82 @@ def add_early_derain(
             own ``early_derain``.
         early_derain: Config of :class:`EarlyFeatureDerain`, or of a type with its interface.
             ``places`` is filled in, and ``stage_channels`` as well unless given: one forward pass
-            of a black image finds them.
+            of a black image finds them. Or the blocks themselves, by the names that
+            :func:`block_name` gives.
         places: Names of modules in the backbone, each of which runs once and gives one map:
             ``(N, C, H, W)``, or ``(N, H · W, C)`` with its height and width as in Swin and PVT.
-            The first to run is also what the gate looks at.
+            The first to run is also what the gate looks at; beside blocks that are given, they
+            are in the order in which they run.
 
     Returns:
         The backbone, with the blocks as ``derain``. A place's block is named after it, with ``_``
-        for dots: ``derain.blocks.stages_0``.
+        for dots: ``derain.blocks.stages_0``. :func:`remove_early_derain` takes them out.
 
     Raises:
         ValueError: A place that the backbone has not, that does not run once, or that gives
             something else; no place or one twice; a backbone that has a ``derain`` already.
     """
     module: Any = backbone if isinstance(backbone, nn.Module) else MODELS.build(backbone)
-    if hasattr(module, "derain"):
-        raise ValueError(
-            f"this {type(module).__name__} has a `derain` of its own: set its early_derain instead "
-            "of wrapping it, and wrap a backbone only once"
-        )
-    hooked = {place: _module_at(module, place) for place in _checked(places)}
-    channels = early_derain.get("stage_channels") or _channels_of(module, hooked)
-    if set(channels) != set(hooked):
-        raise ValueError(f"stage_channels must be of the places {places}, got {channels}")
-    names = {place: place.replace(".", "_") for place in channels}
-    module.derain = MODELS.build(
-        dict(
-            early_derain,
-            stage_channels={names[place]: channels[place] for place in channels},
-            places=tuple(names.values()),
-        )
-    ).to(next(module.parameters()))
-    keep_when_missing(module, "derain")
-    cleaning = _Cleaning(module.derain, tuple(names.values()))
-    for place, name in names.items():
-        hooked[place].register_forward_hook(partial(cleaning, name), with_kwargs=True)
+    refuse_early_derain(module)
+    hooked = modules_at(module, places)
+    derain: Any = early_derain
+    if not isinstance(early_derain, nn.Module):
+        channels = early_derain.get("stage_channels") or channels_of(module, hooked)
+        if set(channels) != set(hooked):
+            raise ValueError(f"stage_channels must be of the places {places}, got {channels}")
+        names = {block_name(place): number for place, number in channels.items()}
+        derain = MODELS.build(dict(early_derain, stage_channels=names, places=tuple(names)))
+        hooked = {place: hooked[place] for place in channels}
+    module.derain = derain.to(next(module.parameters()))
+    parts = {block_name(place): part for place, part in hooked.items()}
+    module.derain_handles = [keep_when_missing(module, "derain"), *hook_blocks(derain, parts)]
     return module
+
+
+def remove_early_derain(backbone: nn.Module) -> nn.Module:
+    """Take the blocks of :func:`add_early_derain` out, so that the backbone is what it was.
+
+    Returns:
+        The blocks, which can be put in again.
+    """
+    module: Any = backbone
+    for handle in module.derain_handles:
+        handle.remove()
+    derain: nn.Module = module.derain
+    del module.derain, module.derain_handles
+    return derain
+
+
+def refuse_early_derain(backbone: nn.Module) -> None:
+    """Raise ValueError if a backbone has early blocks already, or could have its own."""
+    if hasattr(backbone, "derain"):
+        raise ValueError(
+            f"this {type(backbone).__name__} has a `derain` of its own: set its early_derain "
+            "instead of wrapping it, and wrap a backbone only once"
+        )
+
+
+def block_name(place: str) -> str:
+    """Return the name of the block after a module: ``stages_0`` for ``stages.0``."""
+    return place.replace(".", "_")
+
+
+def hook_blocks(derain: nn.Module, parts: Mapping[str, nn.Module]) -> list[RemovableHandle]:
+    """Let blocks clean what modules put out.
+
+    Args:
+        derain: An :class:`EarlyFeatureDerain`, or a module with its interface.
+        parts: Modules in the order in which they run, by the blocks' names. The gate looks at
+            what the first one puts out; where there is no block, nothing is cleaned.
+
+    Returns:
+        Handles whose ``remove`` ends it.
+    """
+    cleaning = _Cleaning(derain, tuple(parts))
+    return [
+        part.register_forward_hook(partial(cleaning, name), with_kwargs=True)
+        for name, part in parts.items()
+    ]
 
 
 class _Cleaning:
@@ -141,10 +182,15 @@ def _described(output: Any) -> str:
     return f"a {type(output).__name__}{length}"
 
 
-def _checked(places: Sequence[str]) -> Sequence[str]:
+def modules_at(backbone: nn.Module, places: Sequence[str]) -> dict[str, nn.Module]:
+    """Return the modules of these names whose output blocks can clean.
+
+    Raises:
+        ValueError: The backbone has not all of them; none or one twice.
+    """
     if isinstance(places, str) or not places or len(set(places)) < len(places):
         raise ValueError(f"places must be a list of module names, each once, got {places!r}")
-    return places
+    return {place: _module_at(backbone, place) for place in places}
 
 
 def _module_at(backbone: nn.Module, place: str) -> nn.Module:
@@ -169,8 +215,12 @@ def _examples(backbone: nn.Module) -> Iterator[str]:
             yield name
 
 
-def _channels_of(backbone: nn.Module, hooked: Mapping[str, nn.Module]) -> dict[str, int]:
-    """Return the channels of each place, in the order in which they run."""
+def channels_of(backbone: nn.Module, parts: Mapping[str, nn.Module]) -> dict[str, int]:
+    """Return the channels of what modules of a backbone put out, in the order in which they run.
+
+    Raises:
+        ValueError: One that does not run once for an image, or gives no map.
+    """
     seen: list[tuple[str, int]] = []
 
     def see(place: str, module: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
@@ -181,14 +231,14 @@ def _channels_of(backbone: nn.Module, hooked: Mapping[str, nn.Module]) -> dict[s
 
     handles = [
         module.register_forward_hook(partial(see, place), with_kwargs=True)
-        for place, module in hooked.items()
+        for place, module in parts.items()
     ]
     try:
         _run(backbone)
     finally:
         for handle in handles:
             handle.remove()
-    for place in hooked:
+    for place in parts:
         times = sum(name == place for name, _ in seen)
         if times != 1:
             raise ValueError(

@@ -11,6 +11,7 @@ from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
 from derain_plugin.models import RTDETRBackbone, add_early_derain
+from derain_plugin.models.backbones import remove_early_derain
 from derain_plugin.models.necks.derain_neck import require_whole_checkpoint
 
 EARLY = dict(type="EarlyFeatureDerain")
@@ -221,6 +222,27 @@ def test_a_loaded_backbone_gets_blocks_and_keeps_its_modes_and_type():
     assert equal(vanilla.buffers(), norms)
     assert (vanilla.stem.training, vanilla.stage1.training) == (True, False)
     assert vanilla.derain.blocks["stem"].reduce.weight.dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    "copied", [lambda m: m, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
+)
+@pytest.mark.parametrize("name", ["darknet", "swin"])
+def test_taken_out_the_backbone_is_what_it_was(name, copied):
+    cfg, channels = BACKBONES[name]
+    vanilla = in_mode(build(cfg), training=False)
+    model = copied(in_mode(opened(build(derained(cfg, list(channels)))), training=False))
+    cleaned = model(images())
+    blocks = remove_early_derain(model)
+    assert list(model.state_dict()) == list(vanilla.state_dict())
+    assert [name for name, _ in model.named_modules()] == [n for n, _ in vanilla.named_modules()]
+    assert not any(module._forward_hooks for module in model.modules())
+    assert not any(module._load_state_dict_pre_hooks for module in model.modules())
+    model.load_state_dict(vanilla.state_dict())
+    assert equal(model(images()), vanilla(images()))
+    assert add_early_derain(model, blocks, list(channels)) is model
+    assert [feat.shape for feat in model(images())] == [feat.shape for feat in cleaned]
+    assert not equal(model(images()), vanilla(images()))
 
 
 def test_given_channels_need_no_dry_run(monkeypatch):
