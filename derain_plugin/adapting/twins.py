@@ -11,13 +11,11 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
+from derain_plugin.adapting.renderers import Renderer, rain_of
 from derain_plugin.datasets.seeded_dataset import SeededDataset
-from derain_plugin.rain import draw_severity, render_rain
-from derain_plugin.rain.images import read_image
+from derain_plugin.rain import draw_severity
+from derain_plugin.rain.images import UnreadableError, read_image
 from derain_plugin.rain.severity import check_severity_range
-
-Renderer = Callable[..., np.ndarray]
-"""Called as ``render_rain``: ``renderer(image, severity, seed=...)``, uint8 BGR in and out."""
 
 
 class RainyTwins(SeededDataset):
@@ -33,7 +31,7 @@ class RainyTwins(SeededDataset):
         seed: Of the order of the photographs.
         severity: Mildest and worst rain, 1-5; drawn uniformly.
         clean_share: Of the samples that stay clean, 0-1, so that clean features stay.
-        renderer: Renders the rain.
+        renderer: Of the rain, see :func:`~derain_plugin.adapting.renderers.rain_of`.
 
     Raises:
         ValueError: No photos, or an argument outside its range.
@@ -50,7 +48,7 @@ class RainyTwins(SeededDataset):
         seed: int = 0,
         severity: tuple[int, int] = (1, 5),
         clean_share: float = 0.3,
-        renderer: Renderer = render_rain,
+        renderer: Renderer = "ours",
     ) -> None:
         super().__init__()
         if not photos:
@@ -58,7 +56,7 @@ class RainyTwins(SeededDataset):
         check_severity_range(*severity)
         if not 0 <= clean_share <= 1:
             raise ValueError(f"clean_share must be in 0-1, got {clean_share}")
-        self.photos, self.prepare, self.renderer = list(photos), prepare, renderer
+        self.photos, self.prepare, self.rain = list(photos), prepare, rain_of(renderer)
         self.severity, self.clean_share = severity, clean_share
         self._num_samples, self._seed = num_samples, seed
         self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, int))  # of the present pass
@@ -68,14 +66,31 @@ class RainyTwins(SeededDataset):
         return self._num_samples
 
     def draw_sample(self, idx: int) -> dict[str, Any]:
-        """Return ``rainy`` and ``clean``, each as ``prepare`` gives it, and the ``severity``."""
-        image = read_image(self._photo(idx))
-        if random.random() < 0.5:
+        """Return ``rainy`` and ``clean``, each as ``prepare`` gives it, and the ``severity``.
+
+        Raises:
+            OSError: The photo cannot be read any longer.
+        """
+        photo = self._photo(idx)
+        try:
+            rainy, clean, severity = self._rained(photo)
+        except UnreadableError as error:
+            raise OSError(
+                f"{photo} or its copy could be read before the training and cannot now ({error}): "
+                "bring it back and resume"
+            ) from error
+        return dict(rainy=self.prepare(rainy), clean=self.prepare(clean), severity=severity)
+
+    def _rained(self, photo: Path) -> tuple[np.ndarray, np.ndarray, int]:
+        image, is_flipped = read_image(photo), random.random() < 0.5
+        if is_flipped:
             image = np.ascontiguousarray(image[:, ::-1])
         seed = random.getrandbits(31)
         severity = draw_severity(*self.severity, seed=seed, prob=1 - self.clean_share)
-        rainy = self.renderer(image, severity, seed=seed) if severity else image
-        return dict(rainy=self.prepare(rainy), clean=self.prepare(image), severity=severity)
+        if not severity:
+            return image, image, 0
+        rainy = self.rain.on(image, severity, seed=seed, photo=photo, is_flipped=is_flipped)
+        return rainy, image, severity
 
     def _photo(self, idx: int) -> Path:
         number, index = divmod(idx, len(self.photos))
