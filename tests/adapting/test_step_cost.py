@@ -86,45 +86,41 @@ def test_bytes_of_a_step_follow_the_pixels(tmp_path, yolox, monkeypatch):
     assert both == pytest.approx(2 * alone)  # together they are padded to a square
 
 
+@pytest.fixture
+def cuda(monkeypatch):
+    """Pretend a device on which so many photos fit; a call returns the steps that are tried."""
+
+    def pretend(fitting: int) -> list[list[Path]]:
+        def step(detector, photos, schedule):
+            tried.append(photos)
+            if len(photos) > fitting:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+        tried: list[list[Path]] = []
+        monkeypatch.setattr(step_cost, "_batch", lambda detector, photos: photos)
+        monkeypatch.setattr(step_cost, "_step", step)
+        return tried
+
+    return pretend
+
+
+CUDA = SimpleNamespace(device=torch.device("cuda"))
+
+
 @pytest.mark.parametrize(("fitting", "batch"), [(8, 6), (3, 3), (2, 1)])
-def test_on_cuda_steps_are_tried(sizes, monkeypatch, fitting, batch):
-    tried = _pretend_cuda(monkeypatch, fitting)
-    assert fitting_batch(_cuda(), sizes, STEP) == batch
-    assert tried[-1] == batch
-    by_shape = sorted(sizes, key=lambda photo: sizes[photo][0] / sizes[photo][1])
-    assert by_shape[0] == Path(next(iter(_seen)))
+def test_on_cuda_steps_are_tried(sizes, cuda, fitting, batch):
+    tried = cuda(fitting)
+    assert fitting_batch(CUDA, sizes, STEP) == batch
+    assert len(tried[-1]) == batch
+    shapes = [width / height for height, width in map(sizes.get, tried[0])]
+    assert shapes[:2] == [max(shapes), min(shapes)]
 
 
-def test_on_cuda_not_even_one_photo_fits(sizes, monkeypatch):
-    tried = _pretend_cuda(monkeypatch, 0)
+def test_on_cuda_not_even_one_photo_fits(sizes, cuda):
+    tried = cuda(0)
     with pytest.raises(ValueError, match="not even a step with one photo fits into the memory of"):
-        fitting_batch(_cuda(), sizes, STEP)
-    assert tried == [6, 3, 1]
-
-
-_seen: list[str] = []
-
-
-def _cuda():
-    return SimpleNamespace(device=torch.device("cuda"), prepare=lambda image: image)
-
-
-def _pretend_cuda(monkeypatch, fitting) -> list[int]:
-    tried: list[int] = []
-    _seen.clear()
-
-    def batch(detector, photos):
-        _seen.extend(map(str, photos))
-        return len(photos)
-
-    def step(detector, count, schedule):
-        tried.append(count)
-        if count > fitting:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(step_cost, "_batch", batch)
-    monkeypatch.setattr(step_cost, "_step", step)
-    return tried
+        fitting_batch(CUDA, sizes, STEP)
+    assert list(map(len, tried)) == [6, 3, 1]
 
 
 def test_free_memory_is_some():
