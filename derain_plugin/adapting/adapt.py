@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmcv.transforms import Compose
 from mmdet.models.detectors import BaseDetector
 from torch import nn
@@ -22,10 +23,11 @@ from derain_plugin.adapting.losses import LossWeights
 from derain_plugin.adapting.photos import find_photos
 from derain_plugin.adapting.plan import Length, begin, check_out, describe_plan, warnings_for
 from derain_plugin.adapting.progress import ProgressHook
+from derain_plugin.adapting.renderers import Rain, Renderer, rain_of
+from derain_plugin.adapting.step_cost import MOST, default_workers
 from derain_plugin.adapting.training import Schedule, train
-from derain_plugin.adapting.twins import Renderer, split_held_out
+from derain_plugin.adapting.twins import split_held_out
 from derain_plugin.config.loading import first_dataset
-from derain_plugin.rain import render_rain
 
 TRAINING = "training"  # folder of checkpoints
 
@@ -41,12 +43,14 @@ class Adapted:
         agreement: Before and after, on the held-out photos.
         held_out: Those photos.
         labelled: AP of each file of ``val``.
+        rain: That it was trained with.
         folder: The adapter.
     """
 
     detector: FrozenDetector
     agreement: Agreement
     held_out: list[Path]
+    rain: Rain
     folder: Path
     labelled: list[LabelledAP] = field(default_factory=list)
 
@@ -65,19 +69,19 @@ def adapt(
     base: str = "a model in Python",
     base_sha256: str | None = None,
     length: Length | None = None,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     lr: float = 1e-3,
     severity: tuple[int, int] = (1, 5),
     clean_share: float = 0.3,
     weights: LossWeights | None = None,
     derain: Mapping[str, Any] = DERAIN,
     early: Sequence[str] = (),
-    renderer: Renderer = render_rain,
+    renderer: Renderer = "ours",
     labels: bool = False,
     val: Sequence[str | Path] = (),
     seed: int = 0,
     amp: bool = False,
-    workers: int = 0,
+    workers: int | None = None,
     resume: bool = False,
     say: Say = print,
 ) -> Adapted:
@@ -94,7 +98,8 @@ def adapt(
         base: Where the detector is from, for the adapter and its messages.
         base_sha256: Of its checkpoint file.
         length: How long; default ``EPOCHS`` passes over the photos.
-        batch_size: Photos of a step; no more than there are.
+        batch_size: Photos of a step, no more than there are; by default as many as fit into
+            memory, 8 at most.
         lr: Learning rate.
         severity: Mildest and worst rain, 1-5.
         clean_share: Of the samples without rain.
@@ -102,19 +107,22 @@ def adapt(
         derain: ``type`` and options of the neck, without ``in_channels``.
         early: Modules of the backbone after which a block cleans, too, such as ``("stem",)``;
             see :func:`~derain_plugin.adapting.early_blocks.build_early`.
-        renderer: Of the rain, called like :func:`derain_plugin.rain.render_rain`.
+        renderer: Of the rain: ``ours``, ``imgaug``, a folder of rainy copies, a function, a
+            transform; see :func:`~derain_plugin.adapting.renderers.rain_of`.
         labels: Whether to add the detector's own loss; ``photos`` are then COCO files.
         val: COCO files of labelled photos, of any weather, for AP before and after. They are not
             trained on.
         seed: Of all that is drawn.
         amp: Whether to compute in mixed precision.
-        workers: Processes that prepare photos.
+        workers: Processes that prepare photos, which change no result; by default one per core
+            but one, 8 at most, for a detector on CUDA, and none otherwise.
         resume: Whether to continue in ``out`` what was stopped there, with its settings.
         say: Gets lines for people.
 
     Raises:
         FileExistsError: ``out`` exists, and it is no resume.
-        ValueError: A detector or photos that cannot be used, or an argument outside its range.
+        ValueError: A detector, photos or a renderer that cannot be used, an argument outside its
+            range, or steps that are too large for the device's memory.
         RuntimeError: The detector has changed, which would be a bug.
 
     Example:
@@ -132,26 +140,44 @@ def adapt(
     known = read_all_labels(photos, model) if labels else None
     judged = [read_labels(file, model) for file in val]
     blocks = build_early(model, early, seed=seed)
+    rain = rain_of(renderer)
     found = find_photos(photos)
+    warnings = rain.check(found)
     training, held_out = split_held_out(found.paths, seed=seed)
     prepare = prepare or prepare_of(model)
     detector = freeze(model, prepare, derain=derain, early=blocks, seed=seed)
     left_out = [said for each in judged if (said := each.warning)]
-    for warning in [*left_out, *warnings_for(detector, found, held_out)]:
+    for warning in [*warnings, *left_out, *warnings_for(detector, found, held_out)]:
         say(f"warning: {warning}")
     schedule = Schedule(
-        1, min(batch_size, len(training)), lr, severity=severity, clean_share=clean_share,
-        seed=seed, amp=amp, labels=labels, weights=weights or LossWeights(), early=tuple(early),
+        1, min(MOST if batch_size is None else batch_size, len(training)), lr, severity=severity,
+        clean_share=clean_share, seed=seed, amp=amp, labels=labels,
+        weights=weights or LossWeights(), early=tuple(early),
     )  # fmt: skip
-    schedule = begin(out, detector, training, schedule, length or Length(), resume=resume)
-    say(describe_plan(detector, found, training, held_out, schedule))
+    is_free = batch_size is None
+    workers = default_workers(detector.device) if workers is None else workers
+    sizes = {photo: found.sizes[photo] for photo in training}
+    schedule = begin(
+        out, detector, sizes, schedule, length or Length(), rain=rain, is_batch_free=is_free,
+        workers=workers, resume=resume,
+    )  # fmt: skip
+    plan = describe_plan(
+        detector, found, training, held_out, schedule, rain=rain, is_batch_free=is_free
+    )
+    say(plan)
     if blocks is not None:
         say(f"early:     {blocks.describe()}")
     before = hash_of(detector.weights())
-    train(
-        detector, training, schedule, work_dir=out / TRAINING, resume=resume, workers=workers,
-        renderer=renderer, labels=known, hooks=[ProgressHook()],
-    )  # fmt: skip
+    try:
+        train(
+            detector, training, schedule, work_dir=out / TRAINING, resume=resume, workers=workers,
+            renderer=rain, labels=known, hooks=[ProgressHook()],
+        )  # fmt: skip
+    except torch.cuda.OutOfMemoryError as error:
+        raise ValueError(
+            f"a step of {schedule.batch_size} photos did not fit into the memory of "
+            f"{detector.device}: begin anew, in another folder, with a smaller batch size"
+        ) from error
     if hash_of(detector.weights()) != before:
         raise RuntimeError("training has changed the frozen detector: nothing was written")
     for block in detector.blocks.values():
@@ -159,16 +185,19 @@ def adapt(
     number = len(held_out) + sum(len(each.objects) for each in judged)
     with tqdm(total=number, desc="measuring", unit="photo", disable=None) as bar:
         agreement = measure_agreement(
-            detector, held_out, seed=seed, renderer=renderer, on_photo=bar.update
+            detector, held_out, seed=seed, renderer=rain, on_photo=bar.update
         )
         labelled = [measure_ap(detector, each, on_photo=bar.update) for each in judged]
     measured = dict(agreement=agreement.record(), with_labels=[each.record() for each in labelled])
     summary = dict(schedule.record(), photos=len(training), **measured)
-    save_adapter(detector, out, base=base, derain=derain, base_sha256=base_sha256, training=summary)
+    save_adapter(
+        detector, out, base=base, derain=derain, base_sha256=base_sha256, rain=rain.record(),
+        training=summary,
+    )  # fmt: skip
     for table in (agreement.table(), *(each.table() for each in labelled)):
         say(f"\n{table}")
     say(f"The detector's weights and buffers are bitwise unchanged (SHA-256 {before[:12]}).")
-    return Adapted(detector, agreement, held_out, out, labelled)
+    return Adapted(detector, agreement, held_out, rain, out, labelled)
 
 
 def prepare_of(model: Any) -> Any:

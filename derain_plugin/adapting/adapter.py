@@ -46,6 +46,7 @@ def save_adapter(
     base: str,
     derain: Mapping[str, Any],
     base_sha256: str | None = None,
+    rain: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the de-rain neck of a detector, and its early blocks, as an adapter.
@@ -56,6 +57,7 @@ def save_adapter(
         base: Where the detector is from: hub id, folder or checkpoint.
         derain: ``type`` and options of the neck, without ``in_channels``.
         base_sha256: Of the checkpoint file.
+        rain: Name and version of the rain that it was trained with.
         training: A summary of what was done, for people.
 
     Raises:
@@ -71,6 +73,7 @@ def save_adapter(
         placement=f"before the detector's neck{after}",
         derain={**derain, "in_channels": list(detector.derain.in_channels)},
         **(dict(early=early) if early else {}),
+        rain=dict(rain or {}),
         rain_version=RENDERER_VERSION,
         plugin_version=__version__,
         training=dict(training or {}),

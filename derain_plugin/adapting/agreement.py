@@ -16,8 +16,8 @@ from mmengine.structures import InstanceData
 
 from derain_plugin.adapting.average_precision import coco_of, mean_precision, precision_of
 from derain_plugin.adapting.frozen_detector import FrozenDetector
-from derain_plugin.adapting.twins import Renderer
-from derain_plugin.rain import SEVERITIES, image_seed, render_rain
+from derain_plugin.adapting.renderers import Renderer, rain_of
+from derain_plugin.rain import SEVERITIES, image_seed
 from derain_plugin.rain.images import read_image
 
 SCORE = 0.3  # from which the teacher's detections count as objects
@@ -78,7 +78,7 @@ def measure_agreement(
     *,
     seed: int = 0,
     score: float = SCORE,
-    renderer: Renderer = render_rain,
+    renderer: Renderer = "ours",
     on_photo: Callable[[], object] = lambda: None,
 ) -> Agreement:
     """Compare a detector with itself on the clean image, before and after.
@@ -88,7 +88,7 @@ def measure_agreement(
         photos: Not trained on.
         seed: Of the rain, which is the same before and after.
         score: From which a clean detection counts as an object.
-        renderer: Renders the rain.
+        renderer: Of the rain, see :func:`~derain_plugin.adapting.renderers.rain_of`.
         on_photo: Called after each photo.
     """
     truth: list[InstanceData] = []
@@ -96,10 +96,12 @@ def measure_agreement(
     found: dict[tuple[bool, int], list[InstanceData]] = {
         (is_after, level): [] for is_after in (False, True) for level in LEVELS
     }
+    rain = rain_of(renderer)
     for number, photo in enumerate(photos):
         image = read_image(photo)
+        rain_seed = image_seed(seed, number)
         views = [
-            renderer(image, level, seed=image_seed(seed, number)) if level else image
+            rain.on(image, level, seed=rain_seed, photo=photo) if level else image
             for level in LEVELS
         ]
         for level, view in zip(LEVELS, views, strict=True):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 import cv2
@@ -15,6 +18,7 @@ from tqdm import tqdm
 from derain_plugin.rain.images import (
     EXTENSIONS,
     UnreadableError,
+    check_image,
     find_images,
     listed_images,
     read_image,
@@ -35,53 +39,95 @@ class Photos:
     Attributes:
         paths: Files, each once, in order.
         skipped: Why others are left out.
+        names: Of the files, relative to the folder, glob or COCO file that led to them.
+        sizes: Of the files, height and width.
     """
 
     paths: list[Path]
     skipped: dict[Path, str] = field(default_factory=dict)
+    names: dict[Path, str] = field(default_factory=dict)
+    sizes: dict[Path, tuple[int, int]] = field(default_factory=dict)
+
+    def name_of(self, path: Path) -> str:
+        """Return the relative name of a file; alone, a file is found by its name."""
+        return self.names.get(path, path.name)
 
 
 def find_photos(sources: Sequence[str | Path]) -> Photos:
     """Find and read all photos of files, folders (with their sub-folders), globs and COCO files.
 
+    All are read once, so that a damaged one ends no training.
+
     Raises:
         FileNotFoundError: A source leads to nothing.
         ValueError: No photo can be read.
     """
-    files = list(dict.fromkeys(file for source in sources for file in _files_of(str(source))))
-    good, skipped = [], {}
-    for file in tqdm(files, desc="reading photos", unit="photo", leave=False, disable=None):
-        try:
-            read_image(file)
-            good.append(file)
-        except UnreadableError as error:
-            skipped[file] = str(error)
-    if not good:
+    names: dict[Path, str] = {}
+    for source in sources:
+        for folder, name in _files_of(str(source)):
+            names.setdefault(folder / name, name)
+    sizes, skipped = check_images(names, what="reading photos")
+    if not sizes:
         first = next(iter(skipped.items()), None)
         reason = f"; {first[0]}: {first[1]}" if first else ""
-        raise ValueError(f"none of {len(files)} photos can be read{reason}")
-    return Photos(good, skipped)
+        raise ValueError(f"none of {len(names)} photos can be read{reason}")
+    return Photos(list(sizes), skipped, names, sizes)
 
 
-def _files_of(source: str) -> list[Path]:
+def check_images(
+    files: Collection[Path], *, what: str
+) -> tuple[dict[Path, tuple[int, int]], dict[Path, str]]:
+    """Read images, a thread per core, and keep none.
+
+    Args:
+        files: All of them.
+        what: Is said beside the progress bar.
+
+    Returns:
+        Height and width of those that can be read, and why others cannot; in the order of
+        ``files``.
+    """
+    sizes, unreadable = {}, {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding releases the interpreter
+        checked = zip(files, pool.map(_size_or_reason, files), strict=True)
+        bar = tqdm(checked, total=len(files), desc=what, unit="image", leave=False, disable=None)
+        for file, (size, reason) in bar:
+            if reason is None:
+                sizes[file] = size
+            else:
+                unreadable[file] = reason
+    return sizes, unreadable
+
+
+def _size_or_reason(file: Path) -> tuple[tuple[int, int], str | None]:
+    try:
+        return check_image(file), None
+    except UnreadableError as error:
+        return (0, 0), str(error)
+
+
+def _files_of(source: str) -> list[tuple[Path, str]]:
+    """Return folders, and the names of images below them."""
     path = Path(source).expanduser()
     if path.is_dir():
-        return [path / image.path for image in find_images(path)]
+        return [(path, image.path) for image in find_images(path)]
     if path.suffix.lower() == ".json":
         return _listed_in(path)
     if path.is_file():
-        return [path]
+        return [(path.parent, path.name)]
     found = sorted(map(Path, glob.glob(str(path), recursive=True)))
     images = [file for file in found if file.is_file() and file.suffix.lower() in EXTENSIONS]
     if not images:
         raise FileNotFoundError(f"{source} is no folder, file or glob that leads to images")
-    return images
+    fixed = takewhile(lambda part: not glob.has_magic(part), path.parts)
+    folder = Path(*fixed)
+    return [(folder, file.relative_to(folder).as_posix()) for file in images]
 
 
-def _listed_in(annotations: Path) -> list[Path]:
+def _listed_in(annotations: Path) -> list[tuple[Path, str]]:
     """Return the images of a COCO file; its labels are not read."""
     folder = folder_of(annotations)
-    return [folder / image.path for image in listed_images(folder, annotations)]
+    return [(folder, image.path) for image in listed_images(folder, annotations)]
 
 
 def folder_of(annotations: Path) -> Path:

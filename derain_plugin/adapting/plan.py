@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from mmengine.dataset import pseudo_collate
 
 from derain_plugin.adapting.frozen_detector import FrozenDetector
 from derain_plugin.adapting.photos import Photos, look_like_bad_weather
-from derain_plugin.adapting.training import Schedule, seconds_per_step
+from derain_plugin.adapting.renderers import Rain
+from derain_plugin.adapting.step_cost import MOST, fitting_batch, seconds_per_step
+from derain_plugin.adapting.training import Schedule
 from derain_plugin.files import atomic_write
 from derain_plugin.rain.images import read_image
 
@@ -84,8 +86,12 @@ def describe_plan(
     training: Sequence[Path],
     held_out: Sequence[Path],
     schedule: Schedule,
+    *,
+    rain: Rain,
+    is_batch_free: bool = False,
 ) -> str:
     """Say what will be done."""
+    is_reduced = is_batch_free and schedule.batch_size < min(MOST, len(training))
     images, _ = detector.preprocess(_one(detector, training[0]))
     parameters = sum(parameter.numel() for parameter in detector.derain.parameters())
     lines = [
@@ -97,9 +103,10 @@ def describe_plan(
         f"neck:      {type(detector.derain).__name__} in front of the detector's own, channels "
         f"{', '.join(map(str, detector.derain.in_channels))}; {parameters:,} parameters train",
         f"training:  {schedule.iterations} iterations of {schedule.batch_size} "
-        f"({schedule.iterations * schedule.batch_size / len(training):.1f} passes), rain of "
-        f"severity {schedule.severity[0]}-{schedule.severity[1]}, "
-        f"{schedule.clean_share:.0%} stay clean",
+        f"({schedule.iterations * schedule.batch_size / len(training):.1f} passes)"
+        f"{', as many as fit into memory' if is_reduced else ''}",
+        f"rain:      {rain.name}{'' if rain.version is None else f' {rain.version}'}, severity "
+        f"{schedule.severity[0]}-{schedule.severity[1]}; {schedule.clean_share:.0%} stay clean",
     ]
     return "\n".join(lines)
 
@@ -123,34 +130,64 @@ def check_out(out: Path, *, resume: bool) -> None:
 def begin(
     out: Path,
     detector: FrozenDetector,
-    photos: Sequence[Path],
+    photos: Mapping[Path, tuple[int, int]],
     schedule: Schedule,
     length: Length,
     *,
-    resume: bool,
+    rain: Rain,
+    is_batch_free: bool = False,
+    workers: int = 0,
+    resume: bool = False,
 ) -> Schedule:
-    """Settle the iterations, and note all that a resumed run must have alike."""
-    names = [photo.name for photo in photos]
+    """Settle the iterations, and note all that a resumed run must have alike.
+
+    Args:
+        out: A new folder, or one to resume in.
+        detector: To train with.
+        photos: To train on, and their height and width.
+        schedule: Without iterations.
+        length: Of the training.
+        rain: To train with.
+        is_batch_free: Whether the batch size is to be settled, too.
+        workers: Processes that prepare photos.
+        resume: Whether to go on as it was begun.
+
+    Raises:
+        ValueError: It was begun with other photos, rain or settings.
+    """
     if resume:
-        record = json.loads((out / RECORD).read_text())
-        iterations = record["schedule"]["iterations"]
-        schedule = replace(schedule, iterations=iterations)
-        now = schedule.record()
-        differing = [k for k, v in record["schedule"].items() if now[k] != v]
-        if differing or record["photos"] != names:
-            what = ", ".join(differing) or "the photos"
-            raise ValueError(
-                f"{out} was begun with other settings ({what} differ): resume with those it was "
-                f"begun with, see {out / RECORD}"
-            )
-        return schedule
+        return _as_begun(out, list(photos), schedule, rain, is_batch_free=is_batch_free)
+    if is_batch_free:
+        schedule = replace(schedule, batch_size=fitting_batch(detector, photos, schedule))
+    paths = list(photos)
     steps = length.steps(
         len(photos),
         schedule.batch_size,
-        lambda: seconds_per_step(detector, photos, schedule),
+        lambda: seconds_per_step(detector, paths, schedule, renderer=rain, workers=workers),
     )
     schedule = replace(schedule, iterations=steps)
     out.mkdir(parents=True)
-    record = dict(schedule=schedule.record(), photos=names)
-    atomic_write(out / RECORD, json.dumps(record, indent=1))
+    atomic_write(out / RECORD, json.dumps(_record(paths, schedule, rain), indent=1))
     return schedule
+
+
+def _as_begun(
+    out: Path, photos: Sequence[Path], schedule: Schedule, rain: Rain, *, is_batch_free: bool
+) -> Schedule:
+    begun = json.loads((out / RECORD).read_text())
+    settled = ("iterations", "batch_size") if is_batch_free else ("iterations",)
+    schedule = replace(schedule, **{name: begun["schedule"][name] for name in settled})
+    now = _record(photos, schedule, rain)
+    differing = [k for k, v in now.pop("schedule").items() if begun["schedule"].get(k) != v]
+    differing += [f"the {k}" for k, v in now.items() if begun.get(k) != v]
+    if differing:
+        raise ValueError(
+            f"{out} was begun with other settings ({', '.join(differing)} differ): resume with "
+            f"those it was begun with, see {out / RECORD}"
+        )
+    return schedule
+
+
+def _record(photos: Sequence[Path], schedule: Schedule, rain: Rain) -> dict[str, Any]:
+    names = [photo.name for photo in photos]
+    return dict(schedule=schedule.record(), photos=names, rain=rain.record())

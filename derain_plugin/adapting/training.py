@@ -23,9 +23,9 @@ from derain_plugin.adapting.detection_loss import detection_loss
 from derain_plugin.adapting.frozen_detector import FrozenDetector
 from derain_plugin.adapting.losses import LossWeights, adaptation_losses
 from derain_plugin.adapting.progress import LossHistory
-from derain_plugin.adapting.twins import RainyTwins, Renderer, RoundSampler
+from derain_plugin.adapting.renderers import Renderer
+from derain_plugin.adapting.twins import RainyTwins, RoundSampler
 from derain_plugin.engine.safety import install
-from derain_plugin.rain import render_rain
 
 DEPRECATED = ('"FileClient"', '"HardDiskBackend"')
 ROUND = 50  # iterations between two checkpoints, at most
@@ -181,7 +181,7 @@ def train(
     work_dir: Path,
     resume: bool = False,
     workers: int = 0,
-    renderer: Renderer = render_rain,
+    renderer: Renderer = "ours",
     labels: Mapping[Path, InstanceData] | None = None,
     hooks: Sequence[Hook] = (),
 ) -> list[dict[str, float]]:
@@ -196,7 +196,7 @@ def train(
         work_dir: For checkpoints, some hundred KB each, and logs.
         resume: Whether to go on from the last checkpoint in ``work_dir``, if there is one.
         workers: Processes that prepare samples; changes no result.
-        renderer: Renders the rain.
+        renderer: Of the rain, see :func:`~derain_plugin.adapting.renderers.rain_of`.
         labels: Of the photos, which adds the detector's own loss; see :class:`RainyTwins`.
         hooks: More of mmengine's hooks, such as one that shows progress.
 
@@ -275,20 +275,3 @@ def _runner_settings(schedule: Schedule, num_rounds: int, device: str) -> dict[s
         randomness=dict(seed=schedule.seed),
         log_level="WARNING",
     )
-
-
-def seconds_per_step(
-    detector: FrozenDetector, photos: Sequence[Path], schedule: Schedule, *, steps: int = 3
-) -> float:
-    """Return how long a step takes, photos and rain included; no weight changes."""
-    model = Adaptation(detector, schedule.weights)
-    twins = RainyTwins(photos, detector.prepare, num_samples=(steps + 1) * schedule.batch_size)
-    twins.set_run_seed(schedule.seed)
-    times: list[float] = []
-    for step in range(steps + 1):
-        start, first = time.perf_counter(), step * schedule.batch_size
-        batch = pseudo_collate([twins[first + index] for index in range(schedule.batch_size)])
-        sum(model(**batch).values()).backward()
-        times.append(time.perf_counter() - start)
-    model.zero_grad(set_to_none=True)
-    return min(times[1:])

@@ -12,13 +12,11 @@ import torch
 from mmengine.structures import InstanceData
 from torch.utils.data import Sampler
 
+from derain_plugin.adapting.renderers import Renderer, rain_of
 from derain_plugin.datasets.seeded_dataset import SeededDataset
-from derain_plugin.rain import draw_severity, render_rain
-from derain_plugin.rain.images import read_image
+from derain_plugin.rain import draw_severity
+from derain_plugin.rain.images import UnreadableError, read_image
 from derain_plugin.rain.severity import check_severity_range
-
-Renderer = Callable[..., np.ndarray]
-"""Called as ``render_rain``: ``renderer(image, severity, seed=...)``, uint8 BGR in and out."""
 
 
 class RainyTwins(SeededDataset):
@@ -34,7 +32,7 @@ class RainyTwins(SeededDataset):
         seed: Of the order of the photographs.
         severity: Mildest and worst rain, 1-5; drawn uniformly.
         clean_share: Of the samples that stay clean, 0-1, so that clean features stay.
-        renderer: Renders the rain.
+        renderer: Of the rain, see :func:`~derain_plugin.adapting.renderers.rain_of`.
         labels: Of each photo ``bboxes``, ``(n, 4)`` xyxy in px, ``labels`` and ``is_crowd``.
 
     Raises:
@@ -52,7 +50,7 @@ class RainyTwins(SeededDataset):
         seed: int = 0,
         severity: tuple[int, int] = (1, 5),
         clean_share: float = 0.3,
-        renderer: Renderer = render_rain,
+        renderer: Renderer = "ours",
         labels: Mapping[Path, InstanceData] | None = None,
     ) -> None:
         super().__init__()
@@ -61,7 +59,7 @@ class RainyTwins(SeededDataset):
         check_severity_range(*severity)
         if not 0 <= clean_share <= 1:
             raise ValueError(f"clean_share must be in 0-1, got {clean_share}")
-        self.photos, self.prepare, self.renderer = list(photos), prepare, renderer
+        self.photos, self.prepare, self.rain = list(photos), prepare, rain_of(renderer)
         self.severity, self.clean_share = severity, clean_share
         self.labels = labels
         self._num_samples, self._seed = num_samples, seed
@@ -76,18 +74,36 @@ class RainyTwins(SeededDataset):
 
         With labels also ``objects``: ``bboxes``, ``labels`` and ``is_crowd``, and as ``shape`` the
         height and width of the photo.
+
+        Raises:
+            OSError: The photo cannot be read any longer.
         """
         photo = self._photo(idx)
-        image = read_image(photo)
-        if is_flipped := random.random() < 0.5:
-            image = np.ascontiguousarray(image[:, ::-1])
-        seed = random.getrandbits(31)
-        severity = draw_severity(*self.severity, seed=seed, prob=1 - self.clean_share)
-        rainy = self.renderer(image, severity, seed=seed) if severity else image
-        sample = dict(rainy=self.prepare(rainy), clean=self.prepare(image), severity=severity)
+        try:
+            image = read_image(photo)
+            is_flipped = random.random() < 0.5
+            rainy, clean, severity = self._rained(image, photo, is_flipped)
+        except UnreadableError as error:
+            raise OSError(
+                f"{photo} or its copy could be read before the training and cannot now ({error}): "
+                "bring it back and resume"
+            ) from error
+        sample = dict(rainy=self.prepare(rainy), clean=self.prepare(clean), severity=severity)
         if self.labels is not None:
             sample["objects"] = _objects(self.labels[photo], image.shape[:2], is_flipped)
         return sample
+
+    def _rained(
+        self, image: np.ndarray, photo: Path, is_flipped: bool
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        if is_flipped:
+            image = np.ascontiguousarray(image[:, ::-1])
+        seed = random.getrandbits(31)
+        severity = draw_severity(*self.severity, seed=seed, prob=1 - self.clean_share)
+        if not severity:
+            return image, image, 0
+        rainy = self.rain.on(image, severity, seed=seed, photo=photo, is_flipped=is_flipped)
+        return rainy, image, severity
 
     def _photo(self, idx: int) -> Path:
         number, index = divmod(idx, len(self.photos))

@@ -12,11 +12,11 @@ import torch
 from mmengine.dataset import pseudo_collate
 
 from derain_plugin.adapting.frozen_detector import FrozenDetector
-from derain_plugin.adapting.twins import Renderer
+from derain_plugin.adapting.renderers import Renderer, rain_of
 from derain_plugin.apis.annotator import Painter
 from derain_plugin.apis.base_predictor import select
 from derain_plugin.models.detectors.noted_area import file_area
-from derain_plugin.rain import image_seed, render_rain
+from derain_plugin.rain import image_seed
 from derain_plugin.rain.images import read_image
 from derain_plugin.visualization.mask_panels import overlay_mask
 
@@ -35,7 +35,7 @@ def draw_grid(
     palette: Any = "random",
     score_thr: float = 0.4,
     seed: int = 0,
-    renderer: Renderer = render_rain,
+    renderer: Renderer = "ours",
 ) -> np.ndarray:
     """Draw a row per photo: clean, rainy before and after, and the mask of the finest level.
 
@@ -47,7 +47,7 @@ def draw_grid(
         palette: RGB colours by label, or a name that mmdet knows.
         score_thr: Least score that is drawn.
         seed: Of the rain.
-        renderer: Of the rain.
+        renderer: Of the rain, see :func:`~derain_plugin.adapting.renderers.rain_of`.
 
     Returns:
         uint8, BGR.
@@ -61,17 +61,19 @@ def draw_grid(
         found.bboxes = found.bboxes.clamp(min=0).minimum(limits)  # else the image would shrink
         return painter.paint(image, found)
 
+    rain = rain_of(renderer)
     pairs: list[tuple[np.ndarray | None, np.ndarray]] = []
     for number, photo in enumerate(photos):
         image = _shrunk(read_image(photo))
-        pairs.append((image, renderer(image, SEVERITY, seed=image_seed(seed, number))))
+        rain_seed = image_seed(seed, number)
+        pairs.append((image, rain.on(image, SEVERITY, seed=rain_seed, photo=photo)))
     pairs += [(None, _shrunk(read_image(photo))) for photo in rainy]
     rows = [_titles()]
-    for clean, rain in pairs:
+    for clean, wet in pairs:
         with detector.plain():
-            before = [np.full_like(rain, 255) if clean is None else painted(clean), painted(rain)]
-        masked = overlay_mask(np.ascontiguousarray(rain[..., ::-1]), _mask(detector, rain))
-        rows.append(_row([*before, painted(rain), masked[..., ::-1]]))
+            before = [np.full_like(wet, 255) if clean is None else painted(clean), painted(wet)]
+        masked = overlay_mask(np.ascontiguousarray(wet[..., ::-1]), _mask(detector, wet))
+        rows.append(_row([*before, painted(wet), masked[..., ::-1]]))
     return np.vstack(rows)
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from derain_plugin.cli.adapt_arguments import parse_args
 from derain_plugin.cli.named_detector import Loaded, load_detector
@@ -35,8 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _adapt(args: argparse.Namespace) -> None:
     from derain_plugin.adapting import Length, LossWeights, adapt
+    from derain_plugin.adapting.renderers import rain_of
 
-    renderer = _renderer(args.renderer)
+    rain = rain_of(args.renderer)
     loaded = load_detector(args)
     adapted = adapt(
         loaded.model,
@@ -52,7 +52,7 @@ def _adapt(args: argparse.Namespace) -> None:
         clean_share=args.clean_share,
         weights=LossWeights(*args.loss_weights),
         early=args.early,
-        renderer=renderer,
+        renderer=rain,
         labels=args.labels,
         val=args.val,
         seed=args.seed,
@@ -65,22 +65,6 @@ def _adapt(args: argparse.Namespace) -> None:
     print("\nNext:\n" + "\n".join(f"  {line}" for line in _next_commands(args)))
 
 
-def _renderer(name: str | None) -> Callable[..., Any]:
-    from derain_plugin.rain import render_rain
-
-    if name is None:
-        return render_rain
-    module, _, function = name.partition(":")
-    try:
-        found: Callable[..., Any] = getattr(import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"--renderer {name} cannot be imported ({error}): name it as MODULE:FUNCTION, and put "
-            "its folder on PYTHONPATH"
-        ) from error
-    return found
-
-
 def _write_grid(adapted: Adapted, loaded: Loaded, args: argparse.Namespace) -> Path:
     import cv2
 
@@ -90,7 +74,7 @@ def _write_grid(adapted: Adapted, loaded: Loaded, args: argparse.Namespace) -> P
     rainy = find_photos(args.rainy).paths[:SHOWN] if args.rainy else []
     grid = draw_grid(
         adapted.detector, adapted.held_out[:SHOWN], rainy=rainy, classes=loaded.classes,
-        palette=loaded.palette, seed=args.seed, renderer=_renderer(args.renderer),
+        palette=loaded.palette, seed=args.seed, renderer=adapted.rain,
     )  # fmt: skip
     path = args.out / "before_after.jpg"
     atomic_write(path, cv2.imencode(".jpg", grid)[1].tobytes())

@@ -65,8 +65,9 @@ def _parse_adapt(words: Sequence[str]) -> argparse.Namespace:
     )
     length.add_argument("--minutes", type=_positive, metavar="N", help="for about so long")
     parser.add_argument(
-        "--batch-size", type=_count, default=8, metavar="N", help="default %(default)s"
-    )
+        "--batch-size", type=_count, metavar="N",
+        help="photos of a step; default as many as fit into memory, 8 at most",
+    )  # fmt: skip
     parser.add_argument("--lr", type=_positive, default=1e-3, help="of AdamW; default %(default)s")
     parser.add_argument(
         "--severity", type=_severities, default=(1, 5), metavar="A-B",
@@ -101,13 +102,15 @@ def _parse_adapt(words: Sequence[str]) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--amp", action="store_true", help="fp16 on CUDA, bf16 on CPU")
     parser.add_argument(
-        "--renderer", metavar="MODULE:FUNCTION",
-        help="rain of your own: a function(image, severity, seed=...) of a module on the Python "
-        "path, uint8 BGR in and out; default ours",
+        "--renderer", default="ours", metavar="NAME",
+        help="what renders the rain: ours; imgaug; a folder with a rainy copy of every photo; or "
+        "FILE.py:FUNCTION or MODULE:FUNCTION, a function(image, severity, seed=...), uint8 BGR in "
+        "and out; default %(default)s",
     )  # fmt: skip
     parser.add_argument(
-        "--workers", type=int, default=0, metavar="N",
-        help="processes that prepare photos; default none. They change no result",
+        "--workers", type=int, metavar="N",
+        help="processes that prepare photos; they change no result. Default: on CUDA one per core "
+        "but one, 8 at most; on a CPU none",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="default %(default)s")
     parser.add_argument("--resume", action="store_true", help="go on where DIR was stopped")
@@ -115,7 +118,7 @@ def _parse_adapt(words: Sequence[str]) -> argparse.Namespace:
     if not any(args.loss_weights) or min(args.loss_weights) < 0:
         parser.error(f"--loss-weights must be 0 or more, and one above, got {args.loss_weights}")
     for name in ("seed", "workers"):
-        if getattr(args, name) < 0:
+        if (getattr(args, name) or 0) < 0:
             parser.error(f"--{name} must not be negative, got {getattr(args, name)}")
     _take_detector(parser, args)
     if not args.words:

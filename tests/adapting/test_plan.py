@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 from small_detectors import frozen
 
-from derain_plugin.adapting import Length
-from derain_plugin.adapting.photos import Photos
-from derain_plugin.adapting.plan import warnings_for
-from derain_plugin.adapting.training import Schedule, seconds_per_step
+from derain_plugin.adapting import Length, plan
+from derain_plugin.adapting.photos import Photos, find_photos
+from derain_plugin.adapting.plan import begin, describe_plan, warnings_for
+from derain_plugin.adapting.renderers import rain_of
+from derain_plugin.adapting.training import Schedule
+from derain_plugin.rain import RENDERER_VERSION
 
 
 def never():
@@ -40,14 +42,6 @@ def test_one_length_above_zero():
         Length(epochs=-1)
 
 
-def test_timing_a_step_changes_nothing(photos):
-    detector = frozen("rtdetr")
-    before = {name: weight.clone() for name, weight in detector.derain.state_dict().items()}
-    assert seconds_per_step(detector, photos, Schedule(1, 2), steps=1) > 0
-    assert all((before[k] == v).all() for k, v in detector.derain.state_dict().items())
-    assert all(parameter.grad is None for parameter in detector.derain.parameters())
-
-
 def test_what_makes_a_good_result_unlikely_is_said(photos, tmp_path):
     hazy = tmp_path / "hazy.png"
     cv2.imwrite(str(hazy), np.full((50, 70, 3), (150, 155, 150), np.uint8))
@@ -57,3 +51,51 @@ def test_what_makes_a_good_result_unlikely_is_said(photos, tmp_path):
     assert "look pale and hazy" in pale
     assert "finds nothing in 1 of the photos" in nothing
     assert len(warnings_for(detector, Photos(photos * 5), photos[:1])) == 1
+
+
+@pytest.fixture
+def begun(photos, tmp_path, monkeypatch):
+    """Begin a run, or resume it, with a detector that is never asked."""
+    monkeypatch.setattr(plan, "fitting_batch", lambda *_: 2)
+    sizes = find_photos(photos).sizes
+
+    def begin_or_resume(batch_size=8, rain="ours", **options):
+        return begin(
+            tmp_path / "out", None, sizes, Schedule(1, batch_size), Length(epochs=2),
+            rain=rain_of(rain), **options,
+        )  # fmt: skip
+
+    return begin_or_resume
+
+
+def test_passes_are_counted_in_batches_that_fit(begun):
+    assert begun(is_batch_free=True) == Schedule(6, 2)  # two passes of six photos
+
+
+def test_a_resumed_run_keeps_the_batch_that_fitted_then(begun, monkeypatch):
+    begun(is_batch_free=True)
+    monkeypatch.setattr(plan, "fitting_batch", never)
+    assert begun(is_batch_free=True, resume=True) == Schedule(6, 2)
+    assert begun(batch_size=2, resume=True) == Schedule(6, 2)
+    with pytest.raises(ValueError, match=r"other settings \(batch_size differ\)"):
+        begun(batch_size=4, resume=True)
+
+
+def test_a_run_is_resumed_with_its_rain(begun):
+    begun(rain="ours")
+    assert begun(rain=f"ours:{RENDERER_VERSION}", resume=True)
+    with pytest.raises(ValueError, match=r"other settings \(the rain differ\)"):
+        begun(rain=never, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("batch", "is_free", "is_said"), [(2, True, True), (5, True, False), (2, False, False)]
+)
+def test_the_plan_says_when_memory_decides(photos, batch, is_free, is_said):
+    said = describe_plan(
+        frozen("yolox"), find_photos(photos), photos[1:], photos[:1], Schedule(3, batch),
+        rain=rain_of("ours"), is_batch_free=is_free,
+    )  # fmt: skip
+    assert f"3 iterations of {batch}" in said
+    assert ("as many as fit into memory" in said) == is_said
+    assert f"rain:      ours {RENDERER_VERSION}, severity 1-5; 30% stay clean" in said

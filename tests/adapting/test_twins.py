@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from derain_plugin.adapting import twins as module
 from derain_plugin.adapting.photos import find_photos, look_like_bad_weather
 from derain_plugin.adapting.twins import RainyTwins, RoundSampler, split_held_out
+from derain_plugin.rain import render_rain
 
 
 def twins(photos, **options) -> RainyTwins:
@@ -29,6 +31,22 @@ def test_twins_are_one_photo_with_and_without_rain(photos):
         for sample in samples
     )
     assert 15 < flipped < 45
+
+
+def test_a_photo_is_read_and_rained_on_once_per_use(photos, monkeypatch):
+    counts = Counter()
+
+    def count(name, function):
+        def counted(*args, **options):
+            counts[name] += 1
+            return function(*args, **options)
+
+        return counted
+
+    monkeypatch.setattr(module, "read_image", count("read", module.read_image))
+    made = twins(photos, renderer=count("rained", render_rain), clean_share=0.5)
+    severities = [made[index]["severity"] for index in range(20)]
+    assert counts == dict(read=20, rained=sum(map(bool, severities)))
 
 
 def test_each_pass_has_every_photo_once_in_another_order(photos):

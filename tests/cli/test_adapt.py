@@ -92,6 +92,7 @@ def test_it_says_what_it_does_and_what_came_of_it(adapted):
     config = json.loads((out / CONFIG).read_text())
     assert config["base_model_name_or_path"] == words[-1]
     assert config["training"]["iterations"] == 2
+    assert config["rain"] == dict(name="ours", version=config["rain_version"])
 
 
 def test_merged_it_needs_no_adapter(adapted, folder, tmp_path):
@@ -218,8 +219,9 @@ def test_stopped_and_resumed_it_is_the_same_adapter(folder, tmp_path, monkeypatc
             run(adapt, [*words, "--out", tmp_path / "stopped"])
     assert stop.value.code == 130
     assert not (tmp_path / "stopped" / WEIGHTS).exists()
-    with pytest.raises(SystemExit, match=r"other settings \(lr differ\)"):
-        run(adapt, [*words, "--lr", "0.5", "--out", tmp_path / "stopped", "--resume"])
+    for other in (["--lr", "0.5"], ["--renderer", "imgaug"]):
+        with pytest.raises(SystemExit, match=r"other settings \((lr|the rain) differ\)"):
+            run(adapt, [*words, *other, "--out", tmp_path / "stopped", "--resume"])
     said = run(adapt, [*words, "--out", tmp_path / "stopped", "--resume"])
     assert "4 of 4 iterations" in said
     files = [(tmp_path / name / WEIGHTS).read_bytes() for name in ("whole", "stopped")]
@@ -254,16 +256,38 @@ def test_with_labels_there_is_a_detection_loss_and_ap(folder, tmp_path):
     assert not (tmp_path / "b").exists()
 
 
-def test_a_renderer_is_named_by_its_module(folder, tmp_path, monkeypatch):
-    (tmp_path / "fog.py").write_text(
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("fog.py:fog", "fog of ours was asked for"),
+        ("fog.py:rain", "renderer fog.py:rain cannot be imported"),
+        ("ours:1", "renderer ours:1 is not there"),
+        ("rainy", "rainy holds no rainy copy of 5 of 6 photos, such as .*photos/1.png"),
+    ],
+)
+def test_a_renderer_that_cannot_be_used_is_refused_before_training(
+    name, message, folder, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("fog.py").write_text(
         "def fog(image, severity, *, seed):\n    raise ValueError('fog of ours was asked for')\n"
     )
-    monkeypatch.syspath_prepend(tmp_path)
-    words = [*detector(folder, "rtdetr"), str(folder / "photos"), "--out", str(tmp_path / "a")]
-    with pytest.raises(SystemExit, match="fog of ours was asked for"):
-        adapt.main([*words, *QUICK, "--clean-share", "0", "--renderer", "fog:fog"])
-    with pytest.raises(SystemExit, match="--renderer fog:rain cannot be imported"):
-        adapt.main([*words[:-1], str(tmp_path / "b"), *QUICK, "--renderer", "fog:rain"])
+    write_photos(tmp_path / "rainy", 1)
+    words = [*detector(folder, "rtdetr"), str(folder / "photos"), "--out", "a", *QUICK]
+    with pytest.raises(SystemExit, match=message):
+        adapt.main([*words, "--renderer", name])
+    assert not Path("a").exists()
+
+
+def test_rainy_copies_are_learned_and_shown(folder, tmp_path):
+    write_photos(tmp_path / "rainy")
+    photos = [str(folder / "photos" / f"{number}.png") for number in range(6)]
+    words = [*detector(folder, "rtdetr"), *photos, "--out", tmp_path / "a", *QUICK]
+    said = run(adapt, [*words, "--renderer", tmp_path / "rainy"])
+    assert f"rain:      {tmp_path}/rainy " in said
+    rain = json.loads((tmp_path / "a" / CONFIG).read_text())["rain"]
+    assert rain["name"] == f"{tmp_path}/rainy"
+    assert (tmp_path / "a/before_after.jpg").exists()
 
 
 def test_nothing_to_resume(folder, tmp_path):
