@@ -17,7 +17,9 @@ from derain_plugin.adapting.average_precision import coco_of, mean_precision, pr
 from derain_plugin.adapting.detection_loss import require_loss
 from derain_plugin.adapting.frozen_detector import FrozenDetector
 from derain_plugin.adapting.photos import find_photos, folder_of
+from derain_plugin.config.loading import first_dataset
 from derain_plugin.datasets.annotations import read_annotations
+from derain_plugin.datasets.label_map import named_classes
 from derain_plugin.rain.images import read_image
 
 SHOWN = 5  # classes in the table, those with most boxes
@@ -55,6 +57,8 @@ def names_of(model: Any) -> list[str]:
     """
     if isinstance(model, BaseDetector):
         names = (getattr(model, "dataset_meta", None) or {}).get("classes")
+        if not names and getattr(model, "cfg", None) is not None:  # converted weights name none
+            names = named_classes(model.cfg.model, first_dataset(model.cfg, type(model).__name__))
         if not names:
             raise ValueError(
                 f"the {type(model).__name__} has no dataset_meta with classes, so nothing says "

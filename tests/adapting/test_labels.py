@@ -5,13 +5,14 @@ import json
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmengine.config import ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
 from small_detectors import KINDS, frozen, model_of
 from test_agreement import Scripted, found
 
 from derain_plugin.adapting.base_weights import hash_of
-from derain_plugin.adapting.labels import measure_ap, read_all_labels, read_labels
+from derain_plugin.adapting.labels import measure_ap, names_of, read_all_labels, read_labels
 from derain_plugin.adapting.losses import LossWeights
 from derain_plugin.adapting.training import Adaptation
 from derain_plugin.adapting.twins import RainyTwins
@@ -72,6 +73,14 @@ def test_a_file_without_a_known_class_is_refused(coco):
         read_labels(coco(("cat",), ((1, 0, 0, 9, 9),)), named(model_of("yolox")))
     with pytest.raises(ValueError, match="no dataset_meta with classes"):
         read_labels(coco(), model_of("yolox"))
+
+
+def test_a_checkpoint_without_names_has_those_of_its_config(coco):
+    model = model_of("yolox")
+    model.dataset_meta = dict(classes=None)  # as init_detector leaves it for converted weights
+    dataset = dict(type="CocoDataset", metainfo=dict(classes=("disc", "square")), pipeline=[])
+    model.cfg = ConfigDict(model={}, test_dataloader=dict(dataset=dataset))
+    assert names_of(model) == ["disc", "square"]
 
 
 def test_labels_to_train_with_are_coco_files(photos):
