@@ -17,13 +17,14 @@ NAMES = ("RMS contrast", "saturation", "dark channel", "Laplacian variance")
 """Of the figures, in order."""
 
 PERCENTILES = (50, 10, 90)
+SIZE = 416  # px of the longer side: sharpness means nothing without a size
 _PATCH = 15  # px, of the dark channel
 
 Renderer = Callable[..., np.ndarray]
 
 
 def image_figures(image: np.ndarray) -> tuple[float, float, float, float]:
-    """Measure one photograph, ``(H, W, 3)`` uint8, BGR.
+    """Measure one photograph, ``(H, W, 3)`` uint8, BGR, at 416 px on its longer side.
 
     Returns:
         Standard deviation of the grey image, mean saturation (HSV) and mean of the dark channel
@@ -31,6 +32,8 @@ def image_figures(image: np.ndarray) -> tuple[float, float, float, float]:
         Removal Using Dark Channel Prior", CVPR 2009), all 0-1; and the variance of the Laplacian
         of the grey image in levels of 0-255, which is large where it is sharp.
     """
+    scale = SIZE / max(image.shape)
+    image = cv2.resize(image, None, fx=scale, fy=scale)
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     saturation = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)[..., 1]
     dark = cv2.erode(image.min(axis=2), np.ones((_PATCH, _PATCH), np.uint8))

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Print contrast, saturation, dark channel and sharpness of photographs, as median (10th to 90th
-percentile): of folders of real weather, and of clear photographs as they are and in our rain of
-each severity.
+percentile), at 416 px on the longer side: of folders of real weather, and of clear photographs as
+they are and in our rain of each severity.
 """
 
 
@@ -51,11 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     renderer = renderer_of(args.version, args.components)
     try:
         rows = {
-            folder.name: percentiles(image for _, image in photos_below(folder, every=args.every))
+            str(folder): percentiles(image for _, image in photos_below(folder, every=args.every))
             for folder in [*args.real, args.clear]
         }
         for severity, found in figures_in_rain(args.clear, renderer, every=args.every).items():
-            rows[f"{args.clear.name}, severity {severity}"] = found
+            rows[f"{args.clear}, severity {severity}"] = found
     except (FileNotFoundError, ValueError) as error:
         sys.exit(str(error))
     print(f"{_table(rows)}\n\n{_caption(args)}")
@@ -74,7 +74,7 @@ def _table(rows: Mapping[str, np.ndarray]) -> str:
 
 def _cell(median: float, low: float, high: float) -> str:
     digits = 3 if high < 1 else 0
-    return f"{median:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
+    return f"{median:,.{digits}f} ({low:,.{digits}f}-{high:,.{digits}f})"
 
 
 def _caption(args: argparse.Namespace) -> str:
