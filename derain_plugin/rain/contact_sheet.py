@@ -1,6 +1,7 @@
 """The same photographs at every severity, side by side, to be looked at by a person."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import cv2
 import numpy as np
@@ -43,10 +44,10 @@ def contact_sheet(
     width = round(height * 4 / 3)
     severities = range(max(SEVERITIES) + 1)
     rows = [[_caption(severity, width) for severity in severities]]
-    rain = dict(components=components, lens_drops=lens_drops)
+    render = partial(render_rain, components=components, lens_drops=lens_drops)
     for number, photo in enumerate(photos):
         tile = _fit(photo, width, height)
-        rows.append([render_rain(tile, k, seed=(seed, number), **rain) for k in severities])
+        rows.append([render(tile, k, seed=(seed, number)) for k in severities])
     return np.vstack([_joined(row) for row in rows])
 
 

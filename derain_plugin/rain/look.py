@@ -26,18 +26,12 @@ class Look(NamedTuple):
 
 
 # Photographs of real rain differ that much: their sharpness by two orders of magnitude.
-_RANGES = Look(
-    horizon=(0.38, 0.55),
-    airlight=(0.9, 1.1),
-    veil=(0.6, 1.7),
-    spray=(0.5, 2.0),
-    gloss=(0.5, 2.0),
-    softness=(0.25, 4.0),
-)  # type: ignore[arg-type]
+_LEAST = Look(horizon=0.38, airlight=0.9, veil=0.6, spray=0.5, gloss=0.5, softness=0.25)
+_MOST = Look(horizon=0.55, airlight=1.1, veil=1.7, spray=2.0, gloss=2.0, softness=4.0)
 
 
 def draw_look(seed: Seed) -> Look:
     """Draw the look of an image; factors are as likely below as above their middle."""
-    draws = random_stream(seed, "look").random(len(_RANGES))
-    ends = zip(_RANGES, draws, strict=True)
-    return Look(*(low * (high / low) ** draw for (low, high), draw in ends))
+    draws = random_stream(seed, "look").random(len(_LEAST))
+    ranges = zip(_LEAST, _MOST, draws, strict=True)
+    return Look(*(least * (most / least) ** draw for least, most, draw in ranges))

@@ -46,6 +46,7 @@ def render_rain(image: np.ndarray, severity: int, *, seed: Seed) -> np.ndarray:
     noise = random_stream(seed, "noise", version=_VERSION)
     if severity == 0:
         return image.copy()
+    height, width = image.shape[:2]
     row, mean = _TABLE[severity], mean_light(image)
     streak_like = replace(
         SEVERITIES[severity], density=row.density, length=row.length, opacity=row.opacity,
@@ -56,7 +57,7 @@ def render_rain(image: np.ndarray, severity: int, *, seed: Seed) -> np.ndarray:
     veiled = scene * row.transmission + airlight * (1 - row.transmission)
     # On the negative, where the screen blend 1 - (1 - I)(1 - M) is a plain product.
     negative = cv2.LUT(image, as_bytes(255 * (1 - veiled)))
-    streaks = streak_mask(*image.shape[:2], streak_like, seed=seed, version=_VERSION, max_unit=480)
+    streaks = streak_mask(height, width, streak_like, seed=seed, version=_VERSION, max_unit=480)
     unlit = cv2.LUT(streaks, as_bytes(255 - min(1.0, 1.15 * airlight) * np.arange(256)))
     negative = cv2.multiply(negative, cv2.merge([unlit] * 3), scale=1 / 255)
     grain = np.frombuffer(noise.bytes(image.size), np.uint8).reshape(image.shape)
