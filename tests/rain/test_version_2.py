@@ -27,6 +27,13 @@ def test_looks_as_recorded(photo):
     np.testing.assert_allclose(found, LOOKS, atol=0.02)
 
 
+def test_draws_the_streaks_of_a_larger_photo_in_as_much_detail_as_it_did():
+    large = cv2.resize(load_photos("coffee")[0], (800, 600), interpolation=cv2.INTER_AREA)
+    look = version_2.render_rain(large, 3, seed=3).astype(float)
+    found = [look.mean(), look.std(), np.abs(np.diff(look, axis=1)).mean()]
+    np.testing.assert_allclose(found, [118.242, 32.413, 6.373], atol=0.02)
+
+
 def test_is_other_rain_than_the_latest(photo):
     assert (version_2.render_rain(photo, 3, seed=1) != render_rain(photo, 3, seed=1)).mean() > 0.5
 
