@@ -37,7 +37,8 @@ IMGAUG: dict[int, dict[str, Any]] = {
 """Options of ``HeldOutRain`` by severity: more layers of longer streaks.
 
 One to three layers change a pixel of clear traffic photos by 14, 24 and 35 levels in the mean,
-severities 1 to 5 of our version 2 by 11, 24, 38, 47 and 55. The sizes of drops and streaks hardly change that.
+severities 1 to 5 of our version 2 by 11, 24, 38, 47 and 55. The sizes of drops and streaks hardly
+change that.
 """
 
 NAMES = (

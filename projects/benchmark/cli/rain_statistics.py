@@ -79,7 +79,8 @@ def _cell(median: float, low: float, high: float) -> str:
 
 def _caption(args: argparse.Namespace) -> str:
     machine = describe_machine()
+    components = "" if args.version == 2 else f", components {args.components}"
     return (
-        f"Renderer version {args.version}, components {args.components}; {machine['date']}, commit "
+        f"Renderer version {args.version}{components}; {machine['date']}, commit "
         f"{machine['commit']}."
     )
