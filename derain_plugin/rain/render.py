@@ -18,7 +18,7 @@ from derain_plugin.rain.wet_ground import wet_the_ground
 
 _STREAK_GLARE = 1.15  # a streak lenses more of the sky than the haze around it
 _SPRAY_GLARE = 1.08
-_DEPTH_UNIT = 480  # px of the height up to which mist follows the edges of a depth map
+_DEPTH_UNIT = 240  # px of the height up to which mist follows the edges of a depth map
 _GRAIN_ZERO = 16
 _MAX_SOFTNESS = 1.6  # px; a wider blur is drawn at a lower resolution
 NORMAL = np.array([NormalDist().inv_cdf((byte + 0.5) / 256) for byte in range(256)])
