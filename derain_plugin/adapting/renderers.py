@@ -18,10 +18,13 @@ from derain_plugin.adapting.photos import Photos
 from derain_plugin.adapting.rainy_copies import RainyCopies
 from derain_plugin.datasets.seeded_dataset import seeded_draws
 from derain_plugin.datasets.transforms import HeldOutRain
-from derain_plugin.rain import RENDERER_VERSION, SEVERITIES, Seed, render_rain
+from derain_plugin.rain import RENDERER_VERSION, SEVERITIES, Seed, render_rain, version_2
 from derain_plugin.rain.images import read_image
 
-OURS: dict[int, Callable[..., np.ndarray]] = {RENDERER_VERSION: render_rain}
+OURS: dict[int, Callable[..., np.ndarray]] = {
+    2: version_2.render_rain,
+    RENDERER_VERSION: render_rain,
+}
 """By version."""
 
 IMGAUG: dict[int, dict[str, Any]] = {
@@ -33,8 +36,9 @@ IMGAUG: dict[int, dict[str, Any]] = {
 }
 """Options of ``HeldOutRain`` by severity: more layers of longer streaks.
 
-One to three layers change a pixel of clear traffic photos by 14, 24 and 35 levels in the mean, our
-severities 1 to 5 by 11, 24, 38, 47 and 55. The sizes of drops and streaks hardly change that.
+One to three layers change a pixel of clear traffic photos by 14, 24 and 35 levels in the mean,
+severities 1 to 5 of our version 2 by 11, 24, 38, 47 and 55. The sizes of drops and streaks hardly
+change that.
 """
 
 NAMES = (

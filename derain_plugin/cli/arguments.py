@@ -32,6 +32,7 @@ Settings of the shipped configs, given with --cfg-options:
   data_root=data/coco/            clean COCO-format data: annotations/, train2017/, val2017/
   rainy_root=data/coco_rain/      the same file names, rainy
   synthetic_rain=3                no rainy_root: train and validate on rendered rain; or "(1,5)"
+  rain_components=streaks,veil    what that rain is made of; see docs/rain.md
   classes=car,person              category names; default the 80 of COCO
   percent=10                      of the training images
 """
@@ -174,3 +175,16 @@ def config_from(args: argparse.Namespace) -> Config:
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs", Path(args.config).stem))
     return cfg
+
+
+def add_components(parser: argparse.ArgumentParser) -> None:
+    """Add what rain is made of; its renderer checks it. None stands for the renderer's default."""
+    parser.add_argument(
+        "--components",
+        metavar="NAME[=SHARE],...",
+        help="what the rain is made of, in all images or a share of them, such as "
+        "streaks=0.5,veil; there are streaks, veil, spray, wet_ground, soft_focus and lens_drops",
+    )
+    parser.add_argument(
+        "--lens-drops", action="store_true", help="the same as lens_drops among --components"
+    )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from derain_plugin.cli.arguments import add_components
 from derain_plugin.files import atomic_write
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=DESCRIPTION,
         epilog="Examples:\n  python tools/browse_rain.py\n"
-        "  python tools/browse_rain.py street.jpg --lens-drops --out street_rain.png",
+        "  python tools/browse_rain.py street.jpg --components veil,spray --out street_rain.png",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("photos", nargs="*", help="image files")
@@ -37,14 +38,18 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--height", type=int, default=240, help="of a tile, px; default 240")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other rain")
-    parser.add_argument("--lens-drops", action="store_true", help="wet the lens, too")
+    add_components(parser)
     args = parser.parse_args(arguments)
     import cv2
 
+    from derain_plugin.rain import DEFAULT_COMPONENTS, component_shares
     from derain_plugin.rain.seeding import check_seed
 
     try:
         check_seed(args.seed)
+        if args.components is None:
+            args.components = DEFAULT_COMPONENTS
+        component_shares(args.components)
         if not cv2.haveImageWriter(args.out):
             raise ValueError(f"--out must be an image such as rain.png, got {args.out}")
     except (ValueError, cv2.error) as error:
@@ -64,8 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         photos = [_read(path) for path in args.photos] or load_photos(*SHIPPED)
         sheet = contact_sheet(
-            photos, height=args.height, seed=args.seed, lens_drops=args.lens_drops
-        )
+            photos, height=args.height, seed=args.seed, components=args.components,
+            lens_drops=args.lens_drops,
+        )  # fmt: skip
     except (ValueError, FileNotFoundError, ImportError) as error:
         sys.exit(str(error))
     out = Path(args.out)

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
+from derain_plugin.cli.arguments import add_components
+
 DESCRIPTION = """\
 Render a rainy copy of a COCO-format image folder. File names stay, so the same annotation file
 serves. A run that was stopped, killed even, continues when it is started again. OUT/manifest.json
@@ -70,7 +72,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes; default %(default)s"
     )
-    parser.add_argument("--lens-drops", action="store_true", help="drops on the lens as well")
+    add_components(parser)
     parser.add_argument(
         "--verify",
         action="store_true",
@@ -81,6 +83,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("two folders are needed: the images, and where to put the copy")
     if args.workers < 1:
         parser.error(f"--workers must be at least 1, got {args.workers}")
+    from derain_plugin.rain import DEFAULT_COMPONENTS
     from derain_plugin.rain.copies import Recipe
 
     try:
@@ -89,6 +92,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
             per_severity=args.per_severity,
             seed=args.seed,
             quality=args.quality,
+            components=DEFAULT_COMPONENTS if args.components is None else args.components,
             lens_drops=args.lens_drops,
         )
     except ValueError as error:
@@ -137,7 +141,9 @@ def _verify(args: argparse.Namespace) -> bool:
 
     verdict = verify_copy(args.out, num_workers=args.workers)
     used = verdict.manifest.parameters
-    shown = ", ".join(f"{key} {used.get(key)}" for key in ("severity", "seed", "renderer_version"))
+    shown = ", ".join(
+        f"{key} {used.get(key)}" for key in ("severity", "seed", "components", "renderer_version")
+    )
     print(f"{args.out}: {len(verdict.manifest.files)} files recorded ({shown})")
     _list("missing (the command that made the copy makes them again)", verdict.missing)
     _list("altered (delete them, and it makes them again)", verdict.altered)

@@ -119,7 +119,16 @@ def switch_rain(targets: Iterable[Target], old: dict, new: dict) -> None:
 
     A dataset takes part if its images lie below ``rainy_root``, or if it renders the old
     severity; one that has a ``RainTwin`` renders rain in any case.
+
+    Raises:
+        ValueError: A ``RainTwin`` has no severity, or there are components and no rain.
     """
+    components = new.get("rain_components")
+    if components is not None and new.get("synthetic_rain") is None:
+        raise ValueError(
+            f"rain_components={components!r} reaches nothing without synthetic_rain, the severity; "
+            "a rainy copy on disk is made of what tools/make_rainy_coco.py --components says"
+        )
     for target in targets:
         dataset = target.value
         if any(step["type"] == "RainTwin" for step in dataset["pipeline"]):
@@ -137,9 +146,14 @@ def _set_rain(dataset: dict, old: dict, new: dict) -> None:
         return
     tail = images.removeprefix(new["data_root" if was_rendered else "rainy_root"])
     root = new["rainy_root" if severity is None else "data_root"]
-    rain = [] if severity is None else [dict(type="SyntheticRain", severity=severity, seed=0)]
+    rain = [] if severity is None else [_rain_step(severity, new.get("rain_components"))]
     dataset["data_prefix"] = dict(dataset["data_prefix"], img=root + tail)
     dataset["pipeline"] = [dry[0], *rain, *dry[1:]]  # right after the image is loaded
+
+
+def _rain_step(severity: Any, components: Any) -> dict:
+    chosen = {} if components is None else dict(components=components)
+    return dict(type="SyntheticRain", severity=severity, seed=0, **chosen)
 
 
 def _renders(step: dict, severity: Any) -> bool:
@@ -158,6 +172,8 @@ def _set_twin(dataset: dict, old: dict, new: dict) -> None:
                     "3 or (1, 5); a rainy copy on disk does not say where its streaks are"
                 )
             step["severity"] = severity
+            if new.get("rain_components") != old.get("rain_components"):
+                step["components"] = new["rain_components"]
     images = dataset["data_prefix"].get("img", "")
     data_root, rainy_root = new["data_root"], new["rainy_root"]
     is_clean = images.startswith(data_root) and len(data_root) >= len(rainy_root)

@@ -21,12 +21,12 @@ LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 def load_config(filename: str | Path, cfg_options: dict[str, Any] | None = None) -> Config:
     """Read a config as ``tools/train.py`` and ``tools/test.py`` do.
 
-    ``data_root``, ``rainy_root``, ``classes``, ``percent``, ``synthetic_rain`` and ``image_size``
-    reach the targets that the config's block ``settings`` names; a target that a config or
-    ``cfg_options`` sets directly stays. ``derain_plugin.config.settings`` says who wins. A
-    ``RainTwin`` without severity renders ``synthetic_rain`` itself, on clean images. A data loader
-    without workers gets ``persistent_workers=False``, which torch requires. mmdet's ``CocoDataset``
-    and ``CocoMetric`` give way to ours, which number labels by name.
+    ``data_root``, ``rainy_root``, ``classes``, ``percent``, ``synthetic_rain``, ``rain_components``
+    and ``image_size`` reach the targets that the config's block ``settings`` names; a target that a
+    config or ``cfg_options`` sets directly stays. ``derain_plugin.config.settings`` says who wins.
+    A ``RainTwin`` without severity renders ``synthetic_rain`` itself, on clean images. A data
+    loader without workers gets ``persistent_workers=False``, which torch requires. mmdet's
+    ``CocoDataset`` and ``CocoMetric`` give way to ours, which number labels by name.
 
     Args:
         filename: A config file, or one of ours as ``"derain_plugin::rtdetr/rtdetr_r18_coco.py"``.

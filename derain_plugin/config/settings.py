@@ -22,7 +22,8 @@ Targets are listed by kind, as they take a setting in different ways:
 - ``value`` is the setting;
 - ``folders`` are paths below it;
 - ``metainfo`` are datasets with these classes, and ``num_classes`` is their number;
-- ``rainy`` are datasets that read ``rainy_root`` or render ``synthetic_rain``;
+- ``rainy`` are datasets that read ``rainy_root`` or render ``synthetic_rain``, made of
+  ``rain_components``;
 - ``squares`` are ``(image_size, image_size)``, or ``image_size`` itself where that is
   ``(width, height)``, and ``multi_scale`` are sizes around it.
 
@@ -92,7 +93,7 @@ def _checked(name: str, value: Any) -> Any:
         return _as_classes(value)
     if name == "image_size":
         return _as_size(value)
-    # What takes percent and synthetic_rain refuses what is out of range, when it is built.
+    # What takes percent, synthetic_rain and rain_components checks them, when it is built.
     return tuple(value) if isinstance(value, list) else value
 
 

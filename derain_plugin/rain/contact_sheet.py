@@ -1,10 +1,12 @@
 """The same photographs at every severity, side by side, to be looked at by a person."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import cv2
 import numpy as np
 
+from derain_plugin.rain.components import DEFAULT_COMPONENTS, Components
 from derain_plugin.rain.render import render_rain
 from derain_plugin.rain.severity import SEVERITIES
 
@@ -13,7 +15,12 @@ _GAP = 4  # px
 
 
 def contact_sheet(
-    photos: Sequence[np.ndarray], *, height: int, seed: int = 0, lens_drops: bool = False
+    photos: Sequence[np.ndarray],
+    *,
+    height: int,
+    seed: int = 0,
+    components: Components = DEFAULT_COMPONENTS,
+    lens_drops: bool = False,
 ) -> np.ndarray:
     """Render one row per photo, with severities 0 to 5 from left to right.
 
@@ -21,13 +28,14 @@ def contact_sheet(
         photos: Each ``(H, W, 3)`` uint8, BGR; cut to 4:3 around the middle.
         height: Of a tile, px.
         seed: Of the rain; photos have rain of their own.
-        lens_drops: Whether the lens is wet, too.
+        components: As in :func:`render_rain`.
+        lens_drops: Whether the lens is wet in any case.
 
     Returns:
         ``(H, W, 3)`` uint8, BGR.
 
     Raises:
-        ValueError: There are no photos, or ``height`` is under 16 px.
+        ValueError: There are no photos, a component is unknown, or ``height`` is under 16 px.
     """
     if not photos:
         raise ValueError("a contact sheet needs at least one photo")
@@ -36,11 +44,10 @@ def contact_sheet(
     width = round(height * 4 / 3)
     severities = range(max(SEVERITIES) + 1)
     rows = [[_caption(severity, width) for severity in severities]]
+    render = partial(render_rain, components=components, lens_drops=lens_drops)
     for number, photo in enumerate(photos):
         tile = _fit(photo, width, height)
-        rows.append(
-            [render_rain(tile, k, seed=(seed, number), lens_drops=lens_drops) for k in severities]
-        )
+        rows.append([render(tile, k, seed=(seed, number)) for k in severities])
     return np.vstack([_joined(row) for row in rows])
 
 

@@ -1,76 +1,179 @@
-"""Render rain on a photograph: veil, streaks, drops on the lens if asked for, sensor noise."""
+"""Render rain on a photograph: its components, and what they do to the pixels."""
 
+import math
 from statistics import NormalDist
 
 import cv2
 import numpy as np
 
+from derain_plugin.rain.components import DEFAULT_COMPONENTS, Components, draw_components
+from derain_plugin.rain.film import Film
 from derain_plugin.rain.lens_drops import add_lens_drops
+from derain_plugin.rain.look import Look, draw_look
+from derain_plugin.rain.mist import airlight, distances, opacity, spray
 from derain_plugin.rain.seeding import Seed, random_stream
 from derain_plugin.rain.severity import SEVERITIES, Severity, check_severity
-from derain_plugin.rain.streaks import streak_mask
+from derain_plugin.rain.streaks import MAX_ASPECT, streak_mask
+from derain_plugin.rain.wet_ground import wet_the_ground
 
 _STREAK_GLARE = 1.15  # a streak lenses more of the sky than the haze around it
-_NORMAL = np.array([NormalDist().inv_cdf((byte + 0.5) / 256) for byte in range(256)])
+_SPRAY_GLARE = 1.08
+_DEPTH_UNIT = 240  # px of the height up to which mist follows the edges of a depth map
+_GRAIN_ZERO = 16
+_MAX_SOFTNESS = 1.6  # px; a wider blur is drawn at a lower resolution
+NORMAL = np.array([NormalDist().inv_cdf((byte + 0.5) / 256) for byte in range(256)])
+"""The normal distribution as a table over random bytes."""
 
 
 def render_rain(
-    image: np.ndarray, severity: int, *, seed: Seed, lens_drops: bool = False
+    image: np.ndarray,
+    severity: int,
+    *,
+    seed: Seed,
+    components: Components = DEFAULT_COMPONENTS,
+    depth: np.ndarray | None = None,
+    lens_drops: bool = False,
 ) -> np.ndarray:
     """Return ``image`` in rain; the same arguments give the same pixels in any process.
 
-    Rain is grey, so the order of the color channels does not matter. The severities share
-    their streaks (see :func:`streak_mask`).
+    Rain is grey, so the order of the color channels does not matter. The severities of an image
+    share their components, streaks, clouds and puddles, which only get stronger.
 
     Args:
         image: ``(H, W, 3)`` uint8; it is not modified.
         severity: 0 (a plain copy) to 5; see ``SEVERITIES``.
         seed: One non-negative integer or several, such as ``image_seed`` returns.
-        lens_drops: Whether the lens is wet, too; everything else stays the same.
+        components: What the rain is made of, of ``COMPONENTS``: names, or shares of the images by
+            name, see :func:`component_shares`.
+        depth: ``(H, W)``, how far the scene is at each pixel, in any unit; the veil follows it. A
+            guess from the position in the image, where it is None.
+        lens_drops: Whether the lens is wet in any case, as by the component ``lens_drops`` with
+            the share 1; everything else stays the same.
 
     Returns:
         A new ``(H, W, 3)`` uint8 array.
 
     Raises:
         TypeError: If ``image`` is not a uint8 array or ``seed`` not made of integers.
-        ValueError: If ``image`` is not ``(H, W, 3)``, ``severity`` not 0 to 5, or ``seed``
-            negative.
+        ValueError: If ``image`` is not ``(H, W, 3)``, ``severity`` not 0 to 5, ``seed`` negative,
+            a component unknown, or ``depth`` of another size, negative or not finite.
 
     Example:
         >>> photo = np.full((48, 64, 3), 90, np.uint8)
         >>> render_rain(photo, 3, seed=0).shape
         (48, 64, 3)
+        >>> render_rain(photo, 3, seed=0, components="streaks=0.5,veil").shape
+        (48, 64, 3)
     """
-    return render_rain_with_streaks(image, severity, seed=seed, lens_drops=lens_drops)[0]
+    return render_rain_with_streaks(
+        image, severity, seed=seed, components=components, depth=depth, lens_drops=lens_drops
+    )[0]
 
 
 def render_rain_with_streaks(
-    image: np.ndarray, severity: int, *, seed: Seed, lens_drops: bool = False
+    image: np.ndarray,
+    severity: int,
+    *,
+    seed: Seed,
+    components: Components = DEFAULT_COMPONENTS,
+    depth: np.ndarray | None = None,
+    lens_drops: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what :func:`render_rain` returns, and the opacity of the streaks painted on it.
 
-    The opacity, ``(H, W)`` uint8, is 0 where no streak is and 255 in an opaque one; veil, noise
-    and drops on the lens are not in it. Arguments and errors are those of :func:`render_rain`.
+    The opacity, ``(H, W)`` uint8, is 0 where no streak is and 255 in an opaque one; all other
+    components and noise are not in it. Arguments and errors are those of :func:`render_rain`.
     """
-    _check_image(image)
+    check_image(image)
     check_severity(severity)
-    noise = random_stream(seed, "noise")
+    if depth is not None:
+        _check_depth(depth, image)
+    drawn = draw_components(components, seed=seed, lens_drops=lens_drops)
     height, width = image.shape[:2]
+    streaks = np.zeros((height, width), np.uint8)
     if severity == 0:
-        return image.copy(), np.zeros((height, width), np.uint8)
-    parameters = SEVERITIES[severity]
-    mean = mean_light(image)
-    # All further steps work on the negative, where the screen blend
-    # 1 - (1 - I)(1 - M) is a plain product.
-    negative = cv2.LUT(image, _bytes(255 * (1 - veil_table(parameters, mean=mean))))
-    streaks = streak_mask(height, width, parameters, seed=seed)
-    glare = min(1.0, _STREAK_GLARE * airlight(mean))
-    unlit = cv2.LUT(streaks, _bytes(255 - glare * np.arange(256)))
-    negative = cv2.multiply(negative, cv2.merge([unlit] * 3), scale=1 / 255)
-    exposure = cv2.bitwise_not(negative)
-    if lens_drops:
-        add_lens_drops(exposure, parameters, seed=seed)
-    return _add_noise(exposure, noise=noise, deviation=parameters.noise), streaks
+        return image.copy(), streaks
+    parameters, look = SEVERITIES[severity], draw_look(seed)
+    air = min(1.0, airlight(mean_light(image)) * look.airlight)
+    film = Film(height, width) if depth is None else Film(height, width, max_unit=_DEPTH_UNIT)
+    if "wet_ground" in drawn:
+        gloss = min(1.0, parameters.gloss * look.gloss)
+        wet_the_ground(film, image, horizon=look.horizon, gloss=gloss, seed=seed)
+    _lay_mist(film, parameters, look, drawn, air=air, depth=depth, seed=seed)
+    if "soft_focus" in drawn:
+        unit = max(height, width / MAX_ASPECT)
+        image = _soften(image, parameters.softness * look.softness * unit)
+    if "streaks" in drawn:
+        streaks = streak_mask(height, width, parameters, seed=seed)
+    grain = _grain(height, width, deviation=parameters.noise, seed=seed)
+    rainy = _expose(image, film, streaks, glare=min(1.0, _STREAK_GLARE * air), grain=grain)
+    if "lens_drops" in drawn:
+        add_lens_drops(rainy, parameters, seed=seed)
+    return rainy, streaks
+
+
+def _lay_mist(
+    film: Film,
+    severity: Severity,
+    look: Look,
+    drawn: set[str],
+    *,
+    air: float,
+    depth: np.ndarray | None,
+    seed: Seed,
+) -> None:
+    size = film.height, film.width
+    if "veil" in drawn:
+        if depth is None:
+            far = distances(*size, horizon=look.horizon, seed=seed)
+        else:
+            far = cv2.resize(depth.astype(np.float32), size[::-1])
+            far /= max(far.max(), np.finfo(np.float32).tiny)
+        film.lay(opacity(severity.veil * look.veil * far), air)
+    if "spray" in drawn:
+        clouds = spray(*size, horizon=look.horizon, seed=seed)
+        film.lay(opacity(severity.spray * look.spray * clouds), min(1.0, _SPRAY_GLARE * air))
+
+
+def _expose(
+    image: np.ndarray, film: Film, streaks: np.ndarray, *, glare: float, grain: np.ndarray
+) -> np.ndarray:
+    """Return the image behind the film, the streaks in front of both as a screen, and grain."""
+    size = image.shape[1::-1]
+    passes = cv2.resize(as_bytes(255 * film.passes), size)
+    if streaks.any():
+        lit = cv2.LUT(streaks, as_bytes(glare * np.arange(256)))
+        passes = cv2.multiply(passes, cv2.bitwise_not(lit), scale=1 / 255)
+        # They hide as much of the film's light, but as a grey, which costs a third.
+        dark = cv2.resize(as_bytes(255 * (1 - film.light.mean(axis=2))), size)
+        grain = cv2.add(grain, cv2.multiply(lit, dark, scale=1 / 255))
+    rainy = cv2.merge([passes] * 3)
+    cv2.multiply(image, rainy, rainy, scale=1 / 255)
+    added = cv2.resize(as_bytes(255 * film.light), size)
+    cv2.add(rainy, added, rainy)
+    cv2.merge([grain] * 3, added)
+    return cv2.addWeighted(rainy, 1, added, 1, -_GRAIN_ZERO, rainy)
+
+
+def _grain(height: int, width: int, *, deviation: float, seed: Seed) -> np.ndarray:
+    """Draw Gaussian sensor noise of this standard deviation around ``_GRAIN_ZERO``."""
+    # A table of the normal distribution over random bytes: NumPy's own costs ten times more.
+    # It is grey, as cameras smooth the noise of colors.
+    draws = random_stream(seed, "noise").bytes(height * width)
+    grain = np.frombuffer(draws, np.uint8).reshape(height, width)
+    return cv2.LUT(grain, as_bytes(_GRAIN_ZERO + deviation * NORMAL))
+
+
+def _soften(image: np.ndarray, deviation: float) -> np.ndarray:
+    """Blur with this standard deviation in pixels."""
+    if deviation > _MAX_SOFTNESS:
+        height, width = image.shape[:2]
+        step = math.ceil(deviation / _MAX_SOFTNESS)
+        size = max(1, width // step), max(1, height // step)
+        small = _soften(cv2.resize(image, size, interpolation=cv2.INTER_AREA), deviation / step)
+        return cv2.resize(small, (width, height))
+    reach = 2 * math.ceil(1.5 * deviation) + 1
+    return cv2.GaussianBlur(image, (reach, reach), deviation)
 
 
 def mean_light(image: np.ndarray) -> float:
@@ -79,31 +182,8 @@ def mean_light(image: np.ndarray) -> float:
     return cv2.sumElems(image.reshape(len(image), -1))[0] / (255 * image.size)
 
 
-def airlight(mean: float) -> float:
-    """Return the grey, 0-1, of an overcast sky over a scene of this mean light.
-
-    Drops and haze scatter light of the whole surroundings, so a night scene must not get
-    the white rain of a bright day.
-    """
-    return 0.45 + 0.45 * mean
-
-
-def veil_table(severity: Severity, *, mean: float) -> np.ndarray:
-    """Tabulate ``I * t + A * (1 - t)`` over the 256 grey levels, ``I`` already dimmed.
-
-    Atmospheric scattering with airlight ``A`` and transmission ``t`` (Koschmieder's law, as
-    in Narasimhan and Nayar, "Vision and the Atmosphere", IJCV 2002, eq. 9), after the loss
-    of contrast around ``mean`` and of brightness.
-
-    Returns:
-        ``(256,)`` float64 in 0-1, increasing.
-    """
-    level = np.arange(256) / 255
-    scene = severity.brightness * (mean + severity.contrast * (level - mean))
-    return scene * severity.transmission + airlight(mean) * (1 - severity.transmission)
-
-
-def _check_image(image: np.ndarray) -> None:
+def check_image(image: np.ndarray) -> None:
+    """Raise unless ``image`` is ``(H, W, 3)`` uint8 and holds a pixel."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         found = getattr(image, "dtype", type(image).__name__)
         raise TypeError(f"image must be a uint8 array with values 0-255, got {found}")
@@ -114,13 +194,18 @@ def _check_image(image: np.ndarray) -> None:
         )
 
 
-def _add_noise(image: np.ndarray, *, noise: np.random.Generator, deviation: float) -> np.ndarray:
-    """Return ``image`` with Gaussian noise of this standard deviation."""
-    # A table of the normal distribution over random bytes: NumPy's own costs ten times more.
-    grain = np.frombuffer(noise.bytes(image.size), np.uint8).reshape(image.shape)
-    grain = cv2.LUT(grain, _bytes(128 + deviation * _NORMAL))
-    return cv2.addWeighted(grain, 1, image, 1, -128)
+def _check_depth(depth: np.ndarray, image: np.ndarray) -> None:
+    if np.shape(depth) != image.shape[:2]:
+        raise ValueError(
+            f"depth must have the image's height and width {image.shape[:2]}, got {np.shape(depth)}"
+        )
+    if not (np.isfinite(depth).all() and np.min(depth) >= 0):
+        raise ValueError(
+            "depth must be finite and not negative, 0 at the camera; set the sky to the farthest "
+            "distance"
+        )
 
 
-def _bytes(values: np.ndarray) -> np.ndarray:
+def as_bytes(values: np.ndarray) -> np.ndarray:
+    """Round to uint8; what is outside 0-255 gets the nearer end."""
     return np.rint(values).clip(0, 255).astype(np.uint8)

@@ -15,7 +15,8 @@ class Severity:
     Lengths are fractions of the image height (of a quarter of the width in panoramas wider
     than 4:1), so a photo and its thumbnail get the same rain. What has a default is the same
     for every severity: streaks that keep their place, direction, width and sharpness make the
-    severities nested.
+    severities nested. ``veil``, ``spray``, ``gloss`` and ``softness`` are those of a median
+    image; each image has factors of its own on them, see :func:`draw_look`.
 
     Attributes:
         words: The level for people, nominal.
@@ -24,16 +25,17 @@ class Severity:
         length: Mean streak length in the middle distance; grows with the drops' speed.
         opacity: Opacity of the brightest streaks in the middle distance, 0-1.
         num_layers: How many distances hold visible streaks, 1-4.
-        transmission: Share of the scene's light that passes the haze of drops too far to be
-            seen as streaks, 0-1.
-        contrast: Factor on the scene's deviation from its own mean, 0-1.
-        brightness: Factor on the scene's light, 0-1: the sky is overcast.
+        veil: Optical depth of the haze of drops too far to be seen as streaks, from the camera
+            to the farthest distance.
+        spray: Optical depth of the densest mist that vehicles throw up.
+        gloss: Share of the light that wet ground mirrors at the horizon, 0-1; less near the
+            camera.
+        softness: Standard deviation of the blur of the whole scene.
         noise: Standard deviation of the sensor noise in grey levels of 0-255: cameras raise
             their gain under a dark sky.
-        lens_drops: Drops on the lens per megapixel of an image 1000 px high, where they are
-            asked for.
+        lens_drops: Drops on the lens per megapixel of an image 1000 px high.
         width: Streak width in the middle distance.
-        blur: Standard deviation of the defocus in the middle distance.
+        blur: Standard deviation of the streaks' defocus in the middle distance.
         angle: Mean fall angle over images, in degrees off the vertical, positive to the right.
         angle_spread: How far the wind turns all streaks of an image from ``angle`` at most,
             degrees.
@@ -44,9 +46,10 @@ class Severity:
     length: float
     opacity: float
     num_layers: int
-    transmission: float
-    contrast: float
-    brightness: float
+    veil: float
+    spray: float
+    gloss: float
+    softness: float
     noise: float
     lens_drops: float
     width: float = 0.0029
@@ -56,39 +59,35 @@ class Severity:
 
 
 # Levels of a 2D renderer are nominal; the words are those of the AMS Glossary of Meteorology
-# (light up to 2.5, moderate 2.6 to 7.6, heavy above 7.6 mm/h), not a calibration. Downwards
-# the streaks may only grow and the scene may only fade.
+# (light up to 2.5, moderate 2.6 to 7.6, heavy above 7.6 mm/h), not a calibration. The figures
+# were chosen so that clear photographs get the statistics of real rain (docs/rain.md).
+# Downwards nothing may shrink.
 SEVERITIES: Mapping[int, Severity] = MappingProxyType(
     {
         1: Severity(
             words="light",
-            density=180, length=0.072, opacity=0.54, num_layers=3,
-            transmission=0.92, contrast=0.94, brightness=0.95, noise=1.0,
-            lens_drops=5,
+            density=80, length=0.072, opacity=0.36, num_layers=2,
+            veil=0.06, spray=0.07, gloss=0.16, softness=0.0005, noise=0.6, lens_drops=5,
         ),
         2: Severity(
             words="light to moderate",
-            density=340, length=0.088, opacity=0.61, num_layers=3,
-            transmission=0.79, contrast=0.88, brightness=0.90, noise=2.0,
-            lens_drops=9,
+            density=120, length=0.088, opacity=0.4, num_layers=2,
+            veil=0.21, spray=0.17, gloss=0.25, softness=0.0007, noise=0.8, lens_drops=9,
         ),
         3: Severity(
             words="moderate",
-            density=530, length=0.105, opacity=0.69, num_layers=3,
-            transmission=0.64, contrast=0.82, brightness=0.84, noise=3.4,
-            lens_drops=14,
+            density=165, length=0.105, opacity=0.44, num_layers=2,
+            veil=0.47, spray=0.29, gloss=0.34, softness=0.0009, noise=1.0, lens_drops=14,
         ),
         4: Severity(
             words="heavy",
-            density=670, length=0.117, opacity=0.71, num_layers=4,
-            transmission=0.55, contrast=0.79, brightness=0.81, noise=4.2,
-            lens_drops=20,
+            density=210, length=0.117, opacity=0.48, num_layers=3,
+            veil=0.84, spray=0.44, gloss=0.44, softness=0.0012, noise=1.2, lens_drops=20,
         ),
         5: Severity(
             words="very heavy",
-            density=820, length=0.130, opacity=0.74, num_layers=4,
-            transmission=0.46, contrast=0.76, brightness=0.78, noise=5.0,
-            lens_drops=28,
+            density=260, length=0.130, opacity=0.52, num_layers=4,
+            veil=1.4, spray=0.65, gloss=0.54, softness=0.0016, noise=1.4, lens_drops=28,
         ),
     }
 )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from derain_plugin.rain.seeding import Seed, random_stream
+from derain_plugin.rain.seeding import RENDERER_VERSION, Seed, random_stream
 from derain_plugin.rain.severity import Severity
 
 # Lengths are in units of the image height, or of a quarter of the width where that is more: a
@@ -16,7 +16,7 @@ from derain_plugin.rain.severity import Severity
 MAX_ASPECT = 4
 # Pixels of one unit on the canvas at most. Streaks are soft, so enlarging them shows nothing,
 # and large images get the rain of small ones at the price of small ones.
-_MAX_UNIT = 480
+_MAX_UNIT = 320
 _MAX_WOBBLE = 2.5  # degrees by which one drop differs from its image's lean
 _MARGIN = 0.1  # streaks also enter from outside the frame
 _SHADES = np.linspace(0.25, 1.0, 6)  # brightness of streaks, dimmest first
@@ -52,22 +52,38 @@ _LAYERS = (
 )
 
 
-def streak_mask(height: int, width: int, severity: Severity, *, seed: Seed) -> np.ndarray:
+def streak_mask(
+    height: int,
+    width: int,
+    severity: Severity,
+    *,
+    seed: Seed,
+    version: int = RENDERER_VERSION,
+    max_unit: int = _MAX_UNIT,
+) -> np.ndarray:
     """Draw the opacity of all streaks.
 
     With the same seed, the streaks of a milder severity are among those of a worse one, at
     the same place and no smaller: coverage never falls as severity rises.
 
+    Args:
+        height: Of the mask.
+        width: Of the mask.
+        severity: Its row of the table.
+        seed: As in :func:`render_rain`.
+        version: Of the renderer, whose random numbers are drawn.
+        max_unit: Height in pixels up to which streaks are drawn in full detail.
+
     Returns:
         ``(height, width)`` uint8; 0 is no rain, 255 an opaque streak.
     """
     unit = max(height, width / MAX_ASPECT)
-    scale = min(1.0, _MAX_UNIT / unit)
+    scale = min(1.0, max_unit / unit)
     clear = np.full((_pixels(height * scale), _pixels(width * scale)), 255, np.uint8)
-    wind = random_stream(seed, "lean").uniform(-severity.angle_spread, severity.angle_spread)
-    lean = severity.angle + wind
+    wind = random_stream(seed, "lean", version=version)
+    lean = severity.angle + wind.uniform(-severity.angle_spread, severity.angle_spread)
     for index, layer in enumerate(_LAYERS[: severity.num_layers]):
-        rng = random_stream(seed, f"layer {index}")
+        rng = random_stream(seed, f"layer {index}", version=version)
         canvas = _Canvas(np.zeros_like(clear), unit=unit * scale)
         _paint(canvas, _scatter(canvas, layer, severity, lean=lean, rng=rng), layer, severity)
         blur = severity.blur * layer.blur * canvas.unit

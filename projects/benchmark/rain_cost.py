@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from itertools import count
 from pathlib import Path
 
 import cv2
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from derain_plugin.config import load_config
 from derain_plugin.datasets.transforms import HeldOutRain
-from derain_plugin.rain import SEVERITIES, render_rain
+from derain_plugin.rain import COMPONENTS, SEVERITIES, render_rain, version_2
 from derain_plugin.rain.photos import load_photos
 from projects.benchmark import CONFIGS
 from projects.benchmark.timing import median_times
@@ -26,6 +26,7 @@ BATCH_SIZE, WORKERS = 16, 4
 RAINY_SHARE = 0.7  # of a training epoch
 EPOCH = 20 * BATCH_SIZE
 YARDSTICK = "albumentations RandomRain"
+EARLIER = "severity 3, renderer version 2"
 PHOTOS = (
     "astronaut", "cell", "coins", "grass", "hubble_deep_field", "immunohistochemistry", "moon",
     "page", "retina", "stereo_motorcycle", "brick", "camera", "coffee", "rocket", "text",
@@ -37,14 +38,22 @@ def rendering_times() -> dict[str, float]:
     """Return median milliseconds per 640 x 480 image on one thread, all in turns in one run."""
     photo = cv2.resize(load_photos("coffee")[0], SIZE)
     held_out = HeldOutRain(seed=0)
-    runs: dict[str, Callable[[], object]] = {
-        f"severity {k}": partial(render_rain, photo, k, seed=0) for k in SEVERITIES
-    }
-    runs["severity 3, lens drops"] = partial(render_rain, photo, 3, seed=0, lens_drops=True)
+    runs = {f"severity {k}": _in_turn(render_rain, photo, k) for k in SEVERITIES}
+    for name in COMPONENTS:
+        runs[f"severity 3, {name} alone"] = _in_turn(render_rain, photo, 3, components=name)
+    runs[EARLIER] = _in_turn(version_2.render_rain, photo, 3)
     runs[YARDSTICK] = _random_rain(photo)
     runs["imgaug Rain, held out"] = lambda: held_out(dict(img=photo, img_id=0))
     with _one_thread():
         return dict(zip(runs, median_times(list(runs.values())), strict=True))
+
+
+def _in_turn(
+    render: Callable[..., object], *args: object, **options: object
+) -> Callable[[], object]:
+    """Render with another seed at every call, as seeds decide which components an image gets."""
+    seeds = count()
+    return lambda: render(*args, seed=next(seeds), **options)
 
 
 def loader_rates(folder: Path, *, rounds: int = 5) -> dict[str, float]:

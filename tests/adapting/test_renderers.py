@@ -118,7 +118,7 @@ def test_a_function_of_a_file_or_module(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ours:1", f"ours:1 is not there: this plugin renders ours:{RENDERER_VERSION}"),
+        ("ours:1", f"ours:1 is not there: this plugin renders ours:2, ours:{RENDERER_VERSION}"),
         ("ours:two", "ours:two is not there"),
         ("rain100h", "rain100h is not there: name ours, imgaug, a folder of rainy copies"),
         ("no_module:rain", "no_module:rain cannot be imported .No module named 'no_module'"),

@@ -18,8 +18,9 @@ def test_shows_shipped_photos(tmp_path, capsys):
 def test_shows_photos_of_the_user(tmp_path):
     photo = np.full((60, 80, 3), 120, np.uint8)
     cv2.imwrite(str(tmp_path / "street.png"), photo)
-    main([str(tmp_path / "street.png"), "--out", str(tmp_path / "rain.png"), "--height", "60"])
-    expected = contact_sheet([photo], height=60)
+    options = ["--height", "60", "--components", "veil,spray=0.5"]
+    main([str(tmp_path / "street.png"), "--out", str(tmp_path / "rain.png"), *options])
+    expected = contact_sheet([photo], height=60, components="veil,spray=0.5")
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "rain.png")), expected)
 
 
@@ -41,7 +42,11 @@ def test_tells_what_is_wrong(tmp_path, arguments, message):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--out", "rain.txt"], "got rain.txt"), (["--seed", "-1"], "must not be negative, got -1")],
+    [
+        (["--out", "rain.txt"], "got rain.txt"),
+        (["--components", "fog"], "'fog' is no component"),
+        (["--seed", "-1"], "must not be negative, got -1"),
+    ],
 )
 def test_refuses_bad_options(capsys, arguments, message):
     with pytest.raises(SystemExit):

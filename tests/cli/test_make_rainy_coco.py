@@ -48,13 +48,15 @@ def test_findings_of_verify_are_told(images, tmp_path, capsys):
 
 
 def test_one_folder_per_severity(images, tmp_path):
-    main([images, str(tmp_path / "rainy"), "--severity", "4-5", "--per-severity", "--lens-drops"])
+    options = ["--per-severity", "--lens-drops", "--components", "veil,streaks=0.5"]
+    main([images, str(tmp_path / "rainy"), "--severity", "4-5", *options])
     assert (
         sorted(path.name for path in tmp_path.glob("rainy/*/000000000003.jpg"))
         == ["000000000003.jpg"] * 2
     )
     parameters = json.loads((tmp_path / "rainy/manifest.json").read_text())["parameters"]
     assert parameters["lens_drops"] is True
+    assert parameters["components"] == {"streaks": 0.5, "veil": 1.0}
 
 
 def test_unreadable_images_are_told_and_decide_the_exit_code(images, tmp_path, capsys):
@@ -77,6 +79,7 @@ def test_unreadable_images_are_told_and_decide_the_exit_code(images, tmp_path, c
         (["--severity", "6"], "severity must be in 0-5, got 6"),
         (["--severity", "5-1"], "from mild to worst, got (5, 1)"),
         (["--severity", "heavy"], "like 3 or 1-5, got 'heavy'"),
+        (["--components", "veil,fog"], "'fog' is no component of rain; there are streaks"),
         (["--quality", "0"], "quality must be in 1-100, got 0"),
         (["--seed", "-1"], "must not be negative"),
         (["--workers", "0"], "--workers must be at least 1, got 0"),

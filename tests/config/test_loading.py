@@ -226,6 +226,12 @@ def test_a_severity_of_its_own_stays_on_a_twin(tmp_path):
     assert train.rainy.pipeline[1].severity == 2
 
 
+def test_components_reach_twins(tmp_path):
+    options = dict(synthetic_rain=3, rain_components="streaks")
+    train = load_config(write_child(tmp_path, TWINS), options).train_dataloader.dataset
+    assert train.rainy.pipeline[1].components == "streaks"
+
+
 def test_twins_need_synthetic_rain(tmp_path):
     with pytest.raises(ValueError, match=r"RainTwin .* set synthetic_rain"):
         load_config(write_child(tmp_path, TWINS))

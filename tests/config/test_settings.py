@@ -13,12 +13,13 @@ from derain_plugin.config.settings import fill_settings, unfilled_settings
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 MS = CONFIGS / "rtdetr_r18_featderain_ms.py"
-SIX = dict(
+SEVEN = dict(
     data_root="/a/",
     rainy_root="/b/",
     classes=("traffic light", "person"),
     percent=10,
     synthetic_rain=(1, 5),
+    rain_components=("veil", "streaks=0.5"),
     image_size=320,
 )
 
@@ -90,7 +91,7 @@ def test_a_wrapped_dataset_is_filled(tmp_path):
         "                 dataset=_base_.train_dataloader.dataset)\n"
         ")\n",
     )
-    mix = load_config(child, SIX).train_dataloader.dataset.dataset
+    mix = load_config(child, SEVEN).train_dataloader.dataset.dataset
     assert mix.percent == 10
     assert mix.rainy.data_prefix.img == "/a/train2017/"
     assert rains_of(mix.rainy) == [(1, 5)]
@@ -145,7 +146,7 @@ def test_a_dataset_that_replaces_one_keeps_its_own(tmp_path):
     child = write_child(tmp_path, f"data_root = '/c/'\n{REPLACED}")
     before = load_config(child).test_dataloader.dataset
     assert before.ann_file == "data/coco/annotations/mine.json"
-    cfg = load_config(child, SIX)
+    cfg = load_config(child, SEVEN)
     assert cfg.test_dataloader.dataset == before
     assert cfg.train_dataloader.dataset.clean.ann_file.startswith("/a/")
 
@@ -169,9 +170,10 @@ def test_classes_that_reach_no_head_are_refused(tmp_path):
 
 def test_options_of_the_command_line_with_blanks():
     words = ["data_root=/my data", "rainy_root=/b", "classes=traffic light,person", "percent=10"]
-    options = parse_cfg_options([*words, "synthetic_rain=(1, 5)", "image_size=320"])
+    rain = ["synthetic_rain=(1, 5)", "rain_components=veil,streaks=0.5"]
+    options = parse_cfg_options([*words, *rain, "image_size=320"])
     cfg = load_config(MS, options)
-    assert {name: cfg[name] for name in SIX} == {**SIX, "data_root": "/my data/"}
+    assert {name: cfg[name] for name in SEVEN} == {**SEVEN, "data_root": "/my data/"}
     clean = cfg.train_dataloader.dataset.clean
     assert clean.metainfo.classes == ("traffic light", "person")
     assert clean.data_prefix.img == "/my data/train2017/"
@@ -248,13 +250,13 @@ def test_a_rectangle_reaches_every_resize_and_comes_back(tmp_path):
 
 
 def test_filling_in_twice_changes_nothing(tmp_path):
-    cfg = load_config(MS, SIX)
+    cfg = load_config(MS, SEVEN)
     assert unfilled_settings(cfg) == {}
     again = Config(cfg.to_dict())
     fill_settings(again)
     assert again.to_dict() == cfg.to_dict()
     cfg.dump(tmp_path / "dumped.py")
-    back = {name: Config.fromfile(MS)[name] for name in SIX}
+    back = {name: Config.fromfile(MS)[name] for name in SEVEN}
     back, plain = load_config(tmp_path / "dumped.py", back), load_config(MS)
     for section in ("settings", "train_dataloader", "val_dataloader", "test_dataloader"):
         assert back[section] == plain[section]
@@ -266,3 +268,27 @@ def test_a_config_dumped_by_an_earlier_version(tmp_path):
     assert load_config(path).data_root == "x/"
     with pytest.raises(ValueError, match=r"data_root='y/' reaches nothing.* earlier version"):
         load_config(path, dict(data_root="y/"))
+
+
+def rains_with_options(dataset):
+    return [step for step in dataset.pipeline if step.type == "SyntheticRain"]
+
+
+@pytest.mark.parametrize("components", [("veil", "streaks=0.5"), "veil"])
+def test_components_reach_rendered_rain(components, tmp_path):
+    load_config(MS, dict(synthetic_rain=(1, 5))).dump(tmp_path / "dumped.py")
+    cfg = load_config(tmp_path / "dumped.py", dict(rain_components=components))
+    for dataset in (cfg.train_dataloader.dataset.rainy, cfg.val_dataloader.dataset.datasets[1]):
+        (rain,) = rains_with_options(dataset)
+        assert (rain.severity, rain.components) == ((1, 5), components)
+    _, *tests = cfg.test_dataloader.dataset.datasets
+    assert not any("components" in step for dataset in tests for step in dataset.pipeline)
+    cfg.dump(tmp_path / "again.py")
+    back = load_config(tmp_path / "again.py", dict(rain_components=None))
+    (rain,) = rains_with_options(back.train_dataloader.dataset.rainy)
+    assert "components" not in rain
+
+
+def test_components_without_rain_are_refused():
+    with pytest.raises(ValueError, match=r"rain_components='veil' reaches nothing without synthet"):
+        load_config(MS, dict(rain_components="veil"))

@@ -25,6 +25,13 @@ def test_shows_every_severity_of_every_photo(lens_drops):
             np.testing.assert_array_equal(tile, expected)
 
 
+def test_shows_the_components_that_are_named():
+    photo = np.random.default_rng(0).integers(0, 200, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    sheet = contact_sheet([photo], height=HEIGHT, components="veil")
+    expected = render_rain(photo, 4, seed=(0, 0), components="veil")
+    np.testing.assert_array_equal(tiles(sheet, 0)[4], expected)
+
+
 @pytest.mark.parametrize("shape", [(300, 40, 3), (40, 300, 3), (1, 1, 3)])
 def test_photos_of_any_shape_are_cut(shape):
     sheet = contact_sheet([np.full(shape, 70, np.uint8)], height=HEIGHT)

@@ -57,7 +57,7 @@ def test_wind_differs_between_images():
 def test_streaks_are_varied_and_see_through():
     mask = streak_mask(480, 640, SEVERITIES[5], seed=0)
     assert mask.max() < 240
-    assert len(np.unique(mask)) > 100
+    assert len(np.unique(mask)) > 80
 
 
 def test_streaks_fill_the_frame_up_to_its_edges():

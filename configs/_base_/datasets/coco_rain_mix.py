@@ -1,12 +1,13 @@
-# The six settings; the block `settings` below lists what each one fills. A new value, from a child
-# config or from --cfg-options, gets there with our commands, with derain_plugin.load_config and
-# with mmdet's tools/train.py and test.py. What sets one of those places itself, or replaces its
+# The seven settings; the block `settings` below lists what each one fills. A new value, from a
+# child config or from --cfg-options, gets there with our commands, with derain_plugin.load_config
+# and with mmdet's tools/train.py and test.py. What sets one of those places itself, or replaces its
 # dataset, keeps its own value: derain_plugin/config/settings.py says who wins.
 data_root = "data/coco/"
 rainy_root = "data/coco_rain/"  # the same file names under train2017/ and val2017/
 classes = None  # None: the 80 of COCO; else a tuple of category names
 percent = 100  # of the training images, always the same ones
 synthetic_rain = None  # None: read rainy_root; 3 or (1, 5): render it while training, validating
+rain_components = None  # None: the renderer's default; else a part, such as ("veil", "spray=0.5")
 image_size = 640  # px, a multiple of 32, of a square; or (width, height)
 
 datasets = [
@@ -37,6 +38,7 @@ settings = dict(
         filled=synthetic_rain,
         rainy=["train_dataloader.dataset.rainy", "val_dataloader.dataset.datasets.1"],
     ),
+    rain_components=dict(filled=rain_components),  # of the rain that synthetic_rain renders
     image_size=dict(
         filled=image_size,
         squares=[f"{dataset}.pipeline.{step}" for dataset in datasets for step in steps],

@@ -112,7 +112,8 @@ class RainTwin(SyntheticRain):
 
     - rain_severity (int; 0 where it does not rain, and no streak is)
 
-    Arguments are those of ``SyntheticRain``. In a config that ``load_config`` reads, one
+    Arguments are those of ``SyntheticRain``; an image whose rain has no streaks among its
+    components has an opacity of 0. In a config that ``load_config`` reads, one
     without ``severity`` takes the setting ``synthetic_rain``.
     """
 
@@ -128,7 +129,7 @@ class RainTwin(SyntheticRain):
         severity = draw_severity(*self.severity, seed=seed, prob=self.prob)
         clean = results["img"]
         rainy, streaks = render_rain_with_streaks(
-            clean, severity, seed=seed, lens_drops=self.lens_drops
+            clean, severity, seed=seed, components=self.components, lens_drops=self.lens_drops
         )
         results["img"] = np.dstack([rainy, clean, streaks])
         results["rain_severity"] = severity

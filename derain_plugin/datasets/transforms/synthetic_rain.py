@@ -7,7 +7,8 @@ from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmdet.registry import TRANSFORMS
 
-from derain_plugin.rain import Seed, draw_severity, image_seed, render_rain
+from derain_plugin.rain import Seed, component_shares, draw_severity, image_seed, render_rain
+from derain_plugin.rain.components import DEFAULT_COMPONENTS, Components
 from derain_plugin.rain.seeding import check_seed
 from derain_plugin.rain.severity import check_severity, check_severity_range
 
@@ -38,7 +39,9 @@ class SyntheticRain(BaseTransform):
         prob: Share of the images that get rain, 0-1. With a seed, the images of a smaller
             share are among those of a larger one.
         seed: Non-negative integer, or None.
-        lens_drops: Whether the lens is wet, too.
+        components: What the rain is made of: names of :data:`derain_plugin.rain.COMPONENTS`, or
+            by name the share of the images that get it, also as text, ``"streaks=0.5,veil"``.
+        lens_drops: Whether the lens is wet in any case.
 
     Raises:
         TypeError: If ``severity`` or ``seed`` is not made of integers.
@@ -51,6 +54,7 @@ class SyntheticRain(BaseTransform):
         prob: float = 1.0,
         seed: int | None = None,
         *,
+        components: Components = DEFAULT_COMPONENTS,
         lens_drops: bool = False,
     ) -> None:
         self.severity = _severity_range(severity)
@@ -58,8 +62,10 @@ class SyntheticRain(BaseTransform):
             raise ValueError(f"prob must be in [0, 1], got {prob}")
         if seed is not None:
             check_seed(image_seed(seed, 0))
+        component_shares(components)
         self.prob = prob
         self.seed = seed
+        self.components = components
         self.lens_drops = lens_drops
 
     def transform(self, results: dict) -> dict:
@@ -74,7 +80,11 @@ class SyntheticRain(BaseTransform):
         severity = draw_severity(*self.severity, seed=seed, prob=self.prob)
         if severity:
             results["img"] = render_rain(
-                results["img"], severity, seed=seed, lens_drops=self.lens_drops
+                results["img"],
+                severity,
+                seed=seed,
+                components=self.components,
+                lens_drops=self.lens_drops,
             )
         results["rain_severity"] = severity
         return results
@@ -97,7 +107,7 @@ class SyntheticRain(BaseTransform):
         """Show the arguments."""
         return (
             f"{type(self).__name__}(severity={self.severity}, prob={self.prob}, "
-            f"seed={self.seed}, lens_drops={self.lens_drops})"
+            f"seed={self.seed}, components={self.components!r}, lens_drops={self.lens_drops})"
         )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import cv2
 
-from derain_plugin.rain import SEVERITIES, draw_severity, image_seed
+from derain_plugin.rain import SEVERITIES, component_shares, draw_severity, image_seed
+from derain_plugin.rain.components import DEFAULT_COMPONENTS, Components
 from derain_plugin.rain.images import SourceImage
 from derain_plugin.rain.seeding import RENDERER_VERSION, check_seed
 from derain_plugin.rain.severity import check_severity_range
@@ -24,7 +25,8 @@ class Recipe:
             sub-folder ``severity_<n>``.
         seed: Non-negative; another seed gives other rain.
         quality: Of JPEG files, 1-100; the other formats are written without loss.
-        lens_drops: Drops on the lens as well.
+        components: What the rain is made of, as in :func:`render_rain`.
+        lens_drops: Drops on the lens in any case.
 
     Raises:
         TypeError: If ``severity`` or ``seed`` is not made of integers.
@@ -35,12 +37,14 @@ class Recipe:
     per_severity: bool = False
     seed: int = 0
     quality: int = 95
+    components: Components = DEFAULT_COMPONENTS
     lens_drops: bool = False
 
     def __post_init__(self) -> None:
         """Check the arguments."""
         check_severity_range(*self.severity)
         check_seed(image_seed(self.seed, 0))
+        component_shares(self.components)
         if not 1 <= self.quality <= 100:
             raise ValueError(f"quality must be in 1-100, got {self.quality}")
 
@@ -57,6 +61,7 @@ class Recipe:
         """Return everything but the image that decides the bytes of a file."""
         return {
             **vars(self),
+            "components": component_shares(self.components),
             "renderer_version": RENDERER_VERSION,
             "opencv": cv2.__version__,
             "severities": {level: asdict(row) for level, row in SEVERITIES.items()},

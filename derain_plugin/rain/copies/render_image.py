@@ -59,7 +59,9 @@ def render_image(job: Job, *, images: Path, out: Path, recipe: Recipe) -> Outcom
 
 def _rain(image: np.ndarray, severity: int, source: SourceImage, recipe: Recipe) -> np.ndarray:
     seed = image_seed(recipe.seed, source.image_id)
-    return render_rain(image, severity, seed=seed, lens_drops=recipe.lens_drops)
+    return render_rain(
+        image, severity, seed=seed, components=recipe.components, lens_drops=recipe.lens_drops
+    )
 
 
 def _encode(image: np.ndarray, path: str, quality: int) -> bytes:

@@ -61,8 +61,8 @@ def annotated(height=40, width=60):
 
 @pytest.mark.parametrize("severity", [0, 1, 5])
 def test_keeps_the_clean_image_and_the_streaks_that_were_painted(severity):
-    twin = RainTwin(severity=severity, seed=7)(annotated())
-    rainy = SyntheticRain(severity=severity, seed=7)(annotated())
+    twin = RainTwin(severity=severity, seed=7, components="streaks,veil")(annotated())
+    rainy = SyntheticRain(severity=severity, seed=7, components="streaks,veil")(annotated())
     assert np.array_equal(twin["img"][..., :3], rainy["img"])
     assert np.array_equal(twin["img"][..., 3:6], annotated()["img"])
     assert twin["rain_severity"] == severity
@@ -73,6 +73,12 @@ def test_keeps_the_clean_image_and_the_streaks_that_were_painted(severity):
         expected = streak_mask(40, 60, SEVERITIES[severity], seed=image_seed(7, 3))
         assert np.array_equal(streaks, expected)
         assert streaks.any()
+
+
+def test_rain_without_streaks_has_an_empty_mask():
+    twin = RainTwin(severity=5, seed=7, components="veil")(annotated())
+    assert (twin["img"][..., :3] != twin["img"][..., 3:6]).any()
+    assert not twin["img"][..., 6].any()
 
 
 def test_an_image_that_escapes_the_rain_is_its_own_twin():

@@ -140,6 +140,7 @@ def test_workers_render_what_the_main_process_renders(coco_root):
         (dict(severity=()), ValueError, r"\(\)"),
         (dict(severity=1.5), TypeError, r"1\.5"),
         (dict(severity="heavy"), TypeError, "integer"),
+        (dict(components="fog"), ValueError, "'fog' is no component of rain"),
         (dict(prob=1.1), ValueError, r"1\.1"),
         (dict(prob=-0.1), ValueError, r"-0\.1"),
         (dict(prob=float("nan")), ValueError, "nan"),
@@ -164,8 +165,20 @@ def test_float_image_is_refused():
 
 
 def test_repr_shows_the_arguments():
-    shown = "SyntheticRain(severity=(3, 3), prob=1.0, seed=1, lens_drops=True)"
-    assert repr(SyntheticRain(3, seed=1, lens_drops=True)) == shown
+    shown = (
+        "SyntheticRain(severity=(3, 3), prob=1.0, seed=1, components='veil,spray=0.5', "
+        "lens_drops=True)"
+    )
+    rain = SyntheticRain(3, seed=1, components="veil,spray=0.5", lens_drops=True)
+    assert repr(rain) == shown
+
+
+@pytest.mark.parametrize("components", ["veil", ["spray", "streaks=0.5"], {"soft_focus": 0.7}])
+def test_components_are_those_that_are_named(components):
+    found = rain(SyntheticRain(3, seed=1, components=components))
+    expected = render_rain(IMAGE, 3, seed=image_seed(1, 1), components=components)
+    np.testing.assert_array_equal(found["img"], expected)
+    assert (found["img"] != rain(SyntheticRain(3, seed=1))["img"]).any()
 
 
 def test_lens_drops_are_rendered():

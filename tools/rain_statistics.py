@@ -1,0 +1,11 @@
+"""Compare our rain with photographs of real rain, by figures; --help says how."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # projects/ is in no wheel
+
+from derain_command import run
+
+if __name__ == "__main__":
+    run("rain_statistics", package="projects.benchmark.cli")
