@@ -1,4 +1,4 @@
-"""What ``make demo`` leaves on disk: two trained detectors, and the images it tested them on."""
+"""What ``make demo`` leaves on disk: a detector, the same adapted, and the images of its test."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from mmengine.config import Config
 
 WORK_DIR = Path("work_dirs/demo")
 DATA = Path("data/toy_coco")
-VANILLA, DERAINED = "toy_rtdetr_coco", "toy_featderain_ms"
+VANILLA, MERGED = "toy_rtdetr_coco", "adapted_merged"
 
 
 def demo_detectors(folder: Path = WORK_DIR) -> list[tuple[str, str]]:
-    """Return config and last checkpoint of the vanilla detector, then of the derained one.
+    """Return config and checkpoint of the vanilla detector, then of the adapted one.
 
-    The configs are those that training wrote beside the checkpoints.
+    Training wrote the former, and ``derain-adapt merge`` the latter.
 
     Args:
         folder: The demo's work dir.
@@ -22,7 +22,9 @@ def demo_detectors(folder: Path = WORK_DIR) -> list[tuple[str, str]]:
     Raises:
         FileNotFoundError: The demo has not been run, or not to its end.
     """
-    return [_trained(folder / name) for name in (VANILLA, DERAINED)]
+    vanilla, merged = _trained(folder / VANILLA), folder / MERGED
+    adapted = [_existing(merged / name) for name in ("config.py", "checkpoint.pth")]
+    return [vanilla, (str(adapted[0]), str(adapted[1]))]
 
 
 def demo_images(data: Path = DATA) -> list[Path]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Serve a page, in the browser: choose or upload an image, let it rain, and see what a vanilla and a
 derained detector find, and how long they take. Without --vanilla and --derained it shows what
-`make demo` has trained, from work_dirs/demo.
+`make demo` has trained and adapted, from work_dirs/demo.
 """
 EPILOG = """\
 The page is served to this machine only, unless --host says otherwise: whoever reaches it can make
@@ -105,7 +105,7 @@ def comparison_of(args: argparse.Namespace) -> Comparison:
     from derain_plugin.app.images import Examples
 
     pairs = (args.vanilla, args.derained) if args.vanilla else demo_detectors()
-    names = [f"{kind}: {Path(config).stem}" for kind, (config, _) in zip(
+    names = [f"{kind}: {_title(Path(config))}" for kind, (config, _) in zip(
         ("vanilla", "derained"), pairs, strict=True
     )]  # fmt: skip
     comparison = Comparison(
@@ -116,6 +116,11 @@ def comparison_of(args: argparse.Namespace) -> Comparison:
     examples = Examples()
     comparison.detect(examples.load(examples.names[0]), severity=1, score_thr=1)  # slow at first
     return comparison
+
+
+def _title(config: Path) -> str:
+    """Name a detector by its config; what ``derain-adapt merge`` wrote, by its folder."""
+    return config.parent.name if config.name == "config.py" else config.stem
 
 
 def _write_screenshot(page: Page, path: Path, options: dict) -> None:

@@ -1,35 +1,39 @@
-"""The page shows what the demo has trained, from its work dir alone."""
+"""The page shows what the demo has left, from its work dir alone."""
 
 import pytest
 
-from derain_plugin.app.demo import DERAINED, VANILLA, demo_detectors, demo_images
-
-
-def write_run(folder, name, epochs):
-    """What training leaves: its config and a checkpoint of each epoch."""
-    run = folder / name
-    run.mkdir()
-    (run / f"{name}.py").write_text(f"train_cfg = dict(max_epochs={epochs})\n")
-    for epoch in range(1, epochs + 1):
-        (run / f"epoch_{epoch}.pth").touch()
+from derain_plugin.app.demo import MERGED, VANILLA, demo_detectors, demo_images
 
 
 @pytest.fixture
 def folder(tmp_path):
-    write_run(tmp_path, VANILLA, 10)
-    write_run(tmp_path, DERAINED, 2)
+    """What training leaves, its config and a checkpoint of each epoch, and what merging does."""
+    trained, merged = tmp_path / VANILLA, tmp_path / MERGED
+    trained.mkdir()
+    (trained / f"{VANILLA}.py").write_text("train_cfg = dict(max_epochs=10)\n")
+    for epoch in range(1, 11):
+        (trained / f"epoch_{epoch}.pth").touch()
+    merged.mkdir()
+    for name in ("config.py", "checkpoint.pth"):
+        (merged / name).touch()
     return tmp_path
 
 
-def test_the_last_checkpoints_and_their_configs(folder):
+def test_the_last_checkpoint_and_the_merged_one_with_their_configs(folder):
     assert demo_detectors(folder) == [
         (str(folder / VANILLA / f"{VANILLA}.py"), str(folder / VANILLA / "epoch_10.pth")),
-        (str(folder / DERAINED / f"{DERAINED}.py"), str(folder / DERAINED / "epoch_2.pth")),
+        (str(folder / MERGED / "config.py"), str(folder / MERGED / "checkpoint.pth")),
     ]
 
 
 @pytest.mark.parametrize(
-    "missing", [f"{VANILLA}/{VANILLA}.py", f"{VANILLA}/epoch_10.pth", f"{DERAINED}/epoch_2.pth"]
+    "missing",
+    [
+        f"{VANILLA}/{VANILLA}.py",
+        f"{VANILLA}/epoch_10.pth",
+        f"{MERGED}/config.py",
+        f"{MERGED}/checkpoint.pth",
+    ],
 )
 def test_an_unfinished_demo_says_what_to_do(folder, missing):
     (folder / missing).unlink()

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmdet.apis import init_detector
@@ -17,6 +18,7 @@ from derain_plugin.adapting.adapter import CONFIG, WEIGHTS
 from derain_plugin.adapting.base_weights import hash_of
 from derain_plugin.cli import adapt, export, infer
 from derain_plugin.cli import test as test_cli
+from derain_plugin.evaluation.saved_predictions import load_predictions
 from derain_plugin.hf import FeatureDerainRTDetr
 from derain_plugin.hf.pretrained import load_pretrained
 
@@ -117,11 +119,11 @@ def test_merged_it_needs_no_adapter(adapted, folder, tmp_path):
 def test_tested_with_an_adapter_it_is_the_merged_detector(adapted, coco_root, tmp_path):
     words, out, _ = adapted
     run(adapt, ["merge", *words, "--adapter", out, "--out", tmp_path / "merged", "--device", "cpu"])
-    metrics = []
-    for model in (
-        [*words, "--adapter", out],
-        sorted((tmp_path / "merged").iterdir(), reverse=True),
-    ):
+    found = []
+    for name, model in dict(
+        adapter=[*words, "--adapter", out],
+        merged=sorted((tmp_path / "merged").iterdir(), reverse=True),
+    ).items():
         data = "test_dataloader.dataset."
         options = [
             f"{data}data_root={coco_root}/",
@@ -129,11 +131,17 @@ def test_tested_with_an_adapter_it_is_the_merged_detector(adapted, coco_root, tm
             f"{data}data_prefix.img=val2017/",
             f"test_evaluator.ann_file={coco_root}/annotations/instances_val2017.json",
             "test_dataloader.num_workers=0",
+            "model.test_cfg.score_thr=0",
         ]
-        work = ["--work-dir", str(tmp_path / "work"), "--cfg-options", *options]
-        metrics.append(test_cli.main(list(map(str, [*model, *work]))))
-    assert metrics[0] == metrics[1]
-    assert metrics[0]
+        file = tmp_path / f"{name}.pkl"
+        work = ["--work-dir", tmp_path / "work", "--out", file, "--cfg-options", *options]
+        test_cli.main(list(map(str, [*model, *work])))
+        (predictions,) = load_predictions(file).values()
+        found.append(predictions)
+    by_adapter, by_merged = found  # under the EMAHook of the config, which swaps weights in
+    np.testing.assert_array_equal(by_adapter.boxes, by_merged.boxes)
+    np.testing.assert_array_equal(by_adapter.scores, by_merged.scores)
+    assert len(by_adapter.scores)
 
 
 def test_an_adapter_of_another_checkpoint_is_refused_by_name(adapted, folder, tmp_path):

@@ -10,10 +10,10 @@ from pathlib import Path
 from projects.study.steps import run_or_exit
 
 DESCRIPTION = """\
-Train and compare on data that the project makes itself: a vanilla toy RT-DETR on clean images,
-the same with the multi-scale de-rain neck in two phases, and the control that is fine-tuned on the
-same rainy mix without a neck. Prints one table, and leaves it with an image grid and learning
-curves in the work dir. About 15 minutes on 2 CPU cores. Stop it at any time: started again, it
+Adapt a detector to rain on data that the project makes itself: train a vanilla toy RT-DETR on clean
+images, adapt it to rain by tools/adapt.py without labels, and, beside it, fine-tune it on rainy
+images with labels, the control. Prints one table, and leaves it with an image grid and learning
+curves in the work dir. At most 10 minutes on 2 CPU cores. Stop it at any time: started again, it
 continues where it was.
 """
 

@@ -1,1 +1,1 @@
-"""The whole story on embedded data: train, rain, de-rain, control, and one table."""
+"""The whole story on embedded data: train, adapt to rain, control, and one table."""

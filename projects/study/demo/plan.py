@@ -4,39 +4,48 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from mmengine.config import Config
 
+from derain_plugin.adapting.plan import RECORD
 from derain_plugin.config import load_config
 from derain_plugin.rain.seeding import RENDERER_VERSION
 from derain_plugin.version import __version__
-from projects.study.settings import phases_of
 from projects.study.steps import ROOT, Step
 from projects.study.toy.coco_folder import TOY_VERSION
 
 JOBS = 2
 """How many commands run at once."""
 
-VANILLA, CONTROL, DERAINED = "toy_rtdetr_coco", "toy_finetune_mix", "toy_featderain_ms"
+ITERATIONS = 250
+"""Of ``derain-adapt``: with 8 images each as many samples as the control is trained on."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A trained detector: one row of the table.
+    """A detector: one row of the table.
 
     Attributes:
         title: Name of the row.
         config: Name of its config.
-        epoch: The epoch of its training that is evaluated.
+        is_adapted: Whether the adapter is in it.
     """
 
     title: str
     config: str
-    epoch: int
+    is_adapted: bool = False
+
+
+VANILLA = Model("vanilla, clean images only", "toy_rtdetr_coco")
+CONTROL = Model("control: fine-tuned on the mix", "toy_finetune_mix")
+ADAPTED = Model("adapted without labels", VANILLA.config, is_adapted=True)
+MODELS = VANILLA, CONTROL, ADAPTED
 
 
 @dataclass(frozen=True)
@@ -47,91 +56,126 @@ class Plan:
         folder: Where everything is written.
         data: Folder of the embedded data.
         configs: Folder of the toy configs.
+        iterations: How long the adapter trains.
     """
 
     folder: Path
     data: Path
     configs: Path = ROOT / "projects/study/configs/toy"
+    iterations: int = ITERATIONS
 
     def load(self, config: str) -> Config:
         """Load a toy config for this demo's data."""
         return load_config(self._file(config), dict(data_root=str(self.data)))
 
     @property
-    def models(self) -> list[Model]:
-        """The rows of the table."""
-        untouched, joint = (phase["epochs"][1] for phase in phases_of(self.load(DERAINED)))
-        return [
-            Model("vanilla, clean images only", VANILLA, self._epochs(VANILLA)),
-            Model("control: fine-tuned on the mix", CONTROL, self._epochs(CONTROL)),
-            Model("multi-scale, phase 1 alone", DERAINED, untouched),
-            Model("multi-scale, both phases", DERAINED, joint),
-        ]
+    def adapter(self) -> Path:
+        """Folder of the adapter."""
+        return self.folder / "adapted"
+
+    @property
+    def merged(self) -> Path:
+        """Folder of the vanilla detector with the adapter inside, as ``merge`` writes it."""
+        return self.folder / "adapted_merged"
 
     @property
     def settings(self) -> str:
         """Everything that decides the result, but for the code."""
-        configs = [self.load(name).to_dict() for name in (VANILLA, DERAINED, CONTROL)]
+        configs = [self.load(model.config).to_dict() for model in (VANILLA, CONTROL)]
         versions = [__version__, TOY_VERSION, RENDERER_VERSION]
-        text = json.dumps([versions, configs], default=str, sort_keys=True)
+        text = json.dumps([versions, self.iterations, configs], default=str, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def steps(self) -> list[Step]:
-        """The commands that make everything the report needs."""
+        """The commands that make everything the report needs, and what the page shows."""
         make = (sys.executable, str(ROOT / "tools/make_toy_coco.py"), str(self.data))
         data = Step("make the data", make, 15)
-        vanilla = self._training("train vanilla on clean images", VANILLA, [], 410, data)
-        start = [f"load_from={self.checkpoint_of(self.models[0])}"]
-        neck = self._training("train the neck in two phases", DERAINED, start, 165, vanilla)
+        vanilla = self._training("train vanilla on clean images", VANILLA, [], 310, data)
+        adapt = self._adapting(vanilla)
+        start = [f"load_from={self.checkpoint_of(VANILLA)}"]
         control = self._training("train the control", CONTROL, start, 130, vanilla)
-        trained = [vanilla, control, neck, neck]
-        tests = [self._testing(*pair) for pair in zip(self.models, trained, strict=True)]
+        trained = vanilla, control, adapt
+        tests = [self._testing(*pair) for pair in zip(MODELS, trained, strict=True)]
+        steps = data, vanilla, adapt, control, *tests, self._merging(adapt)
         settings = self.settings
-        return [replace(step, settings=settings) for step in (data, vanilla, neck, control, *tests)]
+        return [replace(step, settings=settings) for step in steps]
 
     def checkpoint_of(self, model: Model) -> Path:
-        """Where the weights of a row lie."""
-        return self.folder / model.config / f"epoch_{model.epoch}.pth"
+        """Where the weights of a row lie; an adapted one's are vanilla's."""
+        return self.folder / model.config / f"epoch_{self._epochs(model.config)}.pth"
 
     def test_dir_of(self, model: Model) -> Path:
         """Where a row's evaluation writes."""
-        return self.folder / "test" / f"{model.config}_epoch_{model.epoch}"
+        return self.folder / "test" / (self.adapter.name if model.is_adapted else model.config)
 
     def predictions_of(self, model: Model) -> Path:
         """Where a row's evaluation saves what it predicted."""
         return self.test_dir_of(model) / "predictions.pkl"
 
     def _training(
-        self, name: str, config: str, options: Sequence[str], seconds: float, needed: Step
+        self, name: str, model: Model, options: Sequence[str], seconds: float, needed: Step
     ) -> Step:
-        work_dir = self.folder / config
+        work_dir = self.folder / model.config
         return Step(
             name,
-            self._tool("train", config, work_dir, options),
+            self._tool("train", self._file(model.config), "--work-dir", work_dir, options=options),
             seconds,
             needs=(needed.name,),
             work_dir=work_dir,
-            epochs=self._epochs(config),
+            epochs=self._epochs(model.config),
+        )
+
+    def _adapting(self, vanilla: Step) -> Step:
+        """Adapt to the training images; of their annotations nothing is read."""
+        images, out = self.data / "train2017", self.adapter
+        arguments = images, "--out", out, "--iterations", self.iterations
+        return Step(
+            "adapt vanilla without labels",
+            self._tool("adapt", *self._vanilla, *arguments),
+            130,
+            needs=(vanilla.name,),
+            begun=out / RECORD,
+            prepare=partial(_remove, out, unless=out / RECORD),
+        )
+
+    def _merging(self, adapt: Step) -> Step:
+        arguments = "--adapter", self.adapter, "--out", self.merged
+        return Step(
+            "merge vanilla and adapter",
+            self._tool("adapt", "merge", *self._vanilla, *arguments),
+            15,
+            needs=(adapt.name,),
+            prepare=partial(_remove, self.merged),
         )
 
     def _testing(self, model: Model, training: Step) -> Step:
-        checkpoint = str(self.checkpoint_of(model))
-        saved = str(self.predictions_of(model))
-        work_dir = self.test_dir_of(model)
-        command = self._tool("test", model.config, work_dir, [], checkpoint, "--out", saved)
-        return Step(f"test {model.title}", command, 60, needs=(training.name,))
+        command = self._tool(
+            "test",
+            *(self._file(model.config), self.checkpoint_of(model)),
+            *("--work-dir", self.test_dir_of(model), "--out", self.predictions_of(model)),
+            *(("--adapter", self.adapter) if model.is_adapted else ()),
+        )
+        return Step(f"test {model.title}", command, 50, needs=(training.name,))
 
-    def _tool(
-        self, tool: str, config: str, work_dir: Path, options: Sequence[str], *arguments: str
-    ) -> tuple[str, ...]:
+    def _tool(self, tool: str, *arguments: object, options: Sequence[str] = ()) -> tuple[str, ...]:
         return (
-            sys.executable, str(ROOT / f"tools/{tool}.py"), str(self._file(config)), *arguments,
-            "--work-dir", str(work_dir), "--cfg-options", f"data_root={self.data}", *options,
-        )  # fmt: skip
+            *(sys.executable, str(ROOT / f"tools/{tool}.py"), *map(str, arguments)),
+            *("--cfg-options", f"data_root={self.data}", *options),
+        )
+
+    @property
+    def _vanilla(self) -> tuple[Path, Path]:
+        return self._file(VANILLA.config), self.checkpoint_of(VANILLA)
 
     def _file(self, config: str) -> Path:
         return self.configs / f"{config}.py"
 
     def _epochs(self, config: str) -> int:
         return self.load(config).train_cfg.max_epochs
+
+
+def _remove(folder: Path, *, unless: Path | None = None) -> None:
+    """Clear the way for a command that wants a new folder, unless it can go on in it."""
+    if unless is None or not unless.is_file():
+        shutil.rmtree(folder, ignore_errors=True)

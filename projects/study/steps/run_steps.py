@@ -108,7 +108,7 @@ def _start(step: Step, folder: Path, threads: str) -> subprocess.Popen:
         step.prepare()
     with record_file(folder, step.name, ".log").open("a") as log:
         return subprocess.Popen(
-            [*step.command, *_resume_option(step)],
+            [*step.command, *(["--resume"] if step.has_begun else [])],
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
@@ -132,11 +132,6 @@ def _record(step: Step, folder: Path, seconds: float, *, done: bool) -> None:
     seconds = round(_load(folder, step).get("seconds", 0.0) + seconds, 1)
     record = dict(seconds=seconds, settings=step.settings, done=done)
     atomic_write(record_file(folder, step.name), json.dumps(record))
-
-
-def _resume_option(step: Step) -> list[str]:
-    begun = step.work_dir is not None and (step.work_dir / "last_checkpoint").is_file()
-    return ["--resume"] if begun else []
 
 
 def _is_done(folder: Path, step: Step) -> bool:

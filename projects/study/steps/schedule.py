@@ -23,6 +23,8 @@ class Step:
         is_there: Tells whether what it left is still there; else it runs again.
         work_dir: Where it trains, if it does.
         epochs: How many epochs it trains.
+        begun: File from which on ``--resume`` continues what was stopped; of a training by default
+            ``last_checkpoint`` in ``work_dir``.
         prepare: Writes what the command reads, right before it starts.
     """
 
@@ -34,7 +36,15 @@ class Step:
     is_there: Callable[[], bool] | None = None
     work_dir: Path | None = None
     epochs: int = 0
+    begun: Path | None = None
     prepare: Callable[[], object] | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether an earlier attempt can be resumed."""
+        of_training = self.work_dir and self.work_dir / "last_checkpoint"
+        begun = self.begun or of_training
+        return begun is not None and begun.is_file()
 
 
 def steps_left(steps: Sequence[Step], is_done: Callable[[Step], bool]) -> list[Step]:

@@ -110,7 +110,8 @@ def test_when_one_step_fails_the_other_is_ended_and_done_again(tmp_path):
     assert run_steps([slow, fail], tmp_path / "work", jobs=2)["slow"] < 60
 
 
-def test_a_training_that_has_begun_is_resumed(tmp_path):
+@pytest.mark.parametrize("begun", ["last_checkpoint", "adapt_run.json"])
+def test_a_training_that_has_begun_is_resumed(begun, tmp_path):
     work_dir, seen = tmp_path / "train", tmp_path / "seen"
     code = (
         "import sys, pathlib\n"
@@ -118,10 +119,12 @@ def test_a_training_that_has_begun_is_resumed(tmp_path):
         f"work = pathlib.Path({str(work_dir)!r})\n"
         "begun = work.exists()\n"
         "work.mkdir(exist_ok=True)\n"
-        "(work / 'last_checkpoint').touch()\n"
+        f"(work / {begun!r}).touch()\n"
         "sys.exit(not begun)"
     )
     training = step("train", code, work_dir=work_dir, epochs=1)
+    if begun != "last_checkpoint":
+        training = replace(training, work_dir=None, begun=work_dir / begun)
     with pytest.raises(StepError):
         run_steps([training], tmp_path / "work", jobs=1)
     assert seen.read_text() == ""
