@@ -43,7 +43,7 @@ class Model:
 
 
 VANILLA = Model("vanilla, clean images only", "toy_rtdetr_coco")
-CONTROL = Model("control: fine-tuned on the mix", "toy_finetune_mix")
+CONTROL = Model("control: fine-tuned with labels", "toy_finetune_mix")
 ADAPTED = Model("adapted without labels", VANILLA.config, is_adapted=True)
 MODELS = VANILLA, CONTROL, ADAPTED
 
