@@ -133,7 +133,7 @@ class Plan:
         return Step(
             "adapt vanilla without labels",
             self._tool("adapt", *self._vanilla, *arguments),
-            130,
+            100,
             needs=(vanilla.name,),
             begun=out / RECORD,
             prepare=partial(_remove, out, unless=out / RECORD),
