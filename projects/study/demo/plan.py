@@ -23,8 +23,8 @@ from projects.study.toy.coco_folder import TOY_VERSION
 JOBS = 2
 """How many commands run at once."""
 
-ITERATIONS = 250
-"""Of ``derain-adapt``: with 8 images each as many samples as the control is trained on."""
+ITERATIONS, BATCH_SIZE = 250, 8
+"""Of ``derain-adapt``: together as many samples as the control is trained on."""
 
 
 @dataclass(frozen=True)
@@ -129,10 +129,10 @@ class Plan:
     def _adapting(self, vanilla: Step) -> Step:
         """Adapt to the training images; of their annotations nothing is read."""
         images, out = self.data / "train2017", self.adapter
-        arguments = images, "--out", out, "--iterations", self.iterations
+        length = "--iterations", self.iterations, "--batch-size", BATCH_SIZE
         return Step(
             "adapt vanilla without labels",
-            self._tool("adapt", *self._vanilla, *arguments),
+            self._tool("adapt", *self._vanilla, images, "--out", out, *length),
             100,
             needs=(vanilla.name,),
             begun=out / RECORD,

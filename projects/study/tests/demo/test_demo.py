@@ -9,10 +9,9 @@ from forked_steps import fork_steps
 
 from derain_plugin.adapting.adapter import WEIGHTS
 from derain_plugin.adapting.plan import RECORD
-from derain_plugin.cli import adapt as adapt_cli
 from projects.study.cli import demo as cli
 from projects.study.demo.image_grid import TILE
-from projects.study.demo.plan import ADAPTED, CONTROL, JOBS, MODELS, VANILLA, Plan
+from projects.study.demo.plan import ADAPTED, BATCH_SIZE, CONTROL, JOBS, MODELS, VANILLA, Plan
 from projects.study.demo.report import write_report
 from projects.study.steps import run_steps
 from projects.study.toy.coco_folder import SIZES_OF_SPLITS, make_toy_coco
@@ -178,8 +177,7 @@ def test_the_control_is_trained_on_as_many_samples_as_the_adapter():
     cfg = plan.load(CONTROL.config)
     share = cfg.train_dataloader.dataset.percent / 100
     samples = share * SIZES_OF_SPLITS["train"] * cfg.train_cfg.max_epochs
-    batch_size = adapt_cli.parse_args(["a", "b", "--out", "c"]).batch_size
-    assert samples == plan.iterations * batch_size
+    assert samples == plan.iterations * BATCH_SIZE
 
 
 def test_a_problem_ends_the_command_with_its_message(tmp_path):
