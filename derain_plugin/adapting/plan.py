@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mmdet.models.detectors import BaseDetector
 from mmengine.dataset import pseudo_collate
 
 from derain_plugin.adapting.frozen_detector import FrozenDetector
@@ -100,7 +101,7 @@ def describe_plan(
         *(f"           {path}: {reason}" for path, reason in list(photos.skipped.items())[:5]),
         f"detector:  {type(detector.model).__name__} ({detector.kind.name}), frozen, "
         f"{images.shape[-1]} x {images.shape[-2]} px on {detector.device}",
-        f"neck:      {type(detector.derain).__name__} in front of the detector's own, channels "
+        f"neck:      {type(detector.derain).__name__} {_place_of(detector)}, channels "
         f"{', '.join(map(str, detector.derain.in_channels))}; {parameters:,} parameters train",
         f"training:  {schedule.iterations} iterations of {schedule.batch_size} "
         f"({schedule.iterations * schedule.batch_size / len(training):.1f} passes)"
@@ -109,6 +110,12 @@ def describe_plan(
         f"{schedule.severity[0]}-{schedule.severity[1]}; {schedule.clean_share:.0%} stay clean",
     ]
     return "\n".join(lines)
+
+
+def _place_of(detector: FrozenDetector) -> str:
+    with detector.plain():
+        has_none = isinstance(detector.model, BaseDetector) and not detector.model.with_neck
+    return "behind the backbone" if has_none else "in front of the detector's own"
 
 
 def _one(detector: FrozenDetector, photo: Path) -> Any:
