@@ -81,10 +81,10 @@ def resample_images(
     summary = with_summary(measured, indices)[-len(SUMMARY) :]
     return dict(
         num_images=len(clean_ids),
-        images=_digest(clean_ids, truth),
+        images=identify(clean_ids, truth),
         conditions={name: dict(AP=ap, **details[name]) for name, ap in aps.items()},
         **{name: _rounded(value) for name, value in zip(SUMMARY, summary, strict=True)},
-        bootstrap={n: _packed(aps[n], found) for n, found in zip(saved, draws, strict=True)},
+        bootstrap={n: packed(aps[n], found) for n, found in zip(saved, draws, strict=True)},
     )
 
 
@@ -115,7 +115,7 @@ def measure_details(
 def resampled_aps(measured: Mapping[str, Any]) -> np.ndarray:
     """Return AP in each resample, ``(resamples, conditions)``, of :func:`resample_images`."""
     columns = [
-        measured["conditions"][name]["AP"] + UNIT * np.array(steps.split(), dtype=float)
+        unpacked(measured["conditions"][name]["AP"], steps)
         for name, steps in measured["bootstrap"].items()
     ]
     return np.stack(columns, axis=-1)
@@ -125,11 +125,18 @@ def _rounded(value: float) -> float | None:
     return None if np.isnan(value) else round(float(value), 5)
 
 
-def _packed(ap: float, draws: np.ndarray) -> str:
+def packed(ap: float, draws: np.ndarray) -> str:
+    """Return how far AP in each resample lies from AP, in 1e-5, as text."""
     # Adding 0 turns -0 into 0.
     return " ".join(f"{step:.0f}" for step in np.rint((draws - ap) / UNIT) + 0.0)
 
 
-def _digest(ids: np.ndarray, truth: CocoTruth) -> str:
+def unpacked(ap: float, steps: str) -> np.ndarray:
+    """Return AP in each resample, of :func:`packed`."""
+    return ap + UNIT * np.array(steps.split(), dtype=float)
+
+
+def identify(ids: np.ndarray, truth: CocoTruth) -> str:
+    """Return a digest of images and their ground truth."""
     content = json.dumps([ids.tolist(), truth.annotations_of(ids.tolist())])
     return hashlib.sha256(content.encode()).hexdigest()[:16]

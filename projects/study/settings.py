@@ -23,7 +23,12 @@ IDLE = ("num_workers", "persistent_workers", "pin_memory", "prefetch_factor")
 
 def settings_of(*parts: Any) -> str:
     """Return a digest of ``parts`` and of the renderer's version, the same on every machine."""
-    text = json.dumps([RENDERER_VERSION, *parts], default=str, sort_keys=True)
+    return digest_of(RENDERER_VERSION, *parts)
+
+
+def digest_of(*parts: Any) -> str:
+    """Return a digest of ``parts`` alone."""
+    text = json.dumps(parts, default=str, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from projects.study.arms import ARMS, EMBEDDED, FAMILIES, find_arms
+from projects.study.real import arms as real
 from projects.study.steps import Step, run_or_exit, time_needed
 from projects.study.steps.progress import clock
 from projects.study.steps.run_steps import unfinished_steps
@@ -26,6 +27,11 @@ Examples:
   python tools/study.py --jobs 2
   python tools/study.py --split val --arms control ms --seeds 11     # choose variants
   python tools/study.py --family coco --data data/coco --jobs 1
+  python tools/study.py --family real --data data/real               # photographs of real weather
+  python tools/study.py --family real --data data/real --report      # once, when all is chosen
+
+Arms of the family real:
+{chr(10).join(f"  {arm.name:<16}{arm.title}" for arm in real.ARMS)}
 """  # noqa: E501
 
 
@@ -50,10 +56,23 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="commands that run at once and share the cores; 1 on a GPU. Default %(default)s",
     )  # fmt: skip
     parser.add_argument(
-        "--family", choices=FAMILIES, default=EMBEDDED,
-        help="detector and data: study's own, or the published RT-DETR-R18; default %(default)s",
+        "--family", choices=[*FAMILIES, real.REAL], default=EMBEDDED,
+        help="detector and data: study's own, the published RT-DETR-R18, or YOLOX-nano on "
+        "photographs of real weather; default %(default)s",
     )  # fmt: skip
-    parser.add_argument("--data", type=Path, help="default the data_root of the configs")
+    parser.add_argument(
+        "--data", type=Path,
+        help="default the data_root of the configs; real: must be named, see docs/real_rain.md",
+    )  # fmt: skip
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="real: also measure on the sets that nothing is chosen by",
+    )
+    parser.add_argument(
+        "--control", choices=[arm.name for arm in real.ARMS], default=real.CONTROL, metavar="ARM",
+        help="real: what arms are compared with beside vanilla; default %(default)s",
+    )  # fmt: skip
     parser.add_argument("--work-dir", type=Path, help="default work_dirs/<family>")
     parser.add_argument("--results", type=Path, help="default projects/study/results/<family>")
     parser.add_argument(
@@ -67,8 +86,15 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error(f"--seeds must differ and not be negative, got {args.seeds}")
     if args.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {args.jobs}")
+    if args.report and args.family != real.REAL:
+        parser.error("--report is for --family real")
+    if args.family == real.REAL and args.split != "test":
+        parser.error("--split is for other families: real chooses by its own sets, see --report")
+    if args.family == real.REAL and args.data is None:
+        parser.error("--family real needs --data: the folder that docs/real_rain.md describes")
+    every, find = (real.ARMS, real.find_arms) if args.family == real.REAL else (ARMS, find_arms)
     try:
-        args.arms = list(ARMS) if args.arms is None else find_arms(args.arms)
+        args.arms = list(every) if args.arms is None else find(args.arms)
     except ValueError as error:
         parser.error(f"--arms: {error}")
     return args
@@ -78,30 +104,57 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the study, or what is left of it."""
     args = parse_args(arguments)
     import derain_plugin  # what takes long to load, for --help
-    from projects.study.layout import Layout
-    from projects.study.plan import plan_steps
 
     derain_plugin.register_all_modules()
-    folder = args.work_dir or Path("work_dirs", args.family)
-    results = args.results or Path("projects/study/results", args.family)
-    layout = Layout(args.family, folder.resolve(), results.resolve(), args.split, args.data)
+    folder = (args.work_dir or Path("work_dirs", args.family)).resolve()
+    results = (args.results or Path("projects/study/results", args.family)).resolve()
+    plan = _plan_real if args.family == real.REAL else _plan
     try:
-        steps = plan_steps(layout, args.arms, args.seeds)
-        left = unfinished_steps(steps, layout.folder)
+        steps, report = plan(args, folder, results)
+        left = unfinished_steps(steps, folder)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"error: {error}")
     print("\n".join(_describe(left, jobs=args.jobs)), flush=True)
     if args.plan:
         return
-    run_or_exit(steps, layout.folder, jobs=args.jobs)
-    docs = args.docs or (Path("docs") if args.family == EMBEDDED else layout.results)
-    from projects.study.report import write_report
-
-    data = "this self-made data" if args.family == EMBEDDED else f"the data in {layout.data.name}"
+    run_or_exit(steps, folder, jobs=args.jobs)
     try:
-        print(f"\n{write_report(layout.results, docs, split=layout.split, data=data)}")
+        print(f"\n{report()}")
     except ValueError as error:
         sys.exit(f"error: {error}")
+
+
+def _plan(
+    args: argparse.Namespace, folder: Path, results: Path
+) -> tuple[list[Step], Callable[[], str]]:
+    """Return the steps, and what writes the report."""
+    from projects.study import report
+    from projects.study.layout import Layout
+    from projects.study.plan import plan_steps
+
+    layout = Layout(args.family, folder, results, args.split, args.data)
+    steps = plan_steps(layout, args.arms, args.seeds)
+    docs = args.docs or (Path("docs") if args.family == EMBEDDED else results)
+
+    def write() -> str:
+        own = args.family == EMBEDDED
+        data = "this self-made data" if own else f"the data in {layout.data.name}"
+        return report.write_report(results, docs, split=layout.split, data=data)
+
+    return steps, write
+
+
+def _plan_real(
+    args: argparse.Namespace, folder: Path, results: Path
+) -> tuple[list[Step], Callable[[], str]]:
+    """Do the same for photographs of real weather."""
+    from projects.study.real.plan import RealLayout, plan_steps
+    from projects.study.real.report import write_report
+
+    layout = RealLayout(args.data.resolve(), folder, results, args.report)
+    steps = plan_steps(layout, args.arms, args.seeds)
+    docs = args.docs or (results if args.results else Path("docs"))
+    return steps, lambda: write_report(results, docs, control=args.control)
 
 
 def _describe(left: Sequence[Step], *, jobs: int) -> list[str]:

@@ -1,0 +1,1 @@
+"""The study on photographs of real rain: arms, trainings, measures, report."""
