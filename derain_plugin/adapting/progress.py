@@ -9,6 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from tqdm import tqdm
 
+FIRST_LINE = 5  # iterations after which a log says how long it will take
+
 
 class LossHistory(Hook):
     """Keep the mean losses of each round."""
@@ -46,6 +48,8 @@ class ProgressHook(Hook):
     ) -> None:
         """Move on."""
         if self._bar.disable:
+            if runner.iter + 1 - self._first == FIRST_LINE:
+                self._say(runner.iter + 1)
             return
         losses = {name.removeprefix("loss_"): value for name, value in (outputs or {}).items()}
         self._bar.set_postfix({name: f"{value.item():.3f}" for name, value in losses.items()})
@@ -54,10 +58,13 @@ class ProgressHook(Hook):
     def after_train_epoch(self, runner: Runner) -> None:
         """Write a line where there is no bar."""
         if self._bar.disable:
-            each = (time.monotonic() - self._start) / (runner.iter - self._first)
-            left = (self._total - runner.iter) * each / 60
-            message = f"{runner.iter} of {self._total} iterations, {each:.2f} s each"
-            print(f"{message}; about {left:.0f} minutes left", flush=True)
+            self._say(runner.iter)
+
+    def _say(self, done: int) -> None:
+        each = (time.monotonic() - self._start) / (done - self._first)
+        left = (self._total - done) * each / 60
+        message = f"{done} of {self._total} iterations, {each:.2f} s each"
+        print(f"{message}; about {left:.0f} minutes left", flush=True)
 
     def after_train(self, runner: Runner) -> None:
         """End."""

@@ -1,12 +1,14 @@
 """Training of the neck alone, stopped and resumed."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.visualization import Visualizer
 from small_detectors import frozen
 
-from derain_plugin.adapting import training
+from derain_plugin.adapting import progress, training
 from derain_plugin.adapting.base_weights import hash_of
 from derain_plugin.adapting.training import Schedule, train
 
@@ -77,3 +79,17 @@ def test_counts_are_counts():
         Schedule(0)
     with pytest.raises(ValueError, match="lr must be above 0"):
         Schedule(1, lr=0)
+
+
+def test_a_log_says_early_and_after_each_round_how_long_it_takes(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "tqdm", lambda **_: SimpleNamespace(disable=True, close=int))
+    loader = SimpleNamespace(sampler=SimpleNamespace(num_samples=100), batch_size=2)
+    runner = SimpleNamespace(iter=0, train_loop=SimpleNamespace(dataloader=loader))
+    hook = progress.ProgressHook()
+    hook.before_train(runner)
+    for runner.iter in range(10):  # mmengine counts a step after its hooks
+        hook.after_train_iter(runner, runner.iter)
+    runner.iter = 10
+    hook.after_train_epoch(runner)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" iterations")[0] for line in lines] == ["5 of 50", "10 of 50"]
