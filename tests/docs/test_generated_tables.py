@@ -31,10 +31,26 @@ def test_the_demo_measured_a_clean_checkout_and_a_detector_that_rain_hurts():
     report = json.loads((STUDY_RESULTS / "demo/report.json").read_text())
     assert re.fullmatch(r"[0-9a-f]{7,}", report["commit"])
     vanilla = report["rows"][0]
-    assert vanilla["clean"] >= 0.5
+    assert vanilla["clean"] >= 0.4
     assert vanilla["clean"] - vanilla["rainy"][2] >= 0.08
 
 
 @pytest.mark.parametrize("path", sorted(BENCHMARK_RESULTS.glob("benchmark/*.json")), ids=str)
 def test_the_benchmark_measured_a_clean_checkout(path):
     assert re.fullmatch(r"[0-9a-f]{7,}", json.loads(path.read_text())["commit"])
+
+
+def test_the_page_on_adapting_has_what_was_measured():
+    page = (ROOT / "docs/adapt.md").read_text()
+    record = json.loads((STUDY_RESULTS / "adapt/yolox_nano.json").read_text())
+    assert f"commit {record['commit']}" in page
+    for measured in record["training"]["with_labels"]:
+        for name in ("AP", "car"):
+            row = measured["rows"][name]
+            change = row["after"] - row["before"]
+            cells = [row["boxes"], f"{row['before']:.3f}", f"{row['after']:.3f}", f"{change:+.3f}"]
+            assert f"| {name} | {' | '.join(map(str, cells))} |" in page
+    rates = json.loads((BENCHMARK_RESULTS / "adapting/adapting.json").read_text())
+    low, high = rates["relative_interval"]
+    assert f"{rates['relative']:.2f} times as many [{low:.2f}, {high:.2f}]" in page
+    assert f"commit {rates['commit']}" in page
