@@ -13,7 +13,7 @@ DESCRIPTION = """\
 Adapt a detector to rain on data that the project makes itself: train a vanilla toy RT-DETR on clean
 images, adapt it to rain by tools/adapt.py without labels, and, beside it, fine-tune it on rainy
 images with labels, the control. Prints one table, and leaves it with an image grid and learning
-curves in the work dir. At most 10 minutes on 2 CPU cores. Stop it at any time: started again, it
+curves in the work dir. About 10 minutes on 2 CPU cores. Stop it at any time: started again, it
 continues where it was.
 """
 
