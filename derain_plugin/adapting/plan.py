@@ -163,7 +163,9 @@ def begin(
         ValueError: It was begun with other photos, rain or settings.
     """
     if resume:
-        return _as_begun(out, list(photos), schedule, rain, is_batch_free=is_batch_free)
+        begun = _as_begun(out, list(photos), schedule, rain, is_batch_free=is_batch_free)
+        _refuse_another_length(out, length, len(photos), begun)
+        return begun
     if is_batch_free:
         schedule = replace(schedule, batch_size=fitting_batch(detector, photos, schedule))
     paths = list(photos)
@@ -193,6 +195,18 @@ def _as_begun(
             f"those it was begun with, see {out / RECORD}"
         )
     return schedule
+
+
+def _refuse_another_length(out: Path, length: Length, num_photos: int, begun: Schedule) -> None:
+    """Minutes are no fixed number of steps, and without any length it is the one it was."""
+    if length.iterations is None and length.epochs is None:
+        return
+    steps = length.steps(num_photos, begun.batch_size, lambda: math.nan)
+    if steps != begun.iterations:
+        raise ValueError(
+            f"{out} was begun with {begun.iterations} iterations, not {steps}: resume without a "
+            "length, or adapt anew in another folder"
+        )
 
 
 def _record(photos: Sequence[Path], schedule: Schedule, rain: Rain) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ from derain_plugin.datasets.label_map import (
 )
 from derain_plugin.datasets.labels.classes import COCO_NAMES
 from derain_plugin.engine.safety import install
+from derain_plugin.models.detectors import RTDETR
 from derain_plugin.models.detectors.noted_area import leave_padding_out
+from derain_plugin.models.loading import keys_of_other_shape, require_fit
 from derain_plugin.models.necks.derain_neck import require_whole_checkpoint
 from derain_plugin.visualization import MaskedImage, RainMaskRecorder, crop_to_file
 
@@ -132,7 +135,21 @@ def _load(model: nn.Module, checkpoint: str, classes: Names | None) -> dict:
         if handle is not None:
             handle.remove()
     require_same_classes(loaded, classes, model, source=checkpoint)
+    if handle is None and not isinstance(model, RTDETR):  # which refuse by themselves
+        _refuse_another_detectors(model, loaded, checkpoint)
     return loaded
+
+
+def _refuse_another_detectors(model: nn.Module, loaded: Mapping[str, Any], source: str) -> None:
+    """Refuse what mmengine would only warn of: random weights find nothing, and say nothing."""
+    weights = {k.removeprefix("module."): v for k, v in loaded.get("state_dict", loaded).items()}
+    parameters = dict(model.named_parameters())
+    require_fit(
+        f"{source} does not fit this {type(model).__name__}",
+        "Load the checkpoint of this config, or give the config of this checkpoint",
+        missing=[key for key in parameters if key not in weights],
+        other_shape=keys_of_other_shape(parameters, weights),
+    )
 
 
 def _class_names(model: nn.Module, saved: Names | None, configured: Names | None) -> Names:

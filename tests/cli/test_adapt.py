@@ -176,6 +176,19 @@ def test_wrong_words_are_refused(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_a_checkpoint_of_another_detector_is_refused(folder, tmp_path):
+    other = dict(state_dict=torch.nn.Linear(2, 3).state_dict())
+    torch.save(other, tmp_path / "linear.pth")
+    state = model_of("yolox").state_dict()
+    state = {k: v[:1] if k.startswith("backbone.stem") and v.ndim else v for k, v in state.items()}
+    torch.save(dict(state_dict=state), tmp_path / "shape.pth")
+    for name, match in (("linear", "misses"), ("shape", "has in another shape")):
+        words = [folder / "yolox.py", tmp_path / f"{name}.pth", folder / "photos", *QUICK]
+        with pytest.raises(SystemExit, match=f"{name}.pth does not fit this YOLOX: it {match}"):
+            run(adapt, [*words, "--out", tmp_path / "out"])
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_existing_folder_is_left_alone(folder, tmp_path, capsys):
     with pytest.raises(SystemExit):
         adapt.main([*detector(folder, "yolox"), "photos", "--out", str(tmp_path)])
@@ -230,6 +243,8 @@ def test_stopped_and_resumed_it_is_the_same_adapter(folder, tmp_path, monkeypatc
     for other in (["--lr", "0.5"], ["--renderer", "imgaug"]):
         with pytest.raises(SystemExit, match=r"other settings \((lr|the rain) differ\)"):
             run(adapt, [*words, *other, "--out", tmp_path / "stopped", "--resume"])
+    with pytest.raises(SystemExit, match="begun with 4 iterations, not 3: resume without"):
+        run(adapt, [*words[:-1], "3", "--out", tmp_path / "stopped", "--resume"])
     said = run(adapt, [*words, "--out", tmp_path / "stopped", "--resume"])
     assert "4 of 4 iterations" in said
     files = [(tmp_path / name / WEIGHTS).read_bytes() for name in ("whole", "stopped")]
