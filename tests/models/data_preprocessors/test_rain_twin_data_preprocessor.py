@@ -121,7 +121,7 @@ def test_streaks_lie_where_the_images_differ_after_the_whole_pipeline(flip):
     """Light rain on a dark image: what is brighter there are the streaks, and nothing else."""
     pipeline = Compose(
         [
-            RainTwin(severity=1, seed=0),
+            RainTwin(severity=1, seed=0, components="streaks"),
             dict(type="RandomFlip", prob=flip),
             dict(type="Resize", scale=(128, 96), keep_ratio=False),
             dict(type="PackDetInputs", meta_keys=("img_shape", "scale_factor")),
