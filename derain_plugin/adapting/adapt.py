@@ -18,7 +18,13 @@ from derain_plugin.adapting.agreement import Agreement, measure_agreement
 from derain_plugin.adapting.base_weights import hash_of
 from derain_plugin.adapting.early_blocks import build_early
 from derain_plugin.adapting.frozen_detector import DERAIN, FrozenDetector, check_detector, freeze
-from derain_plugin.adapting.labels import LabelledAP, measure_ap, read_all_labels, read_labels
+from derain_plugin.adapting.labels import (
+    LabelledAP,
+    LabelledPhotos,
+    measure_ap,
+    read_all_labels,
+    read_labels,
+)
 from derain_plugin.adapting.losses import LossWeights
 from derain_plugin.adapting.photos import find_photos
 from derain_plugin.adapting.plan import Length, begin, check_out, describe_plan, warnings_for
@@ -182,12 +188,7 @@ def adapt(
         raise RuntimeError("training has changed the frozen detector: nothing was written")
     for block in detector.blocks.values():
         block.eval()
-    number = len(held_out) + sum(len(each.objects) for each in judged)
-    with tqdm(total=number, desc="measuring", unit="photo", disable=None) as bar:
-        agreement = measure_agreement(
-            detector, held_out, seed=seed, renderer=rain, on_photo=bar.update
-        )
-        labelled = [measure_ap(detector, each, on_photo=bar.update) for each in judged]
+    agreement, labelled = _measure(detector, held_out, judged, rain, seed)
     measured = dict(agreement=agreement.record(), with_labels=[each.record() for each in labelled])
     summary = dict(schedule.record(), photos=len(training), **measured)
     save_adapter(
@@ -198,6 +199,21 @@ def adapt(
         say(f"\n{table}")
     say(f"The detector's weights and buffers are bitwise unchanged (SHA-256 {before[:12]}).")
     return Adapted(detector, agreement, held_out, rain, out, labelled)
+
+
+def _measure(
+    detector: FrozenDetector,
+    held_out: Sequence[Path],
+    judged: Sequence[LabelledPhotos],
+    rain: Rain,
+    seed: int,
+) -> tuple[Agreement, list[LabelledAP]]:
+    number = len(held_out) + sum(len(each.objects) for each in judged)
+    with tqdm(total=number, desc="measuring", unit="photo", disable=None) as bar:
+        agreement = measure_agreement(
+            detector, held_out, seed=seed, renderer=rain, on_photo=bar.update
+        )
+        return agreement, [measure_ap(detector, each, on_photo=bar.update) for each in judged]
 
 
 def prepare_of(model: Any) -> Any:

@@ -98,7 +98,7 @@ def _parse_adapt(words: Sequence[str]) -> argparse.Namespace:
         "--early", nargs="+", default=[], metavar="MODULE",
         help="modules of the backbone after which a block cleans features, too: maxpool layer1 "
         "(ResNet), stem stage1 (CSPDarknet, CSPNeXt, RT-DETR), patch_embed stages.0 (Swin); "
-        "default none, as such blocks did not help in real rain",
+        "default none",
     )  # fmt: skip
     parser.add_argument("--amp", action="store_true", help="fp16 on CUDA, bf16 on CPU")
     parser.add_argument(
