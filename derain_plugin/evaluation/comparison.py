@@ -57,19 +57,37 @@ class ComparisonRow:
         return dict(fields, excludes_zero=self.excludes_zero)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """Outcome of :func:`compare`.
 
     Attributes:
-        rows: One per model other than the baseline and condition.
-        images: How many images of each condition were predicted.
-        listed: How many images its annotation file lists.
+        models: Their names; the first is the baseline.
+        images: Condition -> how many of its images were predicted.
+        listed: Condition -> how many images its annotation file lists.
+        rainy: Conditions that make up mPC.
+        measured: AP on every image once, ``(models, conditions)``.
+        draws: AP in each resample, ``(resamples, models, conditions)``.
     """
 
-    rows: list[ComparisonRow]
+    models: list[str]
     images: dict[str, int]
     listed: dict[str, int]
+    rainy: list[str]
+    measured: np.ndarray
+    draws: np.ndarray
+
+    @property
+    def rows(self) -> list[ComparisonRow]:
+        """One per condition and model other than the baseline."""
+        return self.against(self.models[0])
+
+    def against(self, baseline: str) -> list[ComparisonRow]:
+        """Return the rows with another model as the baseline, from the same resamples."""
+        names = [baseline, *(name for name in self.models if name != baseline)]
+        order = [self.models.index(name) for name in names]
+        measured, draws = self.measured[order], self.draws[:, order]
+        return compare_draws(names, list(self.images), self.rainy, measured, draws)
 
 
 def compare(
@@ -92,7 +110,7 @@ def compare(
 
     Args:
         models: Name -> files of ``tools/test.py --out``, one per training seed. The first model
-            is the baseline.
+            is the baseline of ``rows``.
         annotations: Condition -> COCO annotation file; ``"*"`` stands for every other condition.
         metric: ``AP``, ``AP50`` or ``AP75``.
         classes: The config's ``classes``, where the predictions do not say and it is not all of
@@ -121,11 +139,13 @@ def compare(
 
     trained = [[match(path) for path in paths] for paths in models.values()]
     bootstrap = PairedBootstrap(trained, image_ids, seed=seed)
-    draws = bootstrap.draw(resamples, workers=workers)
     return Comparison(
-        rows=compare_draws(list(models), list(image_ids), rainy, bootstrap.measure(), draws),
+        models=list(models),
         images={condition: len(ids) for condition, ids in image_ids.items()},
         listed={condition: len(truth.image_ids) for condition, truth in truths.items()},
+        rainy=rainy,
+        measured=bootstrap.measure(),
+        draws=bootstrap.draw(resamples, workers=workers),
     )
 
 

@@ -26,6 +26,9 @@ JOBS = 2
 ITERATIONS, BATCH_SIZE = 250, 8
 """Of ``derain-adapt``: together as many samples as the control is trained on."""
 
+LEARNING_RATE = 3e-3
+"""Of ``derain-adapt``: the toy's features need more than a detector's of photographs."""
+
 
 @dataclass(frozen=True)
 class Model:
@@ -130,9 +133,10 @@ class Plan:
         """Adapt to the training images; of their annotations nothing is read."""
         images, out = self.data / "train2017", self.adapter
         length = "--iterations", self.iterations, "--batch-size", BATCH_SIZE
+        rate = "--lr", LEARNING_RATE
         return Step(
             "adapt vanilla without labels",
-            self._tool("adapt", *self._vanilla, images, "--out", out, *length),
+            self._tool("adapt", *self._vanilla, images, "--out", out, *length, *rate),
             100,
             needs=(vanilla.name,),
             begun=out / RECORD,
