@@ -22,6 +22,7 @@ from derain_plugin.adapting.labels import (
     LabelledAP,
     LabelledPhotos,
     measure_ap,
+    objects_of,
     read_all_labels,
     read_labels,
 )
@@ -143,7 +144,7 @@ def adapt(
         raise ValueError(
             "the detector has a de-rain neck already: adapt it as it was before, without one"
         )
-    known = read_all_labels(photos, model) if labels else None
+    taught = read_all_labels(photos, model) if labels else []
     judged = [read_labels(file, model) for file in val]
     blocks = build_early(model, early, seed=seed)
     rain = rain_of(renderer)
@@ -152,7 +153,7 @@ def adapt(
     training, held_out = split_held_out(found.paths, seed=seed)
     prepare = prepare or prepare_of(model)
     detector = freeze(model, prepare, derain=derain, early=blocks, seed=seed)
-    left_out = [said for each in judged if (said := each.warning)]
+    left_out = [said for each in (*taught, *judged) if (said := each.warning)]
     for warning in [*warnings, *left_out, *warnings_for(detector, found, held_out)]:
         say(f"warning: {warning}")
     schedule = Schedule(
@@ -173,21 +174,10 @@ def adapt(
     say(plan)
     if blocks is not None:
         say(f"early:     {blocks.describe()}")
-    before = hash_of(detector.weights())
-    try:
-        train(
-            detector, training, schedule, work_dir=out / TRAINING, resume=resume, workers=workers,
-            renderer=rain, labels=known, hooks=[ProgressHook()],
-        )  # fmt: skip
-    except torch.cuda.OutOfMemoryError as error:
-        raise ValueError(
-            f"a step of {schedule.batch_size} photos did not fit into the memory of "
-            f"{detector.device}: begin anew, in another folder, with a smaller batch size"
-        ) from error
-    if hash_of(detector.weights()) != before:
-        raise RuntimeError("training has changed the frozen detector: nothing was written")
-    for block in detector.blocks.values():
-        block.eval()
+    unchanged = _train(
+        detector, training, schedule, work_dir=out / TRAINING, resume=resume, workers=workers,
+        renderer=rain, labels=objects_of(taught) if labels else None, hooks=[ProgressHook()],
+    )  # fmt: skip
     agreement, labelled = _measure(detector, held_out, judged, rain, seed)
     measured = dict(agreement=agreement.record(), with_labels=[each.record() for each in labelled])
     summary = dict(schedule.record(), photos=len(training), **measured)
@@ -197,8 +187,27 @@ def adapt(
     )  # fmt: skip
     for table in (agreement.table(), *(each.table() for each in labelled)):
         say(f"\n{table}")
-    say(f"The detector's weights and buffers are bitwise unchanged (SHA-256 {before[:12]}).")
+    say(f"The detector's weights and buffers are bitwise unchanged (SHA-256 {unchanged[:12]}).")
     return Adapted(detector, agreement, held_out, rain, out, labelled)
+
+
+def _train(
+    detector: FrozenDetector, training: Sequence[Path], schedule: Schedule, **options: Any
+) -> str:
+    """Train the blocks, and return the SHA-256 of the detector, which is the one from before."""
+    before = hash_of(detector.weights())
+    try:
+        train(detector, training, schedule, **options)
+    except torch.cuda.OutOfMemoryError as error:
+        raise ValueError(
+            f"a step of {schedule.batch_size} photos did not fit into the memory of "
+            f"{detector.device}: begin anew, in another folder, with a smaller batch size"
+        ) from error
+    if hash_of(detector.weights()) != before:
+        raise RuntimeError("training has changed the frozen detector: nothing was written")
+    for block in detector.blocks.values():
+        block.eval()
+    return before
 
 
 def _measure(

@@ -114,8 +114,8 @@ def _labels_by_category(
     return labels, left_out
 
 
-def read_all_labels(photos: Sequence[str | Path], model: nn.Module) -> dict[Path, InstanceData]:
-    """Return the boxes of all photos to train on.
+def read_all_labels(photos: Sequence[str | Path], model: nn.Module) -> list[LabelledPhotos]:
+    """Read all photos to train on.
 
     Raises:
         ValueError: A source is no COCO file, or see :func:`read_labels`; or the detector cannot
@@ -127,7 +127,11 @@ def read_all_labels(photos: Sequence[str | Path], model: nn.Module) -> dict[Path
             "their boxes, or leave labels out"
         )
     require_loss(model)
-    read = [read_labels(source, model) for source in photos]
+    return [read_labels(source, model) for source in photos]
+
+
+def objects_of(read: Sequence[LabelledPhotos]) -> dict[Path, InstanceData]:
+    """Return the objects of each photo of all files."""
     return {photo: objects for each in read for photo, objects in each.objects.items()}
 
 
@@ -141,7 +145,7 @@ def _instances(annotations: Sequence[dict], labels: dict[int, int]) -> InstanceD
     return InstanceData(
         bboxes=boxes,
         labels=torch.tensor([labels[a["category_id"]] for a in annotations], dtype=torch.long),
-        is_crowd=torch.tensor([bool(a["iscrowd"]) for a in annotations]),
+        is_crowd=torch.tensor([bool(a["iscrowd"]) for a in annotations], dtype=torch.bool),
     )
 
 

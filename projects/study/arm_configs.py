@@ -181,11 +181,10 @@ def _with_other_bases() -> dict[tuple[str, str], tuple[Path, Options]]:
             data
             | detector
             | {
-                "train_cfg.max_epochs": 20,  # 8
-                "train_cfg.val_interval": 4,  # 2
+                "train_cfg.max_epochs": 20,  # 4
                 "optim_wrapper.optimizer.lr": 1e-3,  # 2e-3
-                "param_scheduler.1.begin": 10,  # 4
-                "param_scheduler.1.end": 20,  # 8
+                "param_scheduler.1.begin": 10,  # 2
+                "param_scheduler.1.end": 20,  # 4
             },
         ),
         (EMBEDDED, "spdnet_rain"): (

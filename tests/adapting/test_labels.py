@@ -8,12 +8,14 @@ from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
-from small_detectors import KINDS, frozen, model_of
+from small_detectors import KINDS, frozen, model_of, prepare_for
 from test_agreement import Scripted, found
 
+from derain_plugin.adapting.adapt import adapt
 from derain_plugin.adapting.base_weights import hash_of
 from derain_plugin.adapting.labels import measure_ap, names_of, read_all_labels, read_labels
 from derain_plugin.adapting.losses import LossWeights
+from derain_plugin.adapting.plan import Length
 from derain_plugin.adapting.training import Adaptation
 from derain_plugin.adapting.twins import RainyTwins
 
@@ -64,7 +66,8 @@ def test_categories_become_the_detectors_labels_by_name(coco, photos):
     assert first.labels.tolist() == [1, 0]
     assert first.bboxes.tolist() == [[5, 6, 25, 27], [30, 10, 60, 40]]
     assert read.objects[photos[1]].is_crowd.all()
-    assert len(read.objects[photos[2]]) == 0
+    none = read.objects[photos[2]]
+    assert (len(none), none.is_crowd.dtype, none.labels.dtype) == (0, torch.bool, torch.long)
     assert read.warning.endswith("the detector knows no tree; their boxes are left out")
 
 
@@ -81,6 +84,17 @@ def test_a_checkpoint_without_names_has_those_of_its_config(coco):
     dataset = dict(type="CocoDataset", metainfo=dict(classes=("disc", "square")), pipeline=[])
     model.cfg = ConfigDict(model={}, test_dataloader=dict(dataset=dataset))
     assert names_of(model) == ["disc", "square"]
+
+
+def test_labels_that_are_left_out_of_a_training_are_named(coco, tmp_path):
+    model = named(model_of("yolox"))
+    file = coco(boxes=((1, 5, 6, 20, 21), (3, 0, 0, 9, 9)))
+    said = []
+    adapt(
+        model, [file], tmp_path / "out", prepare=prepare_for("yolox"), length=Length(iterations=1),
+        batch_size=1, labels=True, say=said.append,
+    )  # fmt: skip
+    assert f"warning: {file}: the detector knows no tree; their boxes are left out" in said
 
 
 def test_labels_to_train_with_are_coco_files(photos):

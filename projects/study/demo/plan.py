@@ -94,7 +94,7 @@ class Plan:
         """The commands that make everything the report needs, and what the page shows."""
         make = (sys.executable, str(ROOT / "tools/make_toy_coco.py"), str(self.data))
         data = Step("make the data", make, 15)
-        vanilla = self._training("train vanilla on clean images", VANILLA, [], 290, data)
+        vanilla = self._training("train vanilla on clean images", VANILLA, [], 230, data)
         adapt = self._adapting(vanilla)
         start = [f"load_from={self.checkpoint_of(VANILLA)}"]
         control = self._training("train the control", CONTROL, start, 130, vanilla)

@@ -33,6 +33,7 @@ class Recipe:
         early: Whether de-rain blocks stand inside the backbone, too.
         then_lr: Of the whole detector, in a second phase.
         fog_weight: Of the consistency on photos of fog.
+        crop: Up to which share of both sides is cut off each photo at random, in half of them.
     """
 
     lr: float = 1e-3
@@ -47,6 +48,7 @@ class Recipe:
     early: bool = False
     then_lr: float = 1e-5
     fog_weight: float = 1.0
+    crop: float = 0.0
 
     def record(self) -> dict[str, Any]:
         """Return it for a json file."""
@@ -109,6 +111,11 @@ ARMS = (
     ),
     RealArm("photometric", "multi-scale neck, no rain but contrast, blur, noise, JPEG", "neck",
             dict(rain="photometric"), decides=True),
+    RealArm("rain_photometric", "multi-scale neck, our rain, then contrast, blur, noise, JPEG",
+            "neck", dict(rain="ours_photometric")),
+    RealArm("neck_ms_crop", "multi-scale neck, photos cropped at random", "neck", dict(crop=0.6)),
+    RealArm("neck_ms_clean", "multi-scale neck, half of the photos stay clean", "neck",
+            dict(clean_share=0.5)),
     RealArm("rain_2", "multi-scale neck, our rain of version 2", "neck", dict(rain="ours_2"), True),
     RealArm("rain_streaks", "multi-scale neck, our streaks alone", "neck", dict(rain="streaks")),
     RealArm("rain_veil", "multi-scale neck, our veil alone", "neck", dict(rain="veil")),
@@ -124,6 +131,7 @@ ARMS = (
     RealArm("filter", "image-adaptive filter", "filter", NO_NECK, True),
     RealArm("filter_neck", "filter + multi-scale neck", "filter", {}, True),
     RealArm("fog_targets", "multi-scale neck, photos of fog as targets", "fog", {}, True),
+    RealArm("restorer", "a small SPDNet in front", "restorer", NO_NECK),
 )  # fmt: skip
 """In the order of the report."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -78,14 +79,13 @@ def defog(image: Tensor, strength: Tensor) -> Tensor:
     return image + (image - light) * (1 / transmission - 1)
 
 
-def put_in_front(image_filter: ImageFilter, backbone: nn.Module) -> ImageFilter:
-    """Let a filter see the images before a backbone does; padding is left as it is."""
+def put_in_front(corrected: Callable[[Tensor], Tensor], backbone: nn.Module) -> None:
+    """Let a filter or restorer change the images before a backbone sees them, but no padding."""
 
     def block(images: Tensor) -> tuple[Tensor, Tensor]:
-        return image_filter(images), torch.zeros_like(images[:, :1])
+        return corrected(images), torch.zeros_like(images[:, :1])
 
     def clean(_: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         return (clean_valid_area(block, arguments[0])[0], *arguments[1:])
 
     backbone.register_forward_pre_hook(clean)
-    return image_filter

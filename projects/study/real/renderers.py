@@ -65,6 +65,12 @@ def photometric(image: np.ndarray, severity: int, *, seed: Seed) -> np.ndarray:
     return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
 
 
+def rainy_and_photometric(image: np.ndarray, severity: int, *, seed: Seed) -> np.ndarray:
+    """Return ``image`` in our rain, and as bad as half of the severity of :func:`photometric`."""
+    rainy = render_rain(image, severity, seed=seed)
+    return photometric(rainy, (severity + 1) // 2, seed=seed)
+
+
 def imgaug_rain(image: np.ndarray, severity: int, *, seed: Seed) -> np.ndarray:
     """Return ``image`` in imgaug's rain."""
     return np.asarray(_imgaug()(image, severity, seed=seed))
@@ -91,6 +97,7 @@ RENDERERS = {
         for name, mix in MIXES.items()
     },
     "photometric": Rain(photometric),
+    "ours_photometric": Rain(rainy_and_photometric, f"{RENDERER_VERSION} 1"),
     "imgaug": Rain(imgaug_rain),
     "albumentations": Rain(albumentations_rain),
 }

@@ -13,6 +13,7 @@ from derain_plugin.adapting.detection_loss import detection_loss
 from derain_plugin.adapting.frozen_detector import FrozenDetector
 from derain_plugin.adapting.losses import LossWeights, adaptation_losses
 from derain_plugin.adapting.training import Adaptation
+from derain_plugin.models.restorers import SupervisedRestorer
 
 
 class Student(nn.Module):
@@ -134,6 +135,38 @@ class FogStudent(nn.Module):
         return adaptation_losses(
             (encoded, detector.outputs(encoded, context)), target, self._weights
         )
+
+
+class RestorerStudent(nn.Module):
+    """The loss of a network that restores the image, on crops without padding.
+
+    Args:
+        detector: Whose samples it takes, and which is not asked.
+        config: Of the restorer.
+        side: Of the crops, px.
+    """
+
+    def __init__(self, detector: FrozenDetector, config: dict[str, Any], side: int = 128) -> None:
+        super().__init__()
+        self.supervised = SupervisedRestorer(config)
+        self._detector, self._side = (detector,), side
+
+    def restore(self, images: Tensor) -> Tensor:
+        """Return images ``(N, 3, H, W)``, 0-255, without rain."""
+        return self.supervised.restorer.restore(images).clamp(0, 255)
+
+    def forward(self, rainy: Any, clean: Any, severity: Sequence[int]) -> dict[str, Tensor]:
+        """Return the losses of collated samples."""
+        (detector,) = self._detector
+        (images, samples), (target, _) = map(detector.preprocess, (rainy, clean))
+        window = self._draw_window([sample.img_shape for sample in samples])
+        return self.supervised(images[window], target[window], mode="loss")
+
+    def _draw_window(self, shapes: Sequence[tuple[int, int]]) -> tuple[Any, ...]:
+        """Return where to cut a batch of images of these heights and widths."""
+        spare = [max(min(sides) - self._side, 0) for sides in zip(*shapes, strict=True)]
+        starts = [int(torch.randint(most + 1, ())) for most in spare]
+        return (..., *(slice(start, start + self._side) for start in starts))
 
 
 def _encode(detector: FrozenDetector, images: Tensor) -> tuple[Tensor, ...]:

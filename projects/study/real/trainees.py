@@ -16,7 +16,7 @@ from torch import nn
 from derain_plugin.adapting.adapt import PipelineSample
 from derain_plugin.adapting.early_blocks import build_early
 from derain_plugin.adapting.frozen_detector import FrozenDetector, freeze
-from derain_plugin.adapting.labels import read_all_labels
+from derain_plugin.adapting.labels import objects_of, read_all_labels
 from derain_plugin.adapting.losses import LossWeights
 from derain_plugin.adapting.training import Adaptation
 from derain_plugin.adapting.twins import RainyTwins
@@ -25,10 +25,11 @@ from projects.study.real.arms import Recipe
 from projects.study.real.image_filter import ImageFilter, put_in_front
 from projects.study.real.photographs import CONFIG, HIGHWAY_TRAIN, WEIGHTS, Photographs
 from projects.study.real.renderers import RENDERERS
-from projects.study.real.students import FogStudent, LabelledStudent, Student
+from projects.study.real.students import FogStudent, LabelledStudent, RestorerStudent, Student
 
 EARLY_PLACES = ("stem", "stage1")
 NECK_IN_PHASE_2 = 0.1  # times the recipe's rate, as in the guide's schedule
+SPDNET = dict(type="SPDNet", n_feats=16, num_blocks=1, scale=255.0, identity=True)  # a small one
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ def _neck(detector: FrozenDetector, recipe: Recipe, *_: Any) -> Trainee:
 def _filter(detector: FrozenDetector, recipe: Recipe, *_: Any) -> Trainee:
     teacher = copy.deepcopy(detector)
     parts = nn.ModuleDict(detector.blocks if recipe.neck is not None else {})
-    parts["filter"] = put_in_front(ImageFilter(), detector.model.backbone)
+    parts["filter"] = ImageFilter()
+    put_in_front(parts["filter"], detector.model.backbone)
     losses = Student(detector, teacher, LossWeights(*recipe.weights))
     return Trainee(detector, parts, [Phase(losses, _group(parts, recipe.lr), recipe.iterations)])
 
@@ -137,7 +139,7 @@ def _neck_then_all(detector: FrozenDetector, recipe: Recipe, *_: Any) -> Trainee
 
 
 def _labels(detector: FrozenDetector, recipe: Recipe, photos: Photographs, seed: int) -> Trainee:
-    labels = read_all_labels([photos.data / HIGHWAY_TRAIN], detector.model)
+    labels = objects_of(read_all_labels([photos.data / HIGHWAY_TRAIN], detector.model))
     parts = _whole(detector)
     phase = Phase(LabelledStudent(detector), _group(parts, recipe.lr), recipe.iterations)
     return Trainee(detector, parts, [phase], labels)
@@ -155,6 +157,13 @@ def _fog(detector: FrozenDetector, recipe: Recipe, photos: Photographs, seed: in
     losses = FogStudent(
         detector, LossWeights(*recipe.weights), batches.take, fog_weight=recipe.fog_weight
     )
+    return Trainee(detector, parts, [Phase(losses, _group(parts, recipe.lr), recipe.iterations)])
+
+
+def _restorer(detector: FrozenDetector, recipe: Recipe, *_: Any) -> Trainee:
+    losses = RestorerStudent(detector, SPDNET)
+    put_in_front(losses.restore, detector.model.backbone)
+    parts = nn.ModuleDict(dict(restorer=losses.supervised.restorer))
     return Trainee(detector, parts, [Phase(losses, _group(parts, recipe.lr), recipe.iterations)])
 
 
@@ -193,5 +202,6 @@ KINDS: dict[str, Callable[..., Trainee]] = dict(
     neck_then_all=_neck_then_all,
     labels=_labels,
     fog=_fog,
+    restorer=_restorer,
 )
 """What trains: nothing, de-rain blocks, a filter in front and perhaps blocks, everything, ..."""

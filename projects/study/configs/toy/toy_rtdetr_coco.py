@@ -8,7 +8,7 @@ _base_ = [
 train_dataloader = dict(
     dataset=dict(rainy={{_base_.train_dataloader.dataset.clean}}, rain_ratio=0.0)  # 0.7
 )
-train_cfg = dict(max_epochs=5, val_interval=5)  # 72, 1
+train_cfg = dict(max_epochs=4, val_interval=4)  # 72, 1
 optim_wrapper = dict(
     optimizer=dict(lr=2e-3),  # 1e-4
     paramwise_cfg=dict(  # no pretrained backbone to preserve
@@ -17,7 +17,7 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=200),  # 2000
-    dict(type="CosineAnnealingLR", begin=2, end=5, eta_min_ratio=0.05, convert_to_iter_based=True),
+    dict(type="CosineAnnealingLR", begin=2, end=4, eta_min_ratio=0.05, convert_to_iter_based=True),
 ]
 ema = dict(**_base_.custom_hooks[0])
 ema.update(momentum=2e-3, gamma=100)  # 1e-4, 2000

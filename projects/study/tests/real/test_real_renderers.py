@@ -25,7 +25,9 @@ def test_a_renderer_follows_its_seed(name, photo):
     assert np.array_equal(photo, before)
 
 
-@pytest.mark.parametrize("name", ["ours", "photometric", "imgaug", "albumentations"])
+@pytest.mark.parametrize(
+    "name", ["ours", "photometric", "ours_photometric", "imgaug", "albumentations"]
+)
 def test_a_higher_severity_changes_more(name, photo):
     def change(severity):
         rainy = [RENDERERS[name].render(photo, severity, seed=s) for s in range(12)]

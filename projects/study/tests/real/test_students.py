@@ -13,7 +13,7 @@ from derain_plugin.adapting.base_weights import hash_of
 from derain_plugin.adapting.losses import LossWeights
 from derain_plugin.adapting.training import Adaptation
 from derain_plugin.adapting.twins import RainyTwins
-from projects.study.real.students import FogStudent, LabelledStudent, Student
+from projects.study.real.students import FogStudent, LabelledStudent, RestorerStudent, Student
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +111,18 @@ def test_fog_is_seen_by_a_slow_neck(detector, photos):
     sum(losses.values()).backward()
     assert all(p.grad.isfinite().all() for p in detector.derain.parameters())
     assert all(p.grad is None for p in student._slow.parameters())
+
+
+def test_a_restorer_learns_from_crops_without_padding(detector, photos):
+    config = dict(type="SPDNet", n_feats=6, num_blocks=1, scale=255.0, identity=True)
+    student, batch = RestorerStudent(detector, config, side=24), batch_of(detector, photos)
+    shapes = [sample.img_shape for sample in detector.preprocess(batch["clean"])[1]]
+    for _ in range(20):
+        _, rows, columns = student._draw_window(shapes)
+        assert rows.stop - rows.start == columns.stop - columns.start == 24
+        assert rows.stop <= min(height for height, _ in shapes)
+        assert columns.stop <= min(width for _, width in shapes)
+    rainy = sum(student(**batch).values())
+    assert rainy > sum(student(**dict(batch, rainy=batch["clean"])).values())
+    rainy.backward()
+    assert all(parameter.grad is not None for parameter in student.supervised.parameters())

@@ -22,6 +22,7 @@ ARMS = {
     "all": (RealArm("all", "", "all", dict(SHORT, neck=None)), {"detector"}),
     "neck_then_all": (RealArm("neck_then_all", "", "neck_then_all", SHORT), {"detector"}),
     "fog": (RealArm("fog", "", "fog", SHORT), {"derain"}),
+    "restorer": (RealArm("restorer", "", "restorer", dict(SHORT, neck=None)), {"restorer"}),
 }  # fmt: skip
 
 
