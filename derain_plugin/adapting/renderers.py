@@ -139,7 +139,7 @@ def rain_of(renderer: Renderer) -> Rain:
 
             - ``ours``, or ``ours:2`` to insist on a version;
             - ``imgaug``: its ``Rain``, see ``IMGAUG``;
-            - a folder of rainy copies, see :class:`RainyCopies`;
+            - a folder of rainy copies, see ``RainyCopies``;
             - ``MODULE:NAME`` or ``FILE.py:NAME``: a function ``f(image, severity, seed=...)``,
               uint8 BGR in and out, or a transform, or the class of one that needs no arguments;
             - such a function or transform itself;

@@ -16,7 +16,7 @@ class Severity:
     than 4:1), so a photo and its thumbnail get the same rain. What has a default is the same
     for every severity: streaks that keep their place, direction, width and sharpness make the
     severities nested. ``veil``, ``spray``, ``gloss`` and ``softness`` are those of a median
-    image; each image has factors of its own on them, see :func:`draw_look`.
+    image; each image has factors of its own on them, see ``rain.look.draw_look``.
 
     Attributes:
         words: The level for people, nominal.

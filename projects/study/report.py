@@ -72,7 +72,7 @@ def write_report(
 
     Args:
         results: Folder of the study's results; its ``arms/`` has the records.
-        docs: Folder of the pages.
+        docs: Folder of the page and the conclusions; by the command line that of the results.
         split: Of the records.
         data: What the page says that its claims are about.
         arms: What is listed, in this order.

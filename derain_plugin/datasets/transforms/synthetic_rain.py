@@ -39,7 +39,7 @@ class SyntheticRain(BaseTransform):
         prob: Share of the images that get rain, 0-1. With a seed, the images of a smaller
             share are among those of a larger one.
         seed: Non-negative integer, or None.
-        components: What the rain is made of: names of :data:`derain_plugin.rain.COMPONENTS`, or
+        components: What the rain is made of: names of ``derain_plugin.rain.COMPONENTS``, or
             by name the share of the images that get it, also as text, ``"streaks=0.5,veil"``.
         lens_drops: Whether the lens is wet in any case.
 

@@ -51,7 +51,7 @@ def add_early_derain(
         early_derain: Config of :class:`EarlyFeatureDerain`, or of a type with its interface.
             ``places`` is filled in, and ``stage_channels`` as well unless given: one forward pass
             of a black image finds them. Or the blocks themselves, by the names that
-            :func:`block_name` gives.
+            ``block_name`` gives.
         places: Names of modules in the backbone, each of which runs once and gives one map:
             ``(N, C, H, W)``, or ``(N, H · W, C)`` with its height and width as in Swin and PVT.
             The first to run is also what the gate looks at; beside blocks that are given, they

@@ -78,7 +78,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--docs",
         type=Path,
-        help="folder of the report; default docs, or --results in another family",
+        help="folder of the report; default --results, and docs for the family real",
     )
     parser.add_argument("--plan", action="store_true", help="only say what would run")
     args = parser.parse_args(arguments)
@@ -134,7 +134,7 @@ def _plan(
 
     layout = Layout(args.family, folder, results, args.split, args.data)
     steps = plan_steps(layout, args.arms, args.seeds)
-    docs = args.docs or (Path("docs") if args.family == EMBEDDED else results)
+    docs = args.docs or results
 
     def write() -> str:
         own = args.family == EMBEDDED
