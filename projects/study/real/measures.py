@@ -101,14 +101,14 @@ def measure(path: Path, annotations: Path, *, resamples: int = RESAMPLES) -> dic
 def _matched(
     saved: SavedPredictions, truth: CocoTruth, thresholds: np.ndarray, only: str | None
 ) -> WeightedAp | None:
-    wanted = saved if only is None else _of_class(saved, only)
+    wanted = saved if only is None else of_class(saved, only)
     condition = {"": wanted}
     found = match_predictions(condition, {"": truth}, thresholds=thresholds, workers=1)[""]
     has_boxes = not np.isnan(found(np.ones(found.num_images, np.int64)))
     return found if has_boxes else None
 
 
-def _of_class(saved: SavedPredictions, name: str) -> SavedPredictions:
+def of_class(saved: SavedPredictions, name: str) -> SavedPredictions:
     """Return the detections of one class alone."""
     kept = saved.labels == (saved.classes or ()).index(name)
     image = np.repeat(np.arange(len(saved.counts)), saved.counts)[kept]

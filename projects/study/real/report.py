@@ -21,7 +21,7 @@ from projects.study.report_tables import markdown
 
 PAGE, FIGURE = "real_rain.md", "car_ap.png"
 BEGIN, END = "<!-- real rain: begin -->", "<!-- real rain: end -->"
-NOT_RUN, MISSING = "not run", "-"
+MISSING = "-"
 SHOWN = dict(AP=("coco", "highway"), **{"car AP": tuple(each.name for each in SETS)})
 """Measures in the tables of differences, and the sets they are shown for."""
 
@@ -112,9 +112,9 @@ def _sections(
     found: Sequence[ArmResults], compared: Mapping[str, Mapping[str, list[ComparisonRow]]]
 ) -> list[str]:
     sections = []
-    for measure in ("car AP", "AP", "AP50"):
+    for measure in ("car AP", "AP", "AP50") if any(each.records for each in found) else ():
         sections += [f"### {measure[0].upper()}{measure[1:]}", results_table(found, measure)]
-    sections.append(RESULTS_NOTE)
+    sections += [RESULTS_NOTE] * bool(sections)
     titles = {each.arm.name: each.arm.title for each in found}
     for name, sets in compared.items():
         if any(sets.values()):
@@ -126,12 +126,16 @@ def _sections(
 
 
 def results_table(found: Sequence[ArmResults], measure: str) -> str:
-    """Format a measure on all sets, an arm a line; what has no record is called not run."""
-    lines = []
-    for each in found:
-        cells = [_cell(each, photos.name, measure) for photos in SETS]
-        seeds = str(len(each.records)) if each.records else NOT_RUN
-        lines.append([each.arm.title, seeds, *cells])
+    """Format a measure on all sets, a line for each arm that has run."""
+    lines = [
+        [
+            each.arm.title,
+            str(len(each.records)),
+            *(_cell(each, photos.name, measure) for photos in SETS),
+        ]
+        for each in found
+        if each.records
+    ]
     return markdown(["arm", "seeds", *(photos.title for photos in SETS)], lines)
 
 
@@ -169,6 +173,7 @@ def _origin(found: Sequence[ArmResults]) -> list[str]:
     ran = [record for each in found for record in each.records.values()]
     if not ran:
         return ["No arm has run yet."]
+    idle = [each.arm.title for each in found if not each.records]
     looked = sorted(
         part["looked_at"]
         for record in ran
@@ -180,4 +185,4 @@ def _origin(found: Sequence[ArmResults]) -> list[str]:
     for key in ("commit", "date", "hardware", "versions"):
         values = sorted({record[key] for record in ran})
         lines.append(f"{key.capitalize()}: {'; '.join(values)}.")
-    return [" ".join(lines)]
+    return [f"Not run: {'; '.join(idle)}."] * bool(idle) + [" ".join(lines)]
