@@ -32,7 +32,7 @@ from derain_plugin.adapting.plan import Length, begin, check_out, describe_plan,
 from derain_plugin.adapting.progress import ProgressHook
 from derain_plugin.adapting.renderers import Rain, Renderer, rain_of
 from derain_plugin.adapting.step_cost import MOST, default_workers
-from derain_plugin.adapting.training import Schedule, train
+from derain_plugin.adapting.training import CROP, Schedule, train
 from derain_plugin.adapting.twins import split_held_out
 from derain_plugin.config.loading import first_dataset
 
@@ -80,6 +80,7 @@ def adapt(
     lr: float = 1e-3,
     severity: tuple[int, int] = (1, 5),
     clean_share: float = 0.3,
+    crop: float = CROP,
     weights: LossWeights | None = None,
     derain: Mapping[str, Any] = DERAIN,
     early: Sequence[str] = (),
@@ -110,6 +111,7 @@ def adapt(
         lr: Learning rate.
         severity: Mildest and worst rain, 1-5.
         clean_share: Of the samples without rain.
+        crop: Up to which share of both sides is cut off half of the photos; 0 crops none.
         weights: Of the parts of the loss.
         derain: ``type`` and options of the neck, without ``in_channels``.
         early: Modules of the backbone after which a block cleans, too, such as ``("stem",)``;
@@ -158,7 +160,7 @@ def adapt(
         say(f"warning: {warning}")
     schedule = Schedule(
         1, min(MOST if batch_size is None else batch_size, len(training)), lr, severity=severity,
-        clean_share=clean_share, seed=seed, amp=amp, labels=labels,
+        clean_share=clean_share, crop=crop, seed=seed, amp=amp, labels=labels,
         weights=weights or LossWeights(), early=tuple(early),
     )  # fmt: skip
     is_free = batch_size is None

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from derain_plugin.adapting.photos import Photos, check_images
+from derain_plugin.adapting.view import View
 from derain_plugin.rain.images import EXTENSIONS, files_below, read_image
 
 LEVEL_FOLDER = re.compile(r"severity_([1-5])")
@@ -78,9 +79,9 @@ class RainyCopies:
         *,
         seed: Any,
         photo: Path,
-        is_flipped: bool = False,
+        view: View | None = None,
     ) -> np.ndarray:
-        """Read the copy of a photo, as large as ``image``, flipped where that is.
+        """Read the copy of a photo, and return what ``image`` shows of it.
 
         Raises:
             ValueError: A photo that was not there when the copies were checked.
@@ -89,10 +90,10 @@ class RainyCopies:
         if (photo, level) not in self._files:
             raise ValueError(f"{photo} is none of the photos whose rainy copies were checked")
         rainy = read_image(self._files[photo, level])
-        if rainy.shape != image.shape:
-            size = image.shape[1], image.shape[0]
-            rainy = cv2.resize(rainy, size, interpolation=cv2.INTER_AREA)
-        return np.ascontiguousarray(rainy[:, ::-1]) if is_flipped else rainy
+        height, width = image.shape[:2] if view is None else view.shape
+        if rainy.shape[:2] != (height, width):
+            rainy = cv2.resize(rainy, (width, height), interpolation=cv2.INTER_AREA)
+        return rainy if view is None else view.of(rainy)
 
     def _find(self, photo: Path, name: str) -> bool:
         """Note the copies of a photo; whether there is one of every level."""

@@ -16,6 +16,7 @@ from mmdet.registry import TRANSFORMS
 
 from derain_plugin.adapting.photos import Photos
 from derain_plugin.adapting.rainy_copies import RainyCopies
+from derain_plugin.adapting.view import View
 from derain_plugin.datasets.seeded_dataset import seeded_draws
 from derain_plugin.datasets.transforms import HeldOutRain
 from derain_plugin.rain import RENDERER_VERSION, SEVERITIES, Seed, render_rain, version_2
@@ -91,9 +92,9 @@ class Rendered:
         *,
         seed: Seed,
         photo: Path,
-        is_flipped: bool = False,
+        view: View | None = None,
     ) -> np.ndarray:
-        """Render rain on an image; it does not matter of which photo, and whether flipped.
+        """Render rain on an image; it does not matter what of which photo it shows.
 
         Raises:
             ValueError: What comes out is no such image.

@@ -29,6 +29,8 @@ from derain_plugin.engine.safety import install
 
 DEPRECATED = ('"FileClient"', '"HardDiskBackend"')
 ROUND = 50  # iterations between two checkpoints, at most
+CROP = 0.6
+"""Share of the sides that crops may lose; it kept clean AP on photographs: docs/real_rain.md."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,15 @@ class Schedule:
         weight_decay: Of AdamW.
         severity: Mildest and worst rain.
         clean_share: Of the samples that stay clean.
+        crop: Up to which share of both sides is cut off half of the photos.
         seed: Of everything that is drawn.
         amp: Whether to compute in mixed precision: fp16 on CUDA, bf16 on CPU.
         weights: Of the parts of the loss.
         early: Modules of the backbone that have a block.
 
     Raises:
-        ValueError: A count that is none, or a learning rate that is not positive.
+        ValueError: A count that is none, a learning rate that is not positive, a crop outside its
+            range.
     """
 
     iterations: int
@@ -57,6 +61,7 @@ class Schedule:
     weight_decay: float = 1e-4
     severity: tuple[int, int] = (1, 5)
     clean_share: float = 0.3
+    crop: float = CROP
     seed: int = 0
     amp: bool = False
     labels: bool = False
@@ -70,6 +75,8 @@ class Schedule:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not self.lr > 0:
             raise ValueError(f"lr must be above 0, got {self.lr}")
+        if not 0 <= self.crop < 1:
+            raise ValueError(f"crop must be from 0 to below 1, got {self.crop}")
 
     def record(self) -> dict[str, Any]:
         """Return it as json takes it."""
@@ -210,6 +217,7 @@ def train(
         seed=schedule.seed,
         severity=schedule.severity,
         clean_share=schedule.clean_share,
+        crop=schedule.crop,
         renderer=renderer,
         labels=labels,
     )

@@ -13,6 +13,7 @@ from mmengine.structures import InstanceData
 from torch.utils.data import Sampler
 
 from derain_plugin.adapting.renderers import Renderer, rain_of
+from derain_plugin.adapting.view import View
 from derain_plugin.datasets.seeded_dataset import SeededDataset
 from derain_plugin.rain import draw_severity
 from derain_plugin.rain.images import UnreadableError, read_image
@@ -20,7 +21,7 @@ from derain_plugin.rain.severity import check_severity_range
 
 
 class RainyTwins(SeededDataset):
-    """Draw photographs, flip half of them, and render rain on most.
+    """Draw photographs, flip half of them, perhaps crop some, and render rain on most.
 
     The photographs come in passes, each in an order of its own. A photograph is read and rained
     on once per use.
@@ -32,6 +33,7 @@ class RainyTwins(SeededDataset):
         seed: Of the order of the photographs.
         severity: Mildest and worst rain, 1-5; drawn uniformly.
         clean_share: Of the samples that stay clean, 0-1, so that clean features stay.
+        crop: Up to which share of both sides is cut off half of the photos; 0 crops none.
         renderer: Of the rain, see :func:`~derain_plugin.adapting.renderers.rain_of`.
         labels: Of each photo ``bboxes``, ``(n, 4)`` xyxy in px, ``labels`` and ``is_crowd``.
 
@@ -50,6 +52,7 @@ class RainyTwins(SeededDataset):
         seed: int = 0,
         severity: tuple[int, int] = (1, 5),
         clean_share: float = 0.3,
+        crop: float = 0.0,
         renderer: Renderer = "ours",
         labels: Mapping[Path, InstanceData] | None = None,
     ) -> None:
@@ -60,7 +63,9 @@ class RainyTwins(SeededDataset):
         if not 0 <= clean_share <= 1:
             raise ValueError(f"clean_share must be in 0-1, got {clean_share}")
         self.photos, self.prepare, self.rain = list(photos), prepare, rain_of(renderer)
-        self.severity, self.clean_share = severity, clean_share
+        if not 0 <= crop < 1:
+            raise ValueError(f"crop must be from 0 to below 1, got {crop}")
+        self.severity, self.clean_share, self.crop = severity, clean_share, crop
         self.labels = labels
         self._num_samples, self._seed = num_samples, seed
         self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, int))  # of the present pass
@@ -73,7 +78,7 @@ class RainyTwins(SeededDataset):
         """Return ``rainy`` and ``clean``, each as ``prepare`` gives it, and the ``severity``.
 
         With labels also ``objects``: ``bboxes``, ``labels`` and ``is_crowd``, and as ``shape`` the
-        height and width of the photo.
+        height and width of what is seen of the photo.
 
         Raises:
             OSError: The photo cannot be read any longer.
@@ -81,8 +86,8 @@ class RainyTwins(SeededDataset):
         photo = self._photo(idx)
         try:
             image = read_image(photo)
-            is_flipped = random.random() < 0.5
-            rainy, clean, severity = self._rained(image, photo, is_flipped)
+            view = View.draw(image.shape[:2], crop=self.crop)
+            rainy, clean, severity = self._rained(view.of(image), photo, view)
         except UnreadableError as error:
             raise OSError(
                 f"{photo} or its copy could be read before the training and cannot now ({error}): "
@@ -90,19 +95,17 @@ class RainyTwins(SeededDataset):
             ) from error
         sample = dict(rainy=self.prepare(rainy), clean=self.prepare(clean), severity=severity)
         if self.labels is not None:
-            sample["objects"] = _objects(self.labels[photo], image.shape[:2], is_flipped)
+            sample["objects"] = view.objects(self.labels[photo])
         return sample
 
     def _rained(
-        self, image: np.ndarray, photo: Path, is_flipped: bool
+        self, image: np.ndarray, photo: Path, view: View
     ) -> tuple[np.ndarray, np.ndarray, int]:
-        if is_flipped:
-            image = np.ascontiguousarray(image[:, ::-1])
         seed = random.getrandbits(31)
         severity = draw_severity(*self.severity, seed=seed, prob=1 - self.clean_share)
         if not severity:
             return image, image, 0
-        rainy = self.rain.on(image, severity, seed=seed, photo=photo, is_flipped=is_flipped)
+        rainy = self.rain.on(image, severity, seed=seed, photo=photo, view=view)
         return rainy, image, severity
 
     def _photo(self, idx: int) -> Path:
@@ -111,14 +114,6 @@ class RainyTwins(SeededDataset):
             order = np.random.default_rng((self._seed, number)).permutation(len(self.photos))
             self._order = number, order
         return self.photos[self._order[1][index]]
-
-
-def _objects(labelled: InstanceData, shape: tuple[int, ...], is_flipped: bool) -> InstanceData:
-    boxes = labelled.bboxes.clone()
-    if is_flipped:
-        boxes[:, [0, 2]] = shape[1] - boxes[:, [2, 0]]
-    data = dict(labelled.items()) | dict(bboxes=boxes)
-    return InstanceData(metainfo=dict(shape=shape), **data)
 
 
 class RoundSampler(Sampler[int]):

@@ -50,6 +50,7 @@ def _adapt(args: argparse.Namespace) -> None:
         lr=args.lr,
         severity=args.severity,
         clean_share=args.clean_share,
+        crop=args.crop,
         weights=LossWeights(*args.loss_weights),
         early=args.early,
         renderer=rain,

@@ -78,6 +78,11 @@ def _parse_adapt(words: Sequence[str]) -> argparse.Namespace:
         help="of the samples that stay clean, 0-1; default %(default)s",
     )  # fmt: skip
     parser.add_argument(
+        "--crop", type=_share, default=0.6, metavar="S",
+        help="up to which share of both sides is cut off half of the photos, so that objects come "
+        "in more sizes; 0 crops none, default %(default)s",
+    )  # fmt: skip
+    parser.add_argument(
         "--loss-weights", type=float, nargs=3, default=(1.0, 1.0, 1.0),
         metavar=("FEATURES", "CLASSES", "BOXES"), help="factors on the losses; default 1 1 1",
     )  # fmt: skip

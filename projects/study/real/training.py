@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import argparse
 import io
-import random
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch.nn.utils import clip_grad_norm_
 
@@ -22,37 +18,8 @@ from projects.study.real.photographs import Photographs
 from projects.study.real.renderers import RENDERERS
 from projects.study.real.trainees import Batches, Phase, Trainee, build_trainee
 
-CROPPED_SHARE = 0.5  # of the photos, where a recipe crops
 WEIGHT_DECAY, LARGEST_GRADIENT = 1e-4, 1.0  # those of derain-adapt
 SHOWN_EVERY = 10  # iterations
-
-
-class CroppedTwins(RainyTwins):
-    """Twins of photos of which a part is cut off at random.
-
-    Args:
-        crop: Up to which share of both sides is cut off.
-
-    Raises:
-        ValueError: The photos have labels, which would not follow.
-    """
-
-    def __init__(self, *args: Any, crop: float, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.labels is not None:
-            raise ValueError(f"photos with labels cannot be cropped, got crop={crop}")
-        self._crop = crop
-
-    def _rained(
-        self, image: np.ndarray, photo: Path, is_flipped: bool
-    ) -> tuple[np.ndarray, np.ndarray, int]:
-        if random.random() < CROPPED_SHARE:
-            share, left, top = (random.random() for _ in range(3))
-            sides = [round(side * (1 - self._crop * share)) for side in image.shape[:2]]
-            starts = zip((top, left), image.shape, sides, strict=False)
-            y, x = (int(where * (whole - side + 1)) for where, whole, side in starts)
-            image = np.ascontiguousarray(image[y : y + sides[0], x : x + sides[1]])
-        return super()._rained(image, photo, is_flipped)
 
 
 def train(trainee: Trainee, arm: RealArm, photos: Photographs, *, seed: int) -> list[float]:
@@ -66,14 +33,14 @@ def train(trainee: Trainee, arm: RealArm, photos: Photographs, *, seed: int) -> 
     """
     recipe = arm.recipe
     training = list(trainee.labels or photos.training(recipe.photos))
-    kind = partial(CroppedTwins, crop=recipe.crop) if recipe.crop else RainyTwins
-    twins = kind(
+    twins = RainyTwins(
         training,
         trainee.detector.prepare,
         num_samples=recipe.iterations * recipe.batch_size,
         seed=seed,
         severity=recipe.severity,
         clean_share=recipe.clean_share,
+        crop=recipe.crop,
         renderer=RENDERERS[recipe.rain].render,
         labels=trainee.labels,
     )
