@@ -94,7 +94,7 @@ def match_images(
 
 
 def _detections(predictions: SavedPredictions, category_ids: Sequence[int]) -> BoxDetections:
-    labels = predictions.labels
+    labels = predictions.labels.astype(np.int64)
     if labels.size and not 0 <= labels.min() <= labels.max() < len(category_ids):
         raise ValueError(
             f"{predictions.source}: labels go from {labels.min()} to {labels.max()}, but there "

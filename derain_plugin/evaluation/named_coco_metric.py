@@ -119,11 +119,13 @@ class NamedCocoMetric(CocoMetric):
                 f"image {unknown[0]} was tested, but the metric's ann_file does not list it: give "
                 "the annotation file of the test's dataset"
             )
+        # The labels of an image without detections may be of any type.
+        labels = np.concatenate([each["labels"] for each in found]).astype(np.int64)
         categories = np.searchsorted(category_ids, self._category_of_label())
         return BoxDetections(
             image=np.repeat(image, [len(each["labels"]) for each in found]),
-            category=categories[np.concatenate([each["labels"] for each in found])],
-            boxes=boxes_xywh(np.concatenate([each["bboxes"] for each in found])),
+            category=categories[labels],
+            boxes=boxes_xywh(np.concatenate([each["bboxes"].reshape(-1, 4) for each in found])),
             score=np.concatenate([each["scores"] for each in found]).astype(np.float64),
         )
 

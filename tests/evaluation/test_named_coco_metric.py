@@ -185,3 +185,14 @@ def test_a_detector_that_diverged_gets_no_points(value, tmp_path):
     case.predictions.boxes[:] = value
     metric = metric_of(case, case.write(tmp_path / "a.json"))
     assert metric.compute_metrics(metric.results)["bbox_mAP"] == 0
+
+
+def test_an_image_without_detections_has_labels_of_any_type(tmp_path):
+    case = hard_case(5)
+    metric = metric_of(case, case.write(tmp_path / "a.json"))
+    expected = metric.compute_metrics(metric.results)
+    for _, found in metric.results:
+        if not len(found["labels"]):
+            found.update(labels=np.zeros(0, np.float32), bboxes=np.zeros(0, np.float32))
+    assert any(found["labels"].dtype == np.float32 for _, found in metric.results)
+    assert metric.compute_metrics(metric.results) == expected
