@@ -18,6 +18,7 @@ setup(
         "torch>=2.6",
         "transformers>=5.18",
         "pycocotools>=2.0.7",
+        "hotcoco>=1.3",
         "opencv-python",
         "av>=17.1",  # the first with a stream's index
         "pillow",

@@ -19,7 +19,7 @@ say() { printf '[install] %s\n' "$*"; }
 pip() { "$python" -m pip --disable-pip-version-check "$@"; }
 names() { grep -oE '^[a-z-]+==' "requirements/$1.txt" | tr -d '='; }
 works() {
-  "$python" -c 'import av, gradio, mmcv.ops, mmdet, onnxruntime, openvino, pycocotools.mask, pytest,\
+  "$python" -c 'import av, gradio, hotcoco, mmcv.ops, mmdet, onnxruntime, openvino, pycocotools.mask, pytest,\
  sphinx, transformers, derain_plugin' \
     >"$venv/check.log" 2>&1 && "$venv/bin/ruff" --version >>"$venv/check.log" 2>&1 \
     && "$python" -m mypy --version >>"$venv/check.log" 2>&1

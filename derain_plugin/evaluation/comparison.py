@@ -119,7 +119,7 @@ def compare(
             any, all others that have the images of the first.
         resamples: How many times images and seeds are drawn.
         seed: Of these draws.
-        workers: Processes, then threads; by default as many as cores. Changes no result.
+        workers: Threads; by default as many as cores. Changes no result.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -133,9 +133,7 @@ def compare(
 
     def match(path: Path) -> Trained:
         saved, thresholds = load_predictions(path), METRICS[metric]
-        return match_predictions(
-            saved, truths, thresholds=thresholds, classes=classes, workers=workers
-        )
+        return match_predictions(saved, truths, thresholds=thresholds, classes=classes)
 
     trained = [[match(path) for path in paths] for paths in models.values()]
     bootstrap = PairedBootstrap(trained, image_ids, seed=seed)
@@ -168,7 +166,7 @@ def _check_settings(
 def _image_ids(paths: Sequence[Path]) -> dict[str, np.ndarray]:
     """Find out which images all files have, by condition.
 
-    Loads everything once before the matching, which takes ten times as long as loading.
+    Loads everything once before the matching, so that no work is lost.
     """
     first: dict[str, np.ndarray] = {}
     for path in paths:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from io import StringIO
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
+from derain_plugin.evaluation.box_evaluation import (
+    AREAS,
+    BoxDetections,
+    BoxTruth,
+    boxes_xywh,
+    match_boxes,
+)
 from derain_plugin.evaluation.saved_predictions import SavedPredictions
 
 MAX_DETECTIONS = 100
@@ -46,23 +52,6 @@ class ImageMatches:
     positive_image: np.ndarray
     positive_category: np.ndarray
 
-    @classmethod
-    def join(cls, parts: Sequence[ImageMatches]) -> ImageMatches:
-        """Put together the matches of successive images."""
-        starts = np.cumsum([0, *(part.num_images for part in parts)])
-        shifted = list(zip(parts, starts, strict=False))
-        return cls(
-            num_images=int(starts[-1]),
-            num_categories=parts[0].num_categories,
-            image=np.concatenate([part.image + start for part, start in shifted]),
-            category=np.concatenate([part.category for part in parts]),
-            score=np.concatenate([part.score for part in parts]),
-            correct=np.concatenate([part.correct for part in parts], axis=1),
-            ignored=np.concatenate([part.ignored for part in parts], axis=1),
-            positive_image=np.concatenate([part.positive_image + start for part, start in shifted]),
-            positive_category=np.concatenate([part.positive_category for part in parts]),
-        )
-
 
 def match_images(
     predictions: SavedPredictions,
@@ -72,7 +61,7 @@ def match_images(
     iou_thresholds: np.ndarray,
     area: str = "all",
 ) -> ImageMatches:
-    """Match detections to ground truth by ``COCOeval.evaluate`` of pycocotools.
+    """Match detections to ground truth as ``COCOeval.evaluate`` of pycocotools does.
 
     Args:
         predictions: Detections of the images.
@@ -85,74 +74,91 @@ def match_images(
     Raises:
         ValueError: A label has no category.
     """
-    with redirect_stdout(StringIO()):
-        evaluation = COCOeval(
-            _indexed([dict(annotation) for annotation in annotations]),
-            _indexed(_coco_results(predictions, category_ids)),
-            "bbox",
-        )
-        params = evaluation.params
-        params.imgIds, params.catIds = predictions.image_ids, category_ids
-        params.iouThrs, params.maxDets = iou_thresholds, [MAX_DETECTIONS]
-        params.areaRng = [params.areaRng[params.areaRngLbl.index(area)]]
-        params.areaRngLbl = [area]
-        evaluation.evaluate()
-    shape = len(category_ids), len(predictions.image_ids)
-    return _flattened(evaluation.evalImgs, shape, num_thresholds=len(iou_thresholds))
+    truth = BoxTruth.of(
+        annotations, image_ids=predictions.image_ids.tolist(), category_ids=sorted(category_ids)
+    )
+    found = _ranked(_detections(predictions, category_ids), truth.num_images)
+    correct, ignored = _matched(truth, found, iou_thresholds=iou_thresholds, area=area)
+    is_positive = ~truth.iscrowd & ~_is_outside(truth.area, area)
+    order = np.lexsort((truth.image, truth.category))
+    positive = order[is_positive[order]]
+    return ImageMatches(
+        num_images=truth.num_images,
+        num_categories=truth.num_categories,
+        image=found.image.astype(np.int32),
+        category=found.category.astype(np.int32),
+        score=found.score,
+        correct=correct,
+        ignored=ignored,
+        positive_image=truth.image[positive],
+        positive_category=truth.category[positive],
+    )
 
 
-def _indexed(annotations: list[dict[str, Any]]) -> COCO:
-    coco = COCO()
-    coco.dataset = dict(annotations=annotations, categories=[])
-    coco.createIndex()
-    return coco
-
-
-def _coco_results(
-    predictions: SavedPredictions, category_ids: Sequence[int]
-) -> list[dict[str, Any]]:
-    """What ``COCO.loadRes`` makes of the results that mmdet's ``CocoMetric`` writes."""
-    labels = predictions.labels
+def _detections(predictions: SavedPredictions, category_ids: Sequence[int]) -> BoxDetections:
+    labels = predictions.labels.astype(np.int64)
     if labels.size and not 0 <= labels.min() <= labels.max() < len(category_ids):
         raise ValueError(
             f"{predictions.source}: labels go from {labels.min()} to {labels.max()}, but there "
             f"are {len(category_ids)} classes. Name the classes that the model was tested with, "
             "and give the annotation file that it was tested on."
         )
-    boxes = predictions.boxes.astype(np.float64)
-    boxes[:, 2:] -= boxes[:, :2]
-    columns: dict[str, Any] = dict(
-        id=list(range(1, len(labels) + 1)),
-        image_id=np.repeat(predictions.image_ids, predictions.counts).tolist(),
-        category_id=np.asarray(category_ids)[labels].tolist(),
-        bbox=boxes.tolist(),
-        area=(boxes[:, 2] * boxes[:, 3]).tolist(),
-        score=predictions.scores.tolist(),
+    return BoxDetections(
+        image=np.repeat(np.arange(len(predictions.image_ids)), predictions.counts),
+        category=np.argsort(np.argsort(category_ids))[labels],
+        boxes=boxes_xywh(predictions.boxes),
+        score=predictions.scores.astype(np.float64),
     )
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _flattened(
-    entries: Sequence[dict[str, Any] | None], shape: tuple[int, int], *, num_thresholds: int
-) -> ImageMatches:
-    """Put the entries, one per category and image, one after another."""
-    num_categories, num_images = shape
-    present = [i for i, entry in enumerate(entries) if entry is not None]
-    kept = [entry for entry in entries if entry is not None]
-    category, image = np.divmod(np.array(present, dtype=np.int64), num_images)
-    detections = np.array([len(entry["dtScores"]) for entry in kept], dtype=np.int64)
-    positives = np.array([np.sum(entry["gtIgnore"] == 0) for entry in kept], dtype=np.int64)
+def _ranked(found: BoxDetections, num_images: int) -> BoxDetections:
+    """Order by category, image and falling score, and keep the best of each image and category."""
+    found = found[np.lexsort((-found.score, found.image, found.category))]
+    group = found.category * num_images + found.image
+    rank = np.arange(len(group)) - np.searchsorted(group, group)
+    return found[rank < MAX_DETECTIONS]
+
+
+def _matched(
+    truth: BoxTruth, found: BoxDetections, *, iou_thresholds: np.ndarray, area: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of ranked detections are correct and which are ignored, ``(T, D)`` each."""
+    num_thresholds = len(iou_thresholds)
+    outside = _is_outside(found.boxes[:, 2] * found.boxes[:, 3], area)
+    matched = np.zeros((num_thresholds, len(outside)), bool)
+    ignored = np.tile(outside, (num_thresholds, 1))
+    # Where there is nothing to find, nothing is found: no need to ask.
+    groups = (each.category * truth.num_images + each.image for each in (truth, found))
+    has_truth = np.isin(*reversed(list(groups)))
+    evaluation = match_boxes(
+        truth,
+        found[has_truth],
+        iou_thresholds=iou_thresholds,
+        max_detections=[MAX_DETECTIONS],
+        areas=[area],
+    )
+    with _without_garbage_collection():
+        entries = [entry for entry in evaluation.evalImgs if entry is not None]
+    entries.sort(key=itemgetter("category_id", "image_id"))
     nothing = np.zeros((num_thresholds, 0), bool)
-    ignored = np.concatenate([nothing, *(entry["dtIgnore"] for entry in kept)], axis=1)
-    matched = np.concatenate([nothing, *(entry["dtMatches"] != 0 for entry in kept)], axis=1)
-    return ImageMatches(
-        num_images=num_images,
-        num_categories=num_categories,
-        image=np.repeat(image, detections).astype(np.int32),
-        category=np.repeat(category, detections).astype(np.int32),
-        score=np.array([score for entry in kept for score in entry["dtScores"]], dtype=np.float64),
-        correct=matched & ~ignored,
-        ignored=ignored,
-        positive_image=np.repeat(image, positives),
-        positive_category=np.repeat(category, positives),
-    )
+    for outcome, key in (matched, "dtMatches"), (ignored, "dtIgnore"):
+        parts = [np.array(entry[key], bool) for entry in entries]
+        outcome[:, has_truth] = np.concatenate([nothing, *parts], axis=1)
+    return matched & ~ignored, ignored
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """While many lists are made, the collector takes ten times as long as making them."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _is_outside(areas: np.ndarray, name: str) -> np.ndarray:
+    low, high = AREAS[name]
+    return (areas < low) | (areas > high)

@@ -97,10 +97,11 @@ def _record(args: argparse.Namespace) -> dict[str, Any]:
     cfg = load_config(args.config)
     predictions, robustness = _files_of_test(args.tested)
     saved, truth = load_predictions(predictions), CocoTruth(args.annotations)
-    how = dict(classes=cfg.get("classes"), workers=args.workers)
+    classes = cfg.get("classes")
+    how = dict(classes=classes, resamples=args.resamples, workers=args.workers)
     conditions = _conditions(robustness, saved)
     details = {name: {key: row.get(key) for key in DETAILS} for name, row in conditions.items()}
-    whole = resample_images(saved, truth, details=details, resamples=args.resamples, **how)
+    whole = resample_images(saved, truth, details=details, **how)
     _check_same_test(whole, conditions, args)
     record = dict(
         arm=args.arm,
@@ -118,10 +119,8 @@ def _record(args: argparse.Namespace) -> dict[str, Any]:
     )
     if whole["num_images"] > SUBSET:
         first = {name: next(part.split(SUBSET)) for name, part in saved.items()}
-        details = measure_details(first, truth, **how)
-        record["subset"] = resample_images(
-            first, truth, details=details, resamples=args.resamples, **how
-        )
+        details = measure_details(first, truth, classes=classes)
+        record["subset"] = resample_images(first, truth, details=details, **how)
     return record
 
 

@@ -49,7 +49,7 @@ def resample_images(
         details: Metrics beside AP, by condition.
         classes: The config's ``classes``, where it is not all of the annotation file.
         resamples: How many.
-        workers: Processes, then threads; changes no result.
+        workers: Threads; changes no result.
 
     Returns:
         ``num_images``; ``images``, which identifies them and their ground truth; ``conditions``,
@@ -68,9 +68,7 @@ def resample_images(
     if others := [name for name, found in ids.items() if not np.array_equal(found, clean_ids)]:
         raise ValueError(f"{', '.join(others)} has other images than {next(iter(ids))}")
     truths = dict.fromkeys(saved, truth)
-    matched = match_predictions(
-        saved, truths, thresholds=METRICS["AP"], classes=classes, workers=workers
-    )
+    matched = match_predictions(saved, truths, thresholds=METRICS["AP"], classes=classes)
     bootstrap = PairedBootstrap([[matched]], ids, seed=BOOTSTRAP_SEED)
     measured = bootstrap.measure()[0]
     if np.isnan(measured).any():
@@ -93,18 +91,13 @@ def measure_details(
     truth: CocoTruth,
     *,
     classes: Sequence[str] | None = None,
-    workers: int | None = None,
 ) -> dict[str, dict[str, float | None]]:
     """Return AP50, AP_S, AP_M and AP_L of each condition; None where it has no such boxes."""
     rows: dict[str, dict[str, float | None]] = {name: {} for name in saved}
     for key, (thresholds, area) in DETAILS.items():
+        truths = dict.fromkeys(saved, truth)
         matched = match_predictions(
-            saved,
-            dict.fromkeys(saved, truth),
-            thresholds=thresholds,
-            area=area,
-            classes=classes,
-            workers=workers,
+            saved, truths, thresholds=thresholds, area=area, classes=classes
         )
         for name, ap in matched.items():
             value = ap(np.ones(ap.num_images, np.int64))

@@ -4,27 +4,6 @@ import numpy as np
 import pytest
 from detection_case import random_case
 
-from derain_plugin.evaluation.image_matches import ImageMatches
-
-
-@pytest.mark.parametrize("size", [1, 4, 7, 50])
-def test_pieces_match_as_the_whole(size):
-    case = random_case(0, images=7)
-    pieces = [
-        dataclasses.replace(case, predictions=piece).match()
-        for piece in case.predictions.split(size)
-    ]
-    assert len(pieces) == -(-7 // size)
-    joined, whole = ImageMatches.join(pieces), case.match()
-    assert joined.num_images == whole.num_images == 7
-    order = np.lexsort((joined.image, joined.category))
-    for name in ("image", "category", "score"):
-        np.testing.assert_array_equal(getattr(joined, name)[order], getattr(whole, name))
-    np.testing.assert_array_equal(joined.correct[:, order], whole.correct)
-    np.testing.assert_array_equal(joined.ignored[:, order], whole.ignored)
-    order = np.lexsort((joined.positive_image, joined.positive_category))
-    np.testing.assert_array_equal(joined.positive_image[order], whole.positive_image)
-
 
 def test_a_detection_finds_a_box_at_lower_thresholds_first():
     matches = random_case(1).match()

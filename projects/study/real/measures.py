@@ -103,7 +103,7 @@ def _matched(
 ) -> WeightedAp | None:
     wanted = saved if only is None else of_class(saved, only)
     condition = {"": wanted}
-    found = match_predictions(condition, {"": truth}, thresholds=thresholds, workers=1)[""]
+    found = match_predictions(condition, {"": truth}, thresholds=thresholds)[""]
     has_boxes = not np.isnan(found(np.ones(found.num_images, np.int64)))
     return found if has_boxes else None
 
