@@ -130,6 +130,8 @@ ARMS = (
             dict(rain="albumentations")),
     RealArm("filter", "image-adaptive filter", "filter", NO_NECK, True),
     RealArm("filter_neck", "filter + multi-scale neck", "filter", {}, True),
+    RealArm("filter_neck_crop", "filter + multi-scale neck, photos cropped at random", "filter",
+            dict(crop=0.6), True),
     RealArm("fog_targets", "multi-scale neck, photos of fog as targets", "fog", {}, True),
     RealArm("restorer", "a small SPDNet in front", "restorer", NO_NECK),
 )  # fmt: skip
