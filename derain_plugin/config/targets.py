@@ -1,8 +1,9 @@
 """Places in a config, by the dotted paths that its block ``settings`` has.
 
 ``*`` stands for each item of a list, a number for one of them (``-1`` for the last), and the name
-of a type, as in ``pipeline.Resize.scale``, for the items of that type. Wrappers of datasets, such
-as ``RepeatDataset``, are looked through.
+of a type, as in ``pipeline.Resize.scale``, for the items of that type, or of any of several, as in
+``pipeline.Resize|WarpResize.scale``. Wrappers of datasets, such as ``RepeatDataset``, are looked
+through.
 """
 
 from __future__ import annotations
@@ -67,8 +68,9 @@ def _keys(node: Any, part: str) -> list:
     if part.lstrip("-").isdigit():
         place = int(part)
         return [place % len(node)] if -len(node) <= place < len(node) else []
+    types = part.split("|")
     return [
         place
         for place, item in enumerate(node)
-        if part == "*" or (isinstance(item, dict) and item.get("type") == part)
+        if part == "*" or (isinstance(item, dict) and item.get("type") in types)
     ]

@@ -216,8 +216,6 @@ def _twin(base: Config) -> Options:
     """Show the model each rainy image with its clean twin; ``_losses`` turns losses on."""
     side = "train_dataloader.dataset"
     load, *rest = base.train_dataloader.dataset.clean.pipeline
-    # A twin, and the opacity of the streaks: seven channels.
-    rest = [dict(s, mean=[0] * 7) if s["type"] == "Expand" else s for s in rest]
     return {
         f"{side}.clean.pipeline": [load, dict(type="RainTwin", severity=0, seed=0), *rest],
         f"{side}.rainy.pipeline": [load, dict(type="RainTwin", seed=0), *rest],

@@ -12,9 +12,7 @@ from derain_plugin.engine.safety.checkpoint import load_from_local
 
 CHILD = """
 _base_ = {base!r}
-load, *rest = [s for s in _base_.train_pipeline if s["type"] != "PhotoMetricDistortion"]
-expand = dict(rest[1], mean=[0] * 7)
-rest = [rest[0], expand, *rest[2:]]
+load, *rest = [s for s in _base_.train_pipeline if s["type"] != "Uint8PhotoMetricDistortion"]
 train_dataloader = dict(
     dataset=dict(
         clean=dict(pipeline=[load, dict(type="RainTwin", severity=0, seed=0), *rest]),
@@ -28,11 +26,11 @@ model = dict(
     consistency_weight=1.0,
     mask_weight=1.0,
 )
-del load, rest, expand
+del load, rest
 """
 PLAIN = """
 _base_ = {base!r}
-pipeline = [s for s in _base_.train_pipeline if s["type"] != "PhotoMetricDistortion"]
+pipeline = [s for s in _base_.train_pipeline if s["type"] != "Uint8PhotoMetricDistortion"]
 train_dataloader = dict(dataset=dict(clean=dict(pipeline=pipeline), rainy=dict(pipeline=pipeline)))
 del pipeline
 """

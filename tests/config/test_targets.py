@@ -19,6 +19,8 @@ CFG = Config(
         ("loader.dataset.clean.percent", {"loader.dataset.clean.percent": 1}),
         ("wrapped.dataset.clean.percent", {"wrapped.dataset.dataset.clean.percent": 3}),
         ("steps.Resize.scale", {"steps.1.scale": 4, "steps.2.scale": 5}),
+        ("steps.Load|Resize.scale", {"steps.1.scale": 4, "steps.2.scale": 5}),
+        ("steps.Warp|Pad.scale", {}),
         ("steps.*.scale", {"steps.1.scale": 4, "steps.2.scale": 5}),
         ("steps.-1.scale", {"steps.2.scale": 5}),
         ("steps.1.scale", {"steps.1.scale": 4}),

@@ -24,10 +24,11 @@ class AddNoise:
 AUGMENTATION = [
     *PIPELINE[:2],
     dict(type="SyntheticRain", severity=(0, 5)),
-    dict(type="PhotoMetricDistortion"),
-    dict(type="Expand", mean=[0, 0, 0], to_rgb=False),
-    dict(type="RandomApply", transforms=[dict(type="MinIoURandomCrop")], prob=0.8),
-    dict(type="RandomFlip", prob=0.5),
+    dict(type="Uint8PhotoMetricDistortion"),
+    dict(type="LazyExpand", mean=[0, 0, 0], to_rgb=False),
+    dict(type="RandomApply", transforms=[dict(type="LazyMinIoURandomCrop")], prob=0.8),
+    dict(type="LazyRandomFlip", prob=0.5),
+    dict(type="WarpResize", scale=(48, 48)),
     AddNoise(),
     PIPELINE[2],
 ]

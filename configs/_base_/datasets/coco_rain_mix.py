@@ -22,7 +22,7 @@ folders = [
     "val_evaluator.metrics.*.ann_file",
     "test_evaluator.metrics.*.ann_file",
 ]
-steps = ["Resize.scale", "RandomResize.scale", "RandomCrop.crop_size", "Pad.size"]
+steps = ["Resize|WarpResize.scale", "RandomResize.scale", "RandomCrop.crop_size", "Pad.size"]
 # Plain paths beside the base that has them, as a dumped config keeps them and a child can change
 # them. `filled` is what they hold now. The tests' severities are no setting's.
 settings = dict(
@@ -46,14 +46,16 @@ settings = dict(
     ),
 )
 
+# RT-DETR's augmentation with mmdet's draws and boxes, and the names of mmdet's steps without Uint8,
+# Lazy and Warp, which work here, too. These keep the image uint8 and warp it once.
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True),
-    dict(type="PhotoMetricDistortion"),
-    dict(type="Expand", mean=[0, 0, 0], to_rgb=False, ratio_range=(1, 4), prob=0.5),
-    dict(type="RandomApply", transforms=[dict(type="MinIoURandomCrop")], prob=0.8),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="Resize", scale=(image_size, image_size), keep_ratio=False),
+    dict(type="Uint8PhotoMetricDistortion"),
+    dict(type="LazyExpand", mean=[0, 0, 0], to_rgb=False, ratio_range=(1, 4), prob=0.5),
+    dict(type="RandomApply", transforms=[dict(type="LazyMinIoURandomCrop")], prob=0.8),
+    dict(type="LazyRandomFlip", prob=0.5),
+    dict(type="WarpResize", scale=(image_size, image_size), keep_ratio=False),
     dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), keep_empty=False),
     dict(type="PackDetInputs"),
 ]

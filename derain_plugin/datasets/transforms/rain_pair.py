@@ -92,9 +92,9 @@ class RainTwin(SyntheticRain):
     For training only, with ``RainTwinDataPreprocessor`` and ``TwinSupervisedRTDETR``. Whatever
     flips, crops or resizes ``img`` after this treats all channels alike. Place it right after
     ``LoadImageFromFile``, in the clean pipeline, too, there with ``severity=0``: all six colour
-    channels are then of the clean image. What works on colours (``PhotoMetricDistortion``) fits
-    neither behind it, where images have 7 channels, nor before it, as it leaves floats: leave it
-    out. ``Expand`` needs one ``mean`` per channel, ``[0] * 7``.
+    channels are then of the clean image. What works on colours, such as
+    ``Uint8PhotoMetricDistortion``, does not fit behind it, where images have 7 channels: leave it
+    out. mmdet's ``Expand`` needs one ``mean`` per channel, ``[0] * 7``.
 
     With a seed it draws nothing from the global generators, so that later transforms draw as
     they do behind ``SyntheticRain`` with a seed, or behind nothing on clean images.

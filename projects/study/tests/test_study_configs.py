@@ -110,8 +110,6 @@ def seen(cfg):
         for step in steps:
             if step["type"] == "RainTwin":
                 step["type"] = "SyntheticRain"
-            if step["type"] == "Expand":
-                step.pop("mean")
         kept = [step for step in steps if step.get("severity") != 0]
         sides.append((kept, side.ann_file, side.data_prefix))
     return sides, mix.rain_ratio, mix.percent, mix.seed, cfg.train_dataloader.batch_size

@@ -7,7 +7,7 @@ image_size = 160  # 640
 synthetic_rain = (1, 5)
 
 # Crops cost more than the toy detector itself, and its classes have hues.
-left_out = ("Expand", "RandomApply", "PhotoMetricDistortion")
+left_out = ("LazyExpand", "RandomApply", "Uint8PhotoMetricDistortion")
 train_pipeline = [step for step in _base_.train_pipeline if step["type"] not in left_out]
 train_dataloader = dict(
     batch_size=8,  # 16
