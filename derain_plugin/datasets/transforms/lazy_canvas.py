@@ -28,7 +28,7 @@ class LazyCanvas:
         shape: tuple[int, int],
         left: int,
         top: int,
-        fill: Sequence[float] | float = 0,
+        fill: Sequence[float] | np.ndarray | float = 0,
     ) -> None:
         self.image, self.left, self.top = image, left, top
         self.shape = (*shape, image.shape[2])
@@ -60,11 +60,17 @@ class LazyCanvas:
     def resize(self, size: tuple[int, int]) -> np.ndarray:
         """Return the canvas at another width and height, bilinear, as ``cv2.resize`` does.
 
-        Only the rectangle that the image lands on is computed, straight from the image.
+        Only the rectangle that the image lands on is computed, straight from the image. The array
+        (H, W, C) lies in memory channel by channel.
         """
-        resized = np.full((size[1], size[0], self.shape[2]), self.fill, self.image.dtype)
-        if self.image.size == 0:
-            return resized
+        planes = np.empty((self.shape[2], size[1], size[0]), self.image.dtype)
+        planes[:] = self.fill[:, None, None]
+        if self.image.size:
+            self._warp_into(planes)
+        return planes.transpose(1, 2, 0)
+
+    def _warp_into(self, planes: np.ndarray) -> None:
+        size = planes.shape[:0:-1]
         scales = size[0] / self.shape[1], size[1] / self.shape[0]
         image, left, top = self._rimmed()
         columns = _landing(left, image.shape[1], scale=scales[0], end=size[0])
@@ -75,14 +81,14 @@ class LazyCanvas:
                 [0, scales[1], scales[1] * (top + 0.5) - 0.5 - rows.start],
             ]
         )
-        resized[rows, columns] = cv2.warpAffine(
+        warped = cv2.warpAffine(
             image,
             matrix,
             (columns.stop - columns.start, rows.stop - rows.start),
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
-        ).reshape(rows.stop - rows.start, columns.stop - columns.start, -1)
-        return resized
+        )
+        cv2.split(warped, [plane[rows, columns] for plane in planes])
 
     def _rimmed(self) -> tuple[np.ndarray, int, int]:
         """Return the image with one pixel of canvas on the sides that have any, and its corner.

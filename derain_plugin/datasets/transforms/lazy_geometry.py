@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import mmcv
 import numpy as np
+import torch
 from mmcv.image.geometric import rescale_size
 from mmdet.datasets.transforms import Expand, MinIoURandomCrop, RandomFlip, Resize
 from mmdet.registry import TRANSFORMS
@@ -20,6 +21,7 @@ from mmdet.structures.bbox import autocast_box_type
 
 from derain_plugin.datasets.transforms.lazy_canvas import LazyCanvas, flip_image
 
+Patch = tuple[int, int, int, int]
 _TRIES = 50  # crops that mmdet draws before it draws another threshold
 
 
@@ -44,7 +46,8 @@ class LazyExpand(Expand):
         results["img"] = self._on_canvas(np.asarray(image), shape, left, top)
         results["img_shape"] = shape
         if results.get("gt_bboxes") is not None:
-            results["gt_bboxes"].translate_([left, top])
+            boxes = results["gt_bboxes"]
+            boxes.tensor = boxes.tensor + torch.tensor([left, top] * 2)
         if results.get("gt_masks") is not None:
             results["gt_masks"] = results["gt_masks"].expand(*shape, top, left)
         if results.get("gt_seg_map") is not None:
@@ -69,103 +72,86 @@ class LazyExpand(Expand):
 class LazyMinIoURandomCrop(MinIoURandomCrop):
     """Crop as mmdet's ``MinIoURandomCrop`` does, quickly, and a :class:`LazyCanvas`, too.
 
-    Arguments, keys and draws are those of ``MinIoURandomCrop``, which compares each crop that it
-    tries with the boxes by itself; this one compares fifty at once.
+    Arguments, keys and draws are those of ``MinIoURandomCrop``. That one makes tensors of every
+    crop that it turns down, which takes longer than all else; this one of few.
     """
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
         """Crop image, boxes, masks and segmentation map."""
         height, width = results["img"].shape[:2]
-        corners = results["gt_bboxes"].tensor.numpy()
+        boxes = results["gt_bboxes"].tensor.numpy()
+        corners = boxes.tolist()
         while True:
             self.mode = self._random_mode()
             if self.mode == 1:
                 return results
-            patch = self._first_good_patch(corners, height, width)
-            if patch is not None:
-                return _crop(results, patch, clip=self.bbox_clip_border)
-
-    def _first_good_patch(self, boxes: np.ndarray, height: int, width: int) -> np.ndarray | None:
-        """Draw up to fifty crops, and leave the generator behind the one that is returned."""
-        state = np.random.get_state()  # noqa: NPY002
-        draws = np.random.random_sample(4 * _TRIES)  # noqa: NPY002
-        patches, taken = _patches(draws.tolist(), height, width, self.min_crop_size)
-        good = np.flatnonzero(_are_good(patches, boxes, min_iou=self.mode))
-        np.random.set_state(state)  # noqa: NPY002
-        np.random.random_sample(taken[good[0] if len(good) else -1])  # noqa: NPY002
-        return patches[good[0]] if len(good) else None
+            for _ in range(_TRIES):
+                patch = _draw_patch(height, width, self.min_crop_size)
+                if patch is None or not _may_overlap(patch, corners, self.mode):
+                    continue
+                kept = _holds_centre(patch, boxes)
+                if len(boxes) == 0 or (_overlaps(patch, boxes).min() >= self.mode and kept.any()):
+                    return _crop(results, patch, kept, clip=self.bbox_clip_border)
 
 
-def _patches(
-    draws: list[float], height: int, width: int, min_size: float
-) -> tuple[np.ndarray, list[int]]:
-    """Turn uniform draws into crops ``(x1, y1, x2, y2)``, as mmdet's code does.
-
-    Returns:
-        The crops, (T, 4), and the draws taken for each and all before it, with those of all tries
-        at the end.
-    """
-    patches, taken = [], []
-    number = 0
-    for _ in range(_TRIES):
-        new_width = min_size * width + (width - min_size * width) * draws[number]
-        new_height = min_size * height + (height - min_size * height) * draws[number + 1]
-        number += 2
-        if not 0.5 <= new_height / new_width <= 2:
-            continue
-        # uniform(low), whose upper end is 1: mmdet's own line.
-        left, top = width - new_width, height - new_height
-        left += (1 - left) * draws[number]
-        top += (1 - top) * draws[number + 1]
-        number += 2
-        patch = int(left), int(top), int(left + new_width), int(top + new_height)
-        if patch[2] != patch[0] and patch[3] != patch[1]:
-            patches.append(patch)
-            taken.append(number)
-    return np.array(patches, dtype=np.int64).reshape(-1, 4), [*taken, number]
+def _draw_patch(height: int, width: int, min_size: float) -> Patch | None:
+    """Draw a crop ``(x1, y1, x2, y2)`` as mmdet does, or None for one of a refused shape."""
+    draw = np.random.random_sample
+    new_width = min_size * width + (width - min_size * width) * draw()
+    new_height = min_size * height + (height - min_size * height) * draw()
+    if not 0.5 <= new_height / new_width <= 2:
+        return None
+    # mmdet's uniform(width - new_width) has that as its lower end; the upper one is 1.
+    left, top = width - new_width, height - new_height
+    left += (1 - left) * draw()
+    top += (1 - top) * draw()
+    patch = int(left), int(top), int(left + new_width), int(top + new_height)
+    return patch if patch[2] != patch[0] and patch[3] != patch[1] else None
 
 
-def _are_good(patches: np.ndarray, boxes: np.ndarray, *, min_iou: float) -> np.ndarray:
-    """Say which crops overlap every box enough and hold the centre of one."""
-    if len(boxes) == 0 or len(patches) == 0:
-        return np.ones(len(patches), dtype=bool)
-    enough = _overlaps(patches.astype(np.float32), boxes).min(axis=1) >= min_iou
-    enough[enough] = _holds_centre(patches[enough], boxes).any(axis=1)
-    return enough
+def _may_overlap(patch: Patch, boxes: list[list[float]], min_iou: float) -> bool:
+    """Say whether a crop overlaps every box enough, or misses it by rounding."""
+    left, top, right, bottom = patch
+    area = (right - left) * (bottom - top)
+    least = min_iou - 1e-4
+    for x1, y1, x2, y2 in boxes:
+        width = min(x2, right) - max(x1, left)
+        height = min(y2, bottom) - max(y1, top)
+        inside = width * height if width > 0 and height > 0 else 0
+        if inside < least * (area + (x2 - x1) * (y2 - y1) - inside):
+            return False
+    return True
 
 
-def _overlaps(patches: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Return the IoU of each patch with each box, (T, N) float32, bitwise as mmdet's."""
-    low = np.maximum(patches[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(patches[:, None, 2:], boxes[None, :, 2:])
-    inside = np.prod(np.maximum(high - low, 0), axis=2)
-    areas = [np.prod(corners[:, 2:] - corners[:, :2], axis=1) for corners in (patches, boxes)]
-    union = areas[0][:, None] + areas[1][None] - inside
+def _overlaps(patch: Patch, boxes: np.ndarray) -> np.ndarray:
+    """Return the IoU of a crop with each box, (N,) float32, bitwise as mmdet's."""
+    corners = np.array(patch, dtype=np.float32)
+    low, high = np.maximum(corners[:2], boxes[:, :2]), np.minimum(corners[2:], boxes[:, 2:])
+    inside = np.prod(np.maximum(high - low, 0), axis=1)
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    union = np.prod(corners[2:] - corners[:2]) + areas - inside
     return inside / np.maximum(union, np.float32(1e-6))
 
 
-def _holds_centre(patches: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+def _holds_centre(patch: Patch, boxes: np.ndarray) -> np.ndarray:
     centres = (boxes[:, 2:] + boxes[:, :2]) / 2
-    above = centres[None] > patches[:, None, :2]
-    return (above & (centres[None] < patches[:, None, 2:])).all(axis=2)
+    return ((centres > patch[:2]) & (centres < patch[2:])).all(axis=1)
 
 
-def _crop(results: dict, patch: np.ndarray, *, clip: bool) -> dict:
-    left, top, right, bottom = patch.tolist()
+def _crop(results: dict, patch: Patch, kept: np.ndarray, *, clip: bool) -> dict:
+    left, top, right, bottom = patch
     boxes = results["gt_bboxes"]
-    kept = _holds_centre(patch[None], boxes.tensor.numpy())[0]
     if len(boxes):
-        boxes = boxes[kept]
-        boxes.translate_([-left, -top])
+        corners = boxes.tensor.numpy()[kept] - np.array([left, top] * 2, np.float32)
         if clip:
-            boxes.clip_([bottom - top, right - left])
-        results["gt_bboxes"] = boxes
+            corners = corners.clip(0, np.array([right - left, bottom - top] * 2, np.float32))
+        results["gt_bboxes"] = type(boxes)(corners, clone=False)
         for key in ("gt_ignore_flags", "gt_bboxes_labels"):
             if results.get(key) is not None:
                 results[key] = results[key][kept]
         if results.get("gt_masks") is not None:
-            results["gt_masks"] = results["gt_masks"][kept.nonzero()[0]].crop(patch)
+            results["gt_masks"] = results["gt_masks"][kept.nonzero()[0]].crop(np.array(patch))
     if results.get("gt_seg_map") is not None:
         results["gt_seg_map"] = results["gt_seg_map"][top:bottom, left:right]
     results["img"] = _part(results["img"], left, top, right, bottom)
@@ -210,7 +196,7 @@ class WarpResize(Resize):
             self._resize_canvas(results, image)
         else:
             super()._resize_img(results)
-        results["img"] = _channel_by_channel(results["img"])
+            results["img"] = _channel_by_channel(results["img"])
 
     def _resize_canvas(self, results: dict, canvas: LazyCanvas) -> None:
         height, width = canvas.shape[:2]
@@ -220,8 +206,13 @@ class WarpResize(Resize):
         if (self.backend, self.interpolation) == ("cv2", "bilinear"):
             results["img"] = canvas.resize(size)
         else:
-            results["img"] = mmcv.imresize(
-                np.asarray(canvas), size, interpolation=self.interpolation, backend=self.backend
+            results["img"] = _channel_by_channel(
+                mmcv.imresize(
+                    np.asarray(canvas),
+                    size,
+                    interpolation=self.interpolation,
+                    backend=self.backend,
+                )
             )
         results["img_shape"] = results["img"].shape[:2]
         results["scale_factor"] = size[0] / width, size[1] / height

@@ -28,6 +28,8 @@ STEPS = [
     dict(type="Resize", scale=SIZE, keep_ratio=False),
 ]
 
+MMDETS_CROP = dict(type="RandomCrop", crop_size=(30, 30), allow_negative_crop=True)
+
 
 def ours_of(steps):
     """The same steps by their lazy names."""
@@ -147,7 +149,7 @@ def test_resizes_as_opencv_resizes_the_filled_canvas(crop, size):
         [*STEPS[:3], dict(type="Resize", scale_factor=0.7)],
         [*STEPS[:3], dict(STEPS[3], interpolation="nearest")],
         [*STEPS[:3], dict(STEPS[3], backend="pillow")],
-        [STEPS[0], dict(type="RandomCrop", crop_size=(30, 30), allow_negative_crop=True), *STEPS[1:]],
+        [STEPS[0], MMDETS_CROP, *STEPS[1:]],
         [STEPS[2], dict(STEPS[0], prob=1.0), STEPS[0], STEPS[3]],
         [dict(STEPS[0], prob=1.0), dict(STEPS[1], prob=1.0), dict(STEPS[0], prob=1.0), STEPS[3]],
         [
