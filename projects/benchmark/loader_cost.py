@@ -177,7 +177,8 @@ def worker_megabytes(recipe: Recipe, samples: Sequence[Sample], *, batches: int)
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     worker = context.Process(target=_work, args=(sender, recipe, samples, batches))
-    worker.start()
+    with _one_thread():  # set before: a fork has none of the threads that OpenCV would wait for
+        worker.start()
     sender.close()
     try:
         return receiver.recv() / 1e6
@@ -186,17 +187,16 @@ def worker_megabytes(recipe: Recipe, samples: Sequence[Sample], *, batches: int)
 
 
 def _work(sender: Any, recipe: Recipe, samples: Sequence[Sample], batches: int) -> None:
-    with _one_thread():
-        random.seed(0)
-        np.random.seed(0)  # noqa: NPY002
-        Path("/proc/self/clear_refs").write_text("5")  # the peak from now on
-        before = _status_bytes("VmRSS")
-        held: list[object] = []
-        for batch in range(batches):
-            places = range(batch * BATCH_SIZE, (batch + 1) * BATCH_SIZE)
-            made = [recipe(samples[place % len(samples)]) for place in places]
-            held = [*held, pseudo_collate(made)][-PREFETCHED:]
-        sender.send(_status_bytes("VmHWM") - before)
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    Path("/proc/self/clear_refs").write_text("5")  # the peak from now on
+    before = _status_bytes("VmRSS")
+    held: list[object] = []
+    for batch in range(batches):
+        places = range(batch * BATCH_SIZE, (batch + 1) * BATCH_SIZE)
+        made = [recipe(samples[place % len(samples)]) for place in places]
+        held = [*held, pseudo_collate(made)][-PREFETCHED:]
+    sender.send(_status_bytes("VmHWM") - before)
 
 
 def _status_bytes(key: str) -> int:

@@ -6,6 +6,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+_SMALL = 3  # images in a canvas that is faster filled in and resized than warped
+
 
 class LazyCanvas:
     """An image on a canvas of one colour, kept apart from it.
@@ -60,9 +62,12 @@ class LazyCanvas:
     def resize(self, size: tuple[int, int]) -> np.ndarray:
         """Return the canvas at another width and height, bilinear, as ``cv2.resize`` does.
 
-        Only the rectangle that the image lands on is computed, straight from the image. The array
-        (H, W, C) lies in memory channel by channel.
+        Of a canvas that the image covers less than a third of, only the rectangle that it lands
+        on is computed, straight from the image. The array (H, W, C) lies in memory channel by
+        channel.
         """
+        if _SMALL * self.image.size > np.prod(self.shape):
+            return channel_by_channel(cv2.resize(np.asarray(self), size).reshape(*size[::-1], -1))
         planes = np.empty((self.shape[2], size[1], size[0]), self.image.dtype)
         planes[:] = self.fill[:, None, None]
         if self.image.size:
@@ -139,3 +144,12 @@ def flip_image(image: np.ndarray, direction: str) -> np.ndarray:
         return image
     code = {"horizontal": 1, "vertical": 0, "diagonal": -1}[direction]
     return cv2.flip(image, code).reshape(image.shape)
+
+
+def channel_by_channel(image: np.ndarray) -> np.ndarray:
+    """Return the same (H, W, C) array over memory of (C, H, W)."""
+    if image.ndim != 3:
+        return image
+    planes = np.empty((image.shape[2], *image.shape[:2]), image.dtype)
+    cv2.split(image, list(planes))
+    return planes.transpose(1, 2, 0)

@@ -10,7 +10,6 @@ canvas; one that hands it to OpenCV has to stand before or behind them.
 
 from typing import Any
 
-import cv2
 import mmcv
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from mmdet.datasets.transforms import Expand, MinIoURandomCrop, RandomFlip, Resi
 from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import autocast_box_type
 
-from derain_plugin.datasets.transforms.lazy_canvas import LazyCanvas, flip_image
+from derain_plugin.datasets.transforms.lazy_canvas import LazyCanvas, channel_by_channel, flip_image
 
 Patch = tuple[int, int, int, int]
 _TRIES = 50  # crops that mmdet draws before it draws another threshold
@@ -186,7 +185,7 @@ class WarpResize(Resize):
     """Resize as mmdet's ``Resize`` does, and a :class:`LazyCanvas` in the same pass.
 
     Arguments and keys are those of ``Resize``. Of plain images the pixels are mmdet's, of a
-    canvas they are those of one affine warp, which differ from mmdet's by rounding. An image of
+    large canvas those of one affine warp, which differ from mmdet's by rounding. An image of
     three channels or more lies in memory as ``PackDetInputs`` wants it, channel by channel.
     """
 
@@ -196,7 +195,7 @@ class WarpResize(Resize):
             self._resize_canvas(results, image)
         else:
             super()._resize_img(results)
-            results["img"] = _channel_by_channel(results["img"])
+            results["img"] = channel_by_channel(results["img"])
 
     def _resize_canvas(self, results: dict, canvas: LazyCanvas) -> None:
         height, width = canvas.shape[:2]
@@ -206,7 +205,7 @@ class WarpResize(Resize):
         if (self.backend, self.interpolation) == ("cv2", "bilinear"):
             results["img"] = canvas.resize(size)
         else:
-            results["img"] = _channel_by_channel(
+            results["img"] = channel_by_channel(
                 mmcv.imresize(
                     np.asarray(canvas),
                     size,
@@ -217,12 +216,3 @@ class WarpResize(Resize):
         results["img_shape"] = results["img"].shape[:2]
         results["scale_factor"] = size[0] / width, size[1] / height
         results["keep_ratio"] = self.keep_ratio
-
-
-def _channel_by_channel(image: np.ndarray) -> np.ndarray:
-    """Return the same (H, W, C) array over memory of (C, H, W)."""
-    if image.ndim != 3:
-        return image
-    planes = np.empty((image.shape[2], *image.shape[:2]), image.dtype)
-    cv2.split(image, list(planes))
-    return planes.transpose(1, 2, 0)

@@ -76,8 +76,9 @@ def _through_hsv(
 ) -> np.ndarray:
     """Map grey levels, change saturation and hue as floats, and multiply by ``gain``."""
     distorted = np.empty_like(image, order="C")
+    part = None
     for top in range(0, len(image), _ROWS):
-        part = cv2.LUT(image[top : top + _ROWS], levels)
+        part = cv2.LUT(image[top : top + _ROWS], levels, dst=part)
         part = cv2.cvtColor(part, cv2.COLOR_BGR2HSV, dst=part)
         if saturation != 1:
             part[..., 1] *= saturation

@@ -131,7 +131,9 @@ def test_a_canvas_is_the_array_that_it_stands_for(direction, crop):
 
 
 @pytest.mark.parametrize("size", [(50, 38), (200, 150), (331, 77)])
-@pytest.mark.parametrize("crop", [(0, 0, 200, 150), (30, 20, 90, 100), (0, 0, 50, 30)])
+@pytest.mark.parametrize(
+    "crop", [(0, 0, 200, 150), (30, 20, 90, 100), (70, 50, 180, 140), (0, 0, 50, 30)]
+)
 def test_resizes_as_opencv_resizes_the_filled_canvas(crop, size):
     """Borders included, of the canvas and of the image upon it, and where no image is left."""
     part = LazyCanvas(smooth(40, 60), shape=(150, 200), left=60, top=40, fill=99).crop(*crop)
