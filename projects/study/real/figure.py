@@ -3,41 +3,50 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from matplotlib.figure import Figure
 
+from derain_plugin.evaluation.comparison import ComparisonRow
 from derain_plugin.files import atomic_write
-from projects.study.real.comparison import ArmResults
 from projects.study.real.photographs import SETS
 
 MEASURE = "car AP"
 
 
-def draw_car_ap(found: Sequence[ArmResults], path: Path) -> None:
-    """Draw car AP on each set, with its 95 % interval over photos and training seeds.
+def draw_differences(
+    rows: Mapping[str, Sequence[ComparisonRow]], titles: Mapping[str, str], path: Path
+) -> None:
+    """Draw by how much arms change car AP on each set, with 95 % intervals.
 
     Args:
-        found: Arms; those that were not measured on a set are not shown there.
+        rows: By set, arms against vanilla.
+        titles: Of the arms that are drawn, by name.
         path: The image to write, a PNG.
     """
+    shown = [each for each in SETS if rows[each.name]]
     figure = Figure(figsize=(12, 5), layout="constrained")
     axes = figure.subplots()
-    for number, each in enumerate(found):
-        points = _points(each)
-        if not len(points):
+    for number, (name, title) in enumerate(titles.items()):
+        points = [
+            (index, row.difference, row.difference - row.low, row.high - row.difference)
+            for index, each in enumerate(shown)
+            for row in rows[each.name]
+            if (row.model, row.condition) == (name, MEASURE)
+        ]
+        if not points:
             continue
-        index, mean, low, high = points.T
-        shift = 0.7 * ((number + 0.5) / len(found) - 0.5)
-        errors = np.stack([mean - low, high - mean]).clip(min=0)
+        index, mean, below, above = zip(*points, strict=True)
+        shift = 0.7 * ((number + 0.5) / len(titles) - 0.5)
         axes.errorbar(
-            index + shift, mean, yerr=errors, capsize=2, markersize=4, label=each.arm.title,
-            fmt="oDsv^"[number // 10 % 5], color=f"C{number % 10}",
+            [i + shift for i in index], mean, yerr=[_positive(below), _positive(above)],
+            fmt="oDsv^"[number // 10 % 5], color=f"C{number % 10}", capsize=2, markersize=4,
+            label=title,
         )  # fmt: skip
-    axes.set_xticks(range(len(SETS)), [photos.title.replace(", ", ",\n") for photos in SETS])
-    axes.set_ylabel(MEASURE)
+    axes.axhline(0, color="gray", linewidth=1)
+    axes.set_xticks(range(len(shown)), [each.title.replace(", ", ",\n") for each in shown])
+    axes.set_ylabel(f"{MEASURE}, difference from vanilla")
     axes.grid(axis="y", alpha=0.3)
     if axes.has_data():
         figure.legend(loc="outside right upper", fontsize="small")
@@ -46,11 +55,5 @@ def draw_car_ap(found: Sequence[ArmResults], path: Path) -> None:
     atomic_write(path, image.getvalue())
 
 
-def _points(each: ArmResults) -> np.ndarray:
-    """Return ``(sets, 4)``: number of the set, mean, lower and upper end of the interval."""
-    points = []
-    for index, photos in enumerate(SETS):
-        mean, interval = each.mean(photos.name, MEASURE), each.interval(photos.name, MEASURE)
-        if mean is not None and interval is not None:
-            points.append([index, mean, *interval])
-    return np.array(points).reshape(-1, 4)
+def _positive(lengths: Sequence[float]) -> list[float]:
+    return [max(length, 0.0) for length in lengths]

@@ -14,7 +14,7 @@ from derain_plugin.evaluation.comparison import ComparisonRow
 from derain_plugin.files import atomic_write
 from projects.study.real.arms import ARMS, CONTROL, VANILLA, RealArm
 from projects.study.real.comparison import ArmResults, differences, load_results
-from projects.study.real.figure import draw_car_ap
+from projects.study.real.figure import draw_differences
 from projects.study.real.measures import MEASURES
 from projects.study.real.photographs import SETS
 from projects.study.report_tables import markdown
@@ -56,12 +56,15 @@ def write_report(
     atomic_write(results / "report.json", content)
     ran = [each for each in found if each.records]
     if ran:
-        draw_car_ap([each for each in ran if _is_drawn(each)], results / FIGURE)
+        drawn = {each.arm.name: each.arm.title for each in ran if _is_drawn(each)}
+        draw_differences(compared[VANILLA], drawn, results / FIGURE)
     text = "\n\n".join(_sections(found, compared)) + "\n"
     atomic_write(results / "report.md", text)
     page = docs / PAGE
     if page.is_file():
-        figure = f"\n![Car AP by weather]({os.path.relpath(results, docs)}/{FIGURE})\n"
+        figure = (
+            f"\n![Car AP by weather, against vanilla]({os.path.relpath(results, docs)}/{FIGURE})\n"
+        )
         atomic_write(page, between_markers(page.read_text(), text + (figure if ran else "")))
     return text
 
@@ -80,7 +83,7 @@ def between_markers(page: str, text: str) -> str:
 
 
 def _is_drawn(each: ArmResults) -> bool:
-    return each.arm.decides or each.arm.name == VANILLA
+    return each.arm.decides or each.arm.kind == "all"
 
 
 def _numbers(
@@ -180,8 +183,8 @@ def _origin(found: Sequence[ArmResults]) -> list[str]:
         for photos in SETS
         if photos.is_reported and (part := record["sets"].get(photos.name))
     )
-    when = f"from {looked[0]} to {looked[-1]} UTC" if looked else "not yet"
-    lines = [f"The report's sets were looked at {when}."]
+    when = f"were looked at from {looked[0]} to {looked[-1]} UTC" if looked else "wait"
+    lines = [f"The report's sets {when}."]
     for key in ("commit", "date", "hardware", "versions"):
         values = sorted({record[key] for record in ran})
         lines.append(f"{key.capitalize()}: {'; '.join(values)}.")
