@@ -22,7 +22,7 @@ nitpicky = True  # a :class: that leads nowhere is an error
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"(collections|contextlib|mmdet|mmengine|numbers|numpy|pathlib|torch|transformers)\..*",
+        r"(collections|contextlib|mmdet|mmengine|numbers|numpy|pathlib|pycocotools|torch|transformers)\..*",
     ),
     ("py:.*", "Config|EarlyStoppingHook|fnmatch|uint8"),
     # Not on the page: their users meet what stands on them.

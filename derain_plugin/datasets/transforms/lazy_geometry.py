@@ -1,7 +1,7 @@
 """mmdet's expansion, crop, flip and resize, which compute only the pixels that are kept.
 
 They draw as mmdet's, and give the same boxes, masks and shapes. What differs is the image in
-between: an expanded one is a :class:`LazyCanvas`, a cropped one a part of it, until ``WarpResize``
+between: an expanded one is a ``LazyCanvas``, a cropped one a part of it, until ``WarpResize``
 computes the pixels of the result, straight from the image as it was loaded.
 
 A step between them that takes the image as an array, as ``RandomCrop`` does, gets the filled
@@ -28,7 +28,7 @@ _TRIES = 50  # crops that mmdet draws before it draws another threshold
 class LazyExpand(Expand):
     """Expand as mmdet's ``Expand`` does, without filling the canvas in.
 
-    Arguments and keys are those of ``Expand``; ``img`` becomes a :class:`LazyCanvas` where it is
+    Arguments and keys are those of ``Expand``; ``img`` becomes a ``LazyCanvas`` where it is
     expanded. A ``mean`` of equal values fits images with any number of channels.
     """
 
@@ -69,7 +69,7 @@ class LazyExpand(Expand):
 
 @TRANSFORMS.register_module()
 class LazyMinIoURandomCrop(MinIoURandomCrop):
-    """Crop as mmdet's ``MinIoURandomCrop`` does, quickly, and a :class:`LazyCanvas`, too.
+    """Crop as mmdet's ``MinIoURandomCrop`` does, quickly, and a ``LazyCanvas``, too.
 
     Arguments, keys and draws are those of ``MinIoURandomCrop``. That one makes tensors of every
     crop that it turns down, which takes longer than all else; this one of few.
@@ -166,7 +166,7 @@ def _part(image: Any, left: int, top: int, right: int, bottom: int) -> Any:
 
 @TRANSFORMS.register_module()
 class LazyRandomFlip(RandomFlip):
-    """Flip as mmdet's ``RandomFlip`` does, with OpenCV, and a :class:`LazyCanvas`, too.
+    """Flip as mmdet's ``RandomFlip`` does, with OpenCV, and a ``LazyCanvas``, too.
 
     Arguments, keys and draws are those of ``RandomFlip``.
     """
@@ -182,7 +182,7 @@ class LazyRandomFlip(RandomFlip):
 
 @TRANSFORMS.register_module()
 class WarpResize(Resize):
-    """Resize as mmdet's ``Resize`` does, and a :class:`LazyCanvas` in the same pass.
+    """Resize as mmdet's ``Resize`` does, and a ``LazyCanvas`` in the same pass.
 
     Arguments and keys are those of ``Resize``. Of plain images the pixels are mmdet's, of a
     large canvas those of one affine warp, which differ from mmdet's by rounding. An image of
