@@ -15,6 +15,7 @@ TABLES = {
         BENCHMARK_RESULTS / "benchmark/cpu_fp32_640px_batch1.md",
         BENCHMARK_RESULTS / "benchmark/training_cpu_fp32_640px_batch2.md",
         BENCHMARK_RESULTS / "overhead/cpu_fp32_640px_batch1.md",
+        BENCHMARK_RESULTS / "loader/loader.md",
         ROOT / "results/rain/benchmark.md",
     ],
 }
