@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 import tempfile
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from derain_plugin.cli.machine import describe_machine
-from derain_plugin.files import atomic_write
+from projects.benchmark.cli.results import add_arguments, check_arguments, write_results
 
 DESCRIPTION = """\
 Measure what a training sample costs a worker of the data loader, from a JPEG file of 640 x 480 to
@@ -37,19 +36,12 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--batches", type=int, default=8, help="that a worker makes for its memory; %(default)s"
     )
-    parser.add_argument(
-        "--out", default="projects/benchmark/results/loader", help="folder; default: %(default)s"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace earlier results")
+    add_arguments(parser, "loader")
     args = parser.parse_args(arguments)
     for name in ("rounds", "batches"):
         if getattr(args, name) < 1:
             parser.error(f"--{name} must be at least 1, got {getattr(args, name)}")
-    args.out = Path(args.out)
-    if (args.out / "loader.md").exists() and not args.overwrite:
-        parser.error(
-            f"{args.out}/loader.md exists: --overwrite replaces it, --out writes elsewhere"
-        )
+    check_arguments(parser, args, "loader")
     return args
 
 
@@ -71,11 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments=shlex.join(sys.argv[1:] if arguments is None else arguments),
         **describe_machine(),
     )
-    text = report_text(report)
-    args.out.mkdir(parents=True, exist_ok=True)
-    atomic_write(args.out / "loader.json", json.dumps(report, indent=1))
-    atomic_write(args.out / "loader.md", text)
-    print(f"{text}\n{args.out / 'loader.md'}")
+    write_results(args.out, "loader", report, report_text(report))
 
 
 def report_text(report: Mapping[str, Any]) -> str:

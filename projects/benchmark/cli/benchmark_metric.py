@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from derain_plugin.cli.machine import describe_machine
-from derain_plugin.files import atomic_write
+from projects.benchmark.cli.results import add_arguments, check_arguments, write_results
 
 DESCRIPTION = """\
 Measure what COCO's metrics take after a test: NamedCocoMetric beside pycocotools, on the same
@@ -45,19 +44,12 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     for name, default in COUNTS.items():
         text = f"{HELP[name]}; default %(default)s"
         parser.add_argument(f"--{name}", type=int, default=default, help=text)
-    parser.add_argument(
-        "--out", default="projects/benchmark/results/metric", help="folder; default: %(default)s"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace earlier results")
+    add_arguments(parser, "metric")
     args = parser.parse_args(arguments)
     for name in COUNTS:
         if getattr(args, name) < 1:
             parser.error(f"--{name} must be at least 1, got {getattr(args, name)}")
-    args.out = Path(args.out)
-    if (args.out / "metric.md").exists() and not args.overwrite:
-        parser.error(
-            f"{args.out}/metric.md exists: --overwrite replaces it, --out writes elsewhere"
-        )
+    check_arguments(parser, args, "metric")
     return args
 
 
@@ -75,11 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         compared = compare_metric_stages(MetricStage(Path(folder), **size), rounds=args.rounds)
     command = shlex.join(sys.argv[1:] if arguments is None else arguments)
     report = dict(**compared, **counts, arguments=command, **describe_machine())
-    text = report_text(report)
-    args.out.mkdir(parents=True, exist_ok=True)
-    atomic_write(args.out / "metric.json", json.dumps(report, indent=1))
-    atomic_write(args.out / "metric.md", text)
-    print(f"{text}\n{args.out / 'metric.md'}")
+    write_results(args.out, "metric", report, report_text(report))
 
 
 def report_text(report: Mapping[str, Any]) -> str:

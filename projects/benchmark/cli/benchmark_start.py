@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from derain_plugin.cli.machine import ROOT, commit_of, describe_machine
-from derain_plugin.files import atomic_write
+from projects.benchmark.cli.results import add_arguments, check_arguments, write_results
 
 DESCRIPTION = """\
 Measure time and peak memory of --help of every command, and of rendering rain on one image,
@@ -41,18 +40,13 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--only", nargs="+", metavar="NAME", help="these commands of tools/; default all"
     )
     parser.add_argument("--rounds", type=int, default=5, help="default %(default)s")
-    parser.add_argument(
-        "--out", default="projects/benchmark/results/start", help="folder; default: %(default)s"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace earlier results")
+    add_arguments(parser, "start")
     args = parser.parse_args(arguments)
     if args.rounds < 1:
         parser.error(f"--rounds must be at least 1, got {args.rounds}")
     if args.against is not None and not (args.against / "tools").is_dir():
         parser.error(f"--against must be a checkout of this project, got {args.against}")
-    args.out = Path(args.out)
-    if (args.out / "start.md").exists() and not args.overwrite:
-        parser.error(f"{args.out}/start.md exists: --overwrite replaces it, --out writes elsewhere")
+    check_arguments(parser, args, "start")
     return args
 
 
@@ -73,11 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments=shlex.join(sys.argv[1:] if arguments is None else arguments),
         **describe_machine(),
     )
-    text = report_text(report)
-    args.out.mkdir(parents=True, exist_ok=True)
-    atomic_write(args.out / "start.json", json.dumps(report, indent=1))
-    atomic_write(args.out / "start.md", text)
-    print(f"{text}\n{args.out / 'start.md'}")
+    write_results(args.out, "start", report, report_text(report))
 
 
 def report_text(report: Mapping[str, Any]) -> str:
