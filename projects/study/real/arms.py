@@ -10,7 +10,7 @@ VANILLA = "vanilla"
 REAL = "real"
 """The family: detector and data of this study, for the command line."""
 
-CONTROL = "all"
+CONTROL = "all_crop_1e-5"
 """The arm that others are compared with, beside vanilla, unless another one is named."""
 
 ITERATIONS, BATCH = 370, 8  # three passes over the photos
@@ -87,33 +87,40 @@ class RealArm:
 
 LITE, PLAIN = "LightweightFeatureDerain", "PlainFeatureRefine"
 NO_NECK: dict[str, Any] = dict(neck=None)
+CROPPED: dict[str, Any] = dict(crop=0.6)
+ALL = NO_NECK | CROPPED
 
 ARMS = (
     RealArm(VANILLA, "vanilla", "vanilla"),
     RealArm("neck_ms", "multi-scale neck", "neck", decides=True),
     RealArm("neck_ms_slow", "multi-scale neck, lr 3e-4", "neck", dict(lr=3e-4)),
     RealArm("neck_ms_fast", "multi-scale neck, lr 3e-3", "neck", dict(lr=3e-3)),
-    RealArm("neck_lite", "lightweight neck", "neck", dict(neck=LITE), decides=True),
-    RealArm("neck_plain", "plain convolutions of the neck's size", "neck", dict(neck=PLAIN), True),
-    RealArm("early_ms", "early blocks + multi-scale neck", "neck", dict(early=True), True),
-    RealArm("all", "all weights, lr 2e-5", "all", dict(NO_NECK, lr=2e-5), decides=True),
-    RealArm("all_5e-6", "all weights, lr 5e-6", "all", dict(NO_NECK, lr=5e-6)),
+    RealArm("neck_ms_crop", "multi-scale neck, photos cropped at random", "neck", CROPPED, True),
+    RealArm("neck_lite", "lightweight neck, cropped photos", "neck", dict(CROPPED, neck=LITE)),
+    RealArm("neck_plain", "plain convolutions of the neck's size, cropped photos", "neck",
+            dict(CROPPED, neck=PLAIN)),
+    RealArm("early_ms", "early blocks + multi-scale neck, cropped photos", "neck",
+            dict(CROPPED, early=True)),
     RealArm("all_1e-5", "all weights, lr 1e-5", "all", dict(NO_NECK, lr=1e-5)),
-    RealArm("all_5e-5", "all weights, lr 5e-5", "all", dict(NO_NECK, lr=5e-5)),
-    RealArm("neck_then_all", "multi-scale neck, then all weights", "neck_then_all", {}, True),
+    RealArm("all_crop_5e-6", "all weights, lr 5e-6, cropped photos", "all", ALL | dict(lr=5e-6)),
+    RealArm("all_crop_1e-5", "all weights, lr 1e-5, cropped photos", "all", ALL | dict(lr=1e-5),
+            decides=True),
+    RealArm("all_crop_2e-5", "all weights, lr 2e-5, cropped photos", "all", ALL | dict(lr=2e-5)),
+    RealArm("all_crop_5e-5", "all weights, lr 5e-5, cropped photos", "all", ALL | dict(lr=5e-5)),
+    RealArm("neck_then_all", "multi-scale neck, then all weights, cropped photos",
+            "neck_then_all", CROPPED),
     RealArm(
-        "all_labels", "all weights, with labels, lr 2e-5", "labels",
-        dict(NO_NECK, lr=2e-5, photos=("highway",)), decides=True,
+        "all_labels", "all weights, with labels, lr 2e-5, cropped photos", "labels",
+        ALL | dict(lr=2e-5, photos=("highway",)),
     ),
     RealArm(
-        "all_labels_fast", "all weights, with labels, lr 1e-4", "labels",
-        dict(NO_NECK, lr=1e-4, photos=("highway",)),
+        "all_labels_fast", "all weights, with labels, lr 1e-4, cropped photos", "labels",
+        ALL | dict(lr=1e-4, photos=("highway",)),
     ),
     RealArm("photometric", "multi-scale neck, no rain but contrast, blur, noise, JPEG", "neck",
-            dict(rain="photometric"), decides=True),
+            dict(rain="photometric")),
     RealArm("rain_photometric", "multi-scale neck, our rain, then contrast, blur, noise, JPEG",
             "neck", dict(rain="ours_photometric")),
-    RealArm("neck_ms_crop", "multi-scale neck, photos cropped at random", "neck", dict(crop=0.6)),
     RealArm("neck_ms_clean", "multi-scale neck, half of the photos stay clean", "neck",
             dict(clean_share=0.5)),
     RealArm("loss_features", "multi-scale neck, loss of the features alone", "neck",
@@ -122,23 +129,26 @@ ARMS = (
             dict(weights=(0.0, 1.0, 1.0))),
     RealArm("loss_features_5", "multi-scale neck, features count five times", "neck",
             dict(weights=(5.0, 1.0, 1.0))),
-    RealArm("rain_2", "multi-scale neck, our rain of version 2", "neck", dict(rain="ours_2"), True),
+    RealArm("rain_2", "multi-scale neck, our rain of version 2", "neck", dict(rain="ours_2")),
     RealArm("rain_streaks", "multi-scale neck, our streaks alone", "neck", dict(rain="streaks")),
     RealArm("rain_veil", "multi-scale neck, our veil alone", "neck", dict(rain="veil")),
     RealArm("rain_no_streaks", "multi-scale neck, our rain without streaks", "neck",
             dict(rain="no_streaks")),
     RealArm("rain_drops", "multi-scale neck, our rain and drops on the lens", "neck",
             dict(rain="lens_drops")),
-    RealArm("all_rain_2", "all weights, lr 2e-5, our rain of version 2", "all",
-            dict(NO_NECK, lr=2e-5, rain="ours_2"), True),
+    RealArm("all_rain_2", "all weights, lr 1e-5, our rain of version 2", "all",
+            dict(NO_NECK, lr=1e-5, rain="ours_2")),
     RealArm("imgaug", "multi-scale neck, imgaug's rain", "neck", dict(rain="imgaug")),
     RealArm("albumentations", "multi-scale neck, albumentations' rain", "neck",
             dict(rain="albumentations")),
-    RealArm("filter", "image-adaptive filter", "filter", NO_NECK, True),
-    RealArm("filter_neck", "filter + multi-scale neck", "filter", {}, True),
+    RealArm("filter", "image-adaptive filter, cropped photos", "filter", NO_NECK | CROPPED),
+    RealArm("filter_neck", "filter + multi-scale neck", "filter"),
     RealArm("filter_neck_crop", "filter + multi-scale neck, photos cropped at random", "filter",
-            dict(crop=0.6), True),
-    RealArm("fog_targets", "multi-scale neck, photos of fog as targets", "fog", {}, True),
+            CROPPED, decides=True),
+    RealArm("filter_neck_clean", "filter + multi-scale neck, cropped photos, half stay clean",
+            "filter", dict(CROPPED, clean_share=0.5)),
+    RealArm("fog_targets", "multi-scale neck, cropped photos, photos of fog as targets", "fog",
+            CROPPED),
     RealArm("restorer", "a small SPDNet in front", "restorer", NO_NECK),
 )  # fmt: skip
 """In the order of the report."""
