@@ -1,4 +1,10 @@
-from derain_plugin.models.backbones import EarlyFeatureDerain, RTDETRBackbone, add_early_derain
+from derain_plugin.models.backbones import (
+    EarlyFeatureDerain,
+    ImageFilter,
+    RTDETRBackbone,
+    add_early_derain,
+    add_image_filter,
+)
 from derain_plugin.models.data_preprocessors import (
     BatchRandomResize,
     PixelDerainDataPreprocessor,
@@ -23,6 +29,7 @@ __all__ = [
     "BatchRandomResize",
     "DerainNeck",
     "EarlyFeatureDerain",
+    "ImageFilter",
     "LightweightFeatureDerain",
     "MultiScaleFeatureDerain",
     "PixelDerainDataPreprocessor",
@@ -35,6 +42,7 @@ __all__ = [
     "SupervisedRestorer",
     "TwinSupervisedRTDETR",
     "add_early_derain",
+    "add_image_filter",
     "keep_when_missing",
     "leave_padding_out",
     "valid_area",

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
-from torch import nn
+from torch import Tensor, nn
 
 from derain_plugin.adapting.adapt import PipelineSample
 from derain_plugin.adapting.early_blocks import build_early
@@ -21,8 +21,9 @@ from derain_plugin.adapting.losses import LossWeights
 from derain_plugin.adapting.training import Adaptation
 from derain_plugin.adapting.twins import RainyTwins
 from derain_plugin.apis import Detector
+from derain_plugin.models import ImageFilter, add_image_filter
+from derain_plugin.models.layers.valid_area import clean_valid_area
 from projects.study.real.arms import Recipe
-from projects.study.real.image_filter import ImageFilter, put_in_front
 from projects.study.real.photographs import CONFIG, HIGHWAY_TRAIN, WEIGHTS, Photographs
 from projects.study.real.renderers import RENDERERS
 from projects.study.real.students import FogStudent, LabelledStudent, RestorerStudent, Student
@@ -105,8 +106,8 @@ def _neck(detector: FrozenDetector, recipe: Recipe, *_: Any) -> Trainee:
 def _filter(detector: FrozenDetector, recipe: Recipe, *_: Any) -> Trainee:
     teacher = copy.deepcopy(detector)
     parts = nn.ModuleDict(detector.blocks if recipe.neck is not None else {})
-    parts["filter"] = ImageFilter()
-    put_in_front(parts["filter"], detector.model.backbone)
+    parts["filter"] = ImageFilter()  # YOLOX does not normalise images
+    add_image_filter(detector.model.backbone, parts["filter"])
     losses = Student(detector, teacher, LossWeights(*recipe.weights))
     return Trainee(detector, parts, [Phase(losses, _group(parts, recipe.lr), recipe.iterations)])
 
@@ -162,9 +163,21 @@ def _fog(detector: FrozenDetector, recipe: Recipe, photos: Photographs, seed: in
 
 def _restorer(detector: FrozenDetector, recipe: Recipe, *_: Any) -> Trainee:
     losses = RestorerStudent(detector, SPDNET)
-    put_in_front(losses.restore, detector.model.backbone)
+    _put_in_front(losses.restore, detector.model.backbone)
     parts = nn.ModuleDict(dict(restorer=losses.supervised.restorer))
     return Trainee(detector, parts, [Phase(losses, _group(parts, recipe.lr), recipe.iterations)])
+
+
+def _put_in_front(restored: Callable[[Tensor], Tensor], backbone: nn.Module) -> None:
+    """Let a restorer change the images before a backbone sees them, but no padding."""
+
+    def block(images: Tensor) -> tuple[Tensor, Tensor]:
+        return restored(images), torch.zeros_like(images[:, :1])
+
+    def clean(_: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (clean_valid_area(block, arguments[0])[0], *arguments[1:])
+
+    backbone.register_forward_pre_hook(clean)
 
 
 class Batches:
