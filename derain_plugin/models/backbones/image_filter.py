@@ -55,6 +55,9 @@ class ImageFilter(nn.Module):
         - Output: likewise. What haze and contrast push below black or above white stays there.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self, mean: Sequence[float] = (0.0,), std: Sequence[float] = (1.0,), width: int = 32
     ) -> None:
@@ -161,8 +164,8 @@ def add_image_filter(backbone: dict | nn.Module, image_filter: dict | nn.Module)
     module: Any = backbone if isinstance(backbone, nn.Module) else MODELS.build(backbone)
     if hasattr(module, NAME):
         raise ValueError(f"this {type(module).__name__} has an {NAME} already")
-    is_built = isinstance(image_filter, nn.Module)
-    built = image_filter if is_built else MODELS.build(image_filter)
+    given: Any = image_filter
+    built = given if isinstance(given, nn.Module) else MODELS.build(given)
     module.image_filter = built.to(next(module.parameters()))
     module.image_filter_handles = [
         keep_when_missing(module, NAME),
