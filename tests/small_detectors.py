@@ -18,6 +18,7 @@ from transformers import RTDetrImageProcessor
 
 from derain_plugin.adapting.adapt import PipelineSample
 from derain_plugin.adapting.early_blocks import build_early
+from derain_plugin.adapting.front_filter import build_filter
 from derain_plugin.adapting.frozen_detector import FrozenDetector, freeze
 
 SIZE = (96, 64)  # width, height
@@ -192,10 +193,13 @@ def prepare_for(name: str) -> Any:
     return PipelineSample(PIPELINE)
 
 
-def frozen(name: str, seed: int = 0, early: Sequence[str] = ()) -> FrozenDetector:
-    model = model_of(name, seed)
+def frozen(
+    name: str, seed: int = 0, early: Sequence[str] = (), image_filter: bool = False
+) -> FrozenDetector:
+    model, prepare = model_of(name, seed), prepare_for(name)
     blocks = build_early(model, early, seed=seed)
-    return freeze(model, prepare_for(name), early=blocks, seed=seed)
+    front = build_filter(model, prepare, seed=seed) if image_filter else None
+    return freeze(model, prepare, early=blocks, image_filter=front, seed=seed)
 
 
 def write_photos(folder: Path, count: int = 6) -> list[Path]:

@@ -1,5 +1,6 @@
 from derain_plugin.adapting.adapt import Adapted, adapt
-from derain_plugin.adapting.adapter import load_adapter, remove_adapter, save_adapter
+from derain_plugin.adapting.adapter import load_adapter, remove_adapter
+from derain_plugin.adapting.adapter_file import save_adapter
 from derain_plugin.adapting.agreement import Agreement
 from derain_plugin.adapting.dense_outputs import DenseOutput
 from derain_plugin.adapting.frozen_detector import FrozenDetector

@@ -13,10 +13,12 @@ from mmdet.models.detectors import BaseDetector
 from torch import nn
 from tqdm import tqdm
 
-from derain_plugin.adapting.adapter import derain_of, save_adapter
+from derain_plugin.adapting.adapter import derain_of
+from derain_plugin.adapting.adapter_file import save_adapter
 from derain_plugin.adapting.agreement import Agreement, measure_agreement
 from derain_plugin.adapting.base_weights import hash_of
 from derain_plugin.adapting.early_blocks import build_early
+from derain_plugin.adapting.front_filter import build_filter
 from derain_plugin.adapting.frozen_detector import DERAIN, FrozenDetector, check_detector, freeze
 from derain_plugin.adapting.labels import (
     LabelledAP,
@@ -84,6 +86,7 @@ def adapt(
     weights: LossWeights | None = None,
     derain: Mapping[str, Any] = DERAIN,
     early: Sequence[str] = (),
+    image_filter: bool = True,
     renderer: Renderer = "ours",
     labels: bool = False,
     val: Sequence[str | Path] = (),
@@ -95,7 +98,7 @@ def adapt(
 ) -> Adapted:
     """Train de-rain blocks for a detector that stays bitwise as it is, and write the adapter.
 
-    Without ``early`` they are a neck in front of the detector's own.
+    They are a neck in front of the detector's own, and an image filter in front of its backbone.
 
     Args:
         model: Of mmdet, or an RT-DETR, RT-DETRv2 or D-FINE of transformers, where it shall train.
@@ -116,6 +119,8 @@ def adapt(
         derain: ``type`` and options of the neck, without ``in_channels``.
         early: Modules of the backbone after which a block cleans, too, such as ``("stem",)``;
             see :func:`~derain_plugin.adapting.early_blocks.build_early`.
+        image_filter: Whether a filter of haze and contrast trains in front of the
+            backbone, too; see :class:`~derain_plugin.models.ImageFilter`.
         renderer: Of the rain: ``ours``, ``imgaug``, a folder of rainy copies, a function, a
             transform; see :func:`~derain_plugin.adapting.renderers.rain_of`.
         labels: Whether to add the detector's own loss; ``photos`` are then COCO files.
@@ -149,19 +154,20 @@ def adapt(
     taught = read_all_labels(photos, model) if labels else []
     judged = [read_labels(file, model) for file in val]
     blocks = build_early(model, early, seed=seed)
+    prepare = prepare or prepare_of(model)
+    in_front = build_filter(model, prepare, seed=seed) if image_filter else None
     rain = rain_of(renderer)
     found = find_photos(photos)
     warnings = rain.check(found)
     training, held_out = split_held_out(found.paths, seed=seed)
-    prepare = prepare or prepare_of(model)
-    detector = freeze(model, prepare, derain=derain, early=blocks, seed=seed)
+    detector = freeze(model, prepare, derain=derain, early=blocks, image_filter=in_front, seed=seed)
     left_out = [said for each in (*taught, *judged) if (said := each.warning)]
     for warning in [*warnings, *left_out, *warnings_for(detector, found, held_out)]:
         say(f"warning: {warning}")
     schedule = Schedule(
         1, min(MOST if batch_size is None else batch_size, len(training)), lr, severity=severity,
         clean_share=clean_share, crop=crop, seed=seed, amp=amp, labels=labels,
-        weights=weights or LossWeights(), early=tuple(early),
+        weights=weights or LossWeights(), early=tuple(early), image_filter=image_filter,
     )  # fmt: skip
     is_free = batch_size is None
     workers = default_workers(detector.device) if workers is None else workers
@@ -176,6 +182,8 @@ def adapt(
     say(plan)
     if blocks is not None:
         say(f"early:     {blocks.describe()}")
+    if in_front is not None:
+        say(f"filter:    {in_front.describe()}")
     unchanged = _train(
         detector, training, schedule, work_dir=out / TRAINING, resume=resume, workers=workers,
         renderer=rain, labels=objects_of(taught) if labels else None, hooks=[ProgressHook()],

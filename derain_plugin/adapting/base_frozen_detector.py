@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from derain_plugin.adapting.base_weights import base_weights
 from derain_plugin.adapting.dense_outputs import DenseOutput, kind_of
 from derain_plugin.adapting.early_blocks import AdapterBlocks, put_early_in, take_early_out
+from derain_plugin.adapting.front_filter import AdapterFilter, put_filter_in, take_filter_out
 from derain_plugin.models.necks.feature_derain import BaseFeatureDerain
 
 Prepare = Callable[[np.ndarray], Any]
@@ -30,13 +31,15 @@ class FrozenDetector(ABC):
     Attributes:
         model: The detector with its de-rain neck.
         derain: The neck.
-        early: De-rain blocks inside the backbone, or None. Only they and the neck have gradients.
+        early: De-rain blocks inside the backbone, or None.
+        image_filter: In front of the backbone, or None. Only these three have gradients.
         prepare: As given.
     """
 
     model: Any
     derain: BaseFeatureDerain
     early: AdapterBlocks | None = None
+    image_filter: AdapterFilter | None = None
 
     def __init__(self, model: nn.Module, prepare: Prepare) -> None:
         self.model, self.prepare = model, prepare
@@ -50,9 +53,16 @@ class FrozenDetector(ABC):
 
     @property
     def blocks(self) -> dict[str, nn.Module]:
-        """All that trains: the neck, ``derain``, and blocks in the backbone, ``early``."""
-        parts: dict[str, nn.Module | None] = dict(derain=self.derain, early=self.early)
+        """All that trains: ``derain``, the neck, and ``early`` and ``image_filter`` if there."""
+        parts: dict[str, nn.Module | None] = dict(
+            derain=self.derain, early=self.early, image_filter=self.image_filter
+        )
         return {name: part for name, part in parts.items() if part is not None}
+
+    @property
+    def changes_backbone(self) -> bool:
+        """Whether what the backbone gives is changed, so that gradients pass through it."""
+        return self.early is not None or self.image_filter is not None
 
     def weights(self) -> dict[str, Tensor]:
         """Return the detector's weights and buffers, without those of the de-rain blocks."""
@@ -75,8 +85,8 @@ class FrozenDetector(ABC):
         return nullcontext()
 
     def extract(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the backbone's features; with gradients for early blocks alone."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.early is not None):
+        """Return the backbone's features; with gradients for early blocks and a filter alone."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.changes_backbone):
             return self._extract(images)
 
     @abstractmethod
@@ -96,12 +106,15 @@ class FrozenDetector(ABC):
         """Leave the detector without the de-rain blocks: what it was."""
         self._take_neck_out()
         take_early_out(self.model)
+        take_filter_out(self.model)
 
     def put_in(self) -> None:
         """Put the de-rain blocks in, where they are not."""
         self._put_neck_in()
         if self.early is not None:
             put_early_in(self.model, self.early)
+        if self.image_filter is not None:
+            put_filter_in(self.model, self.image_filter)
 
     @abstractmethod
     def detect(self, image: np.ndarray) -> InstanceData:

@@ -9,18 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from derain_plugin.adapting.early_blocks import early_of
+from derain_plugin.adapting.front_filter import filter_of
 from derain_plugin.models.necks import DerainNeck
 
 
 def base_weights(model: nn.Module) -> dict[str, Tensor]:
     """Return weights and buffers of a detector under its own names.
 
-    Those of a de-rain neck and of an adapter's early blocks are left out. Early blocks that a
-    detector was trained with are its own.
+    Those of a de-rain neck, of an adapter's early blocks and of its image filter are left out.
+    Early blocks and a filter that a detector was trained with are its own.
     """
     added = ["derain_module.", "neck.derain."]
     if early_of(model) is not None:
         added += ["early_derain.", "backbone.derain."]
+    if filter_of(model) is not None:
+        added += ["image_filter.", "backbone.image_filter."]
     weights = {}
     for name, tensor in model.state_dict().items():
         if name.startswith(tuple(added)):

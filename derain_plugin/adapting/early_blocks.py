@@ -18,8 +18,6 @@ from derain_plugin.models.backbones import (
 )
 from derain_plugin.models.backbones.derain_backbone import block_name, channels_of, modules_at
 
-TYPE = EarlyFeatureDerain.__name__
-
 
 class AdapterBlocks(EarlyFeatureDerain):
     """Early blocks that are an adapter's, unlike those that a detector was trained with.
@@ -34,13 +32,15 @@ class AdapterBlocks(EarlyFeatureDerain):
         settings: ``type`` and arguments, as an adapter's config has them.
     """
 
+    TYPE = EarlyFeatureDerain.__name__
+
     def __init__(
         self, stage_channels: Mapping[str, int], places: Sequence[str], **options: Any
     ) -> None:
         channels = {block_name(place): number for place, number in stage_channels.items()}
         super().__init__(channels, [block_name(place) for place in places], **options)
         self.settings: dict[str, Any] = dict(
-            type=TYPE, stage_channels=dict(stage_channels), places=list(places), **options
+            type=self.TYPE, stage_channels=dict(stage_channels), places=list(places), **options
         )
 
     def describe(self) -> str:

@@ -15,6 +15,7 @@ from torch import nn
 
 from derain_plugin.adapting.base_frozen_detector import FrozenDetector
 from derain_plugin.adapting.early_blocks import AdapterBlocks, early_of
+from derain_plugin.adapting.front_filter import AdapterFilter, filter_of
 from derain_plugin.adapting.frozen_mmdet import FrozenMMDetDetector
 from derain_plugin.adapting.frozen_transformers import FrozenTransformersDetector
 from derain_plugin.hf.configuration_feature_derain_rtdetr import (
@@ -31,6 +32,7 @@ def freeze(
     *,
     derain: Mapping[str, Any] = DERAIN,
     early: AdapterBlocks | None = None,
+    image_filter: AdapterFilter | None = None,
     seed: int = 0,
 ) -> FrozenDetector:
     """Freeze a detector and put de-rain blocks into it, fresh ones unless it has an adapter's.
@@ -41,6 +43,7 @@ def freeze(
             test pipeline; for transformers the image processor.
         derain: ``type`` and options of a de-rain neck; its channels are the backbone's.
         early: Blocks for inside its backbone, see :func:`build_early`.
+        image_filter: For in front of it, see :func:`build_filter`.
         seed: Of the weights of a fresh neck.
 
     Raises:
@@ -51,10 +54,12 @@ def freeze(
     kind: Any = FrozenMMDetDetector if is_mmdet else FrozenTransformersDetector
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        early = early_of(model) or early
+        early, image_filter = early_of(model) or early, filter_of(model) or image_filter
         detector: FrozenDetector = kind(model, prepare, derain)
     if early is not None:
         detector.early = early.eval().requires_grad_(True)
+    if image_filter is not None:
+        detector.image_filter = image_filter.eval().requires_grad_(True)
     detector.put_in()
     return detector
 

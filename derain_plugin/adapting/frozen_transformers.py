@@ -44,7 +44,7 @@ class FrozenTransformersDetector(FrozenDetector):
         return torch.stack(list(samples["pixel_values"])).to(self.device), None
 
     def _extract(self, images: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.model.rtdetr.model.backbone.model(images).feature_maps)
+        return tuple(self.model.extract(images))
 
     def encode(self, feats: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Return the features after the hybrid encoder."""

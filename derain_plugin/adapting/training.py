@@ -49,6 +49,7 @@ class Schedule:
         amp: Whether to compute in mixed precision: fp16 on CUDA, bf16 on CPU.
         weights: Of the parts of the loss.
         early: Modules of the backbone that have a block.
+        image_filter: Whether a filter in front of the backbone trains, too.
 
     Raises:
         ValueError: A count that is none, a learning rate that is not positive, a crop outside its
@@ -67,6 +68,7 @@ class Schedule:
     labels: bool = False
     weights: LossWeights = field(default_factory=LossWeights)
     early: tuple[str, ...] = ()
+    image_filter: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -118,10 +120,10 @@ class Adaptation(BaseModel):
         detector = self._detector[0]
         images, _ = detector.preprocess(rainy)
         targets, samples = detector.preprocess(clean)
-        if detector.early is None:
-            student, teacher = self._extract(images, targets, torch.tensor(severity) > 0)
-        else:
+        if detector.changes_backbone:
             student, teacher = self._extract_apart(images, targets, samples)
+        else:
+            student, teacher = self._extract(images, targets, torch.tensor(severity) > 0)
         target, context = self._teach(teacher, samples)
         with detector.valid_area(samples):
             read = self._read(student, context)
@@ -150,7 +152,7 @@ class Adaptation(BaseModel):
     def _extract_apart(
         self, images: Tensor, targets: Tensor, samples: Any
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Return the same where early blocks change what the backbone makes of any image."""
+        """Return the same where what the backbone makes of any image is changed."""
         detector, layout = self._detector[0], torch.channels_last
         with torch.no_grad(), detector.plain():
             teacher = detector.extract(targets.contiguous(memory_format=layout))

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from mmengine.config import ConfigDict
 
-from derain_plugin.adapting.adapter import derain_config
+from derain_plugin.adapting.adapter_file import derain_config
 from derain_plugin.adapting.early_blocks import early_of
+from derain_plugin.adapting.front_filter import filter_of
 from derain_plugin.apis.detector import Detector
 from derain_plugin.files import partial_of
 from derain_plugin.models import RTDETRBackbone
@@ -32,6 +33,10 @@ def write_merged_mmdet(detector: Detector, adapter: Path, out: Path) -> tuple[Pa
     cfg.model.neck = dict(type="DerainNeck", derain=derain_config(adapter), neck=own)
     if (early := early_of(detector.model)) is not None:
         cfg.model.backbone = _with_early(cfg.model.backbone, early.settings)
+    if (front := filter_of(detector.model)) is not None:
+        cfg.model.backbone = dict(
+            type="FilteredBackbone", backbone=cfg.model.backbone, image_filter=front.settings
+        )
     cfg.leave_padding_out = True  # as load_adapter does
     imports = cfg.get("custom_imports") or dict(imports=[])
     names = [imports["imports"]] if isinstance(imports["imports"], str) else imports["imports"]

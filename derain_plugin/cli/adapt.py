@@ -53,6 +53,7 @@ def _adapt(args: argparse.Namespace) -> None:
         crop=args.crop,
         weights=LossWeights(*args.loss_weights),
         early=args.early,
+        image_filter=args.filter,
         renderer=rain,
         labels=args.labels,
         val=args.val,

@@ -105,6 +105,11 @@ def _parse_adapt(words: Sequence[str]) -> argparse.Namespace:
         "(ResNet), stem stage1 (CSPDarknet, CSPNeXt, RT-DETR), patch_embed stages.0 (Swin); "
         "default none",
     )  # fmt: skip
+    parser.add_argument(
+        "--no-filter", dest="filter", action="store_false",
+        help="train the neck alone, not a filter of haze and contrast in front of the "
+        "backbone as well: a step takes half as long",
+    )  # fmt: skip
     parser.add_argument("--amp", action="store_true", help="fp16 on CUDA, bf16 on CPU")
     parser.add_argument(
         "--renderer", default="ours", metavar="NAME",

@@ -43,6 +43,8 @@ class FeatureDerainRTDetrConfig(PreTrainedConfig):
         early_derain: Likewise of de-rain blocks inside the backbone, with the channels of all its
             stages: ``dict(type="EarlyFeatureDerain", places=["stem", "stage1"],
             stage_channels=dict(stem=64, stage1=64, ...))``; None for none.
+        image_filter: Likewise of a filter in front of the backbone:
+            ``dict(type="ImageFilter", std=[255.0])`` for images of 0-1; None for none.
         freeze_backbone: Whether parameters and BatchNorm statistics of the backbone stay as they
             are in training.
         **kwargs: Settings of the detector that differ from ``rtdetr_config``, such as
@@ -63,6 +65,7 @@ class FeatureDerainRTDetrConfig(PreTrainedConfig):
         rtdetr_config: RTDetrConfig | dict[str, Any] | None = None,
         derain: dict[str, Any] | None = None,
         early_derain: dict[str, Any] | None = None,
+        image_filter: dict[str, Any] | None = None,
         freeze_backbone: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -78,6 +81,7 @@ class FeatureDerainRTDetrConfig(PreTrainedConfig):
         self.rtdetr_config.name_or_path = ""  # transformers leaves only the outer one out of files
         self.derain = derain
         self.early_derain = early_derain
+        self.image_filter = image_filter
         self.freeze_backbone = freeze_backbone
         # transformers sets all of these, to its defaults if they are not named.
         shared = {name.lstrip("_"): getattr(self.rtdetr_config, name) for name in SHARED}

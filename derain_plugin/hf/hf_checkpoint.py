@@ -30,6 +30,7 @@ KEY_PREFIXES: dict[str, str | None] = {
 DERAINED_KEY_PREFIXES: dict[str, str | None] = {
     "derain_module.": "neck.derain.",
     "early_derain.": "backbone.derain.",
+    "image_filter.": "backbone.image_filter.",
     **{
         f"rtdetr.{theirs}": ours and ours.replace("neck.", "neck.neck.")
         for theirs, ours in KEY_PREFIXES.items()

@@ -12,7 +12,7 @@ from transformers import AutoModelForObjectDetection, PreTrainedModel
 from transformers.models.rt_detr.modeling_rt_detr import RTDetrObjectDetectionOutput
 
 from derain_plugin.hf.configuration_feature_derain_rtdetr import FeatureDerainRTDetrConfig
-from derain_plugin.models.backbones import EarlyFeatureDerain
+from derain_plugin.models.backbones import EarlyFeatureDerain, ImageFilter
 from derain_plugin.models.backbones.derain_backbone import hook_blocks
 from derain_plugin.models.necks import (
     LightweightFeatureDerain,
@@ -45,12 +45,14 @@ class FeatureDerainRTDetr(PreTrainedModel):
         rtdetr: transformers' ``RTDetrForObjectDetection``, or its like.
         derain_module: A de-rain neck as in mmdet configs, such as
             :class:`MultiScaleFeatureDerain`, or None.
+        image_filter: An :class:`ImageFilter` in front of the backbone, or None.
         early_derain: The :class:`EarlyFeatureDerain` that cleans features inside the backbone, or
             None; see :meth:`set_early_derain`.
 
     Raises:
         ValueError: ``config.derain`` is no such neck, or one for other channels;
-            ``config.early_derain`` is none of the backbone's stages.
+            ``config.early_derain`` is none of the backbone's stages; ``config.image_filter`` is no
+            :class:`ImageFilter`.
         TypeError: One of them has an option that the blocks have not.
     """
 
@@ -70,6 +72,7 @@ class FeatureDerainRTDetr(PreTrainedModel):
         config.rtdetr_config = self.rtdetr.config
         channels = tuple(self.rtdetr.model.backbone.intermediate_channel_sizes)
         self.derain_module = _build_derain(config.derain, channels)
+        self.image_filter = _build_filter(config.image_filter)
         self.early_derain: Any = None
         self._early_handles: list[RemovableHandle] = []
         if config.early_derain is not None:
@@ -105,7 +108,7 @@ class FeatureDerainRTDetr(PreTrainedModel):
                 values from maps of this size.
         """
         model = self.rtdetr.model
-        feats = model.backbone.model(pixel_values).feature_maps
+        feats = self.extract(pixel_values)
         if self.derain_module is not None:
             feats = self.derain_module(feats)
         self._warn_of_half(feats, channels=self.rtdetr.config.d_model)
@@ -115,6 +118,12 @@ class FeatureDerainRTDetr(PreTrainedModel):
         return self.rtdetr(
             None, inputs_embeds=feats[0], encoder_outputs=encoded, labels=labels, **kwargs
         )
+
+    def extract(self, pixel_values: Tensor) -> list[Tensor]:
+        """Return the backbone's features, of filtered images where there is a filter."""
+        if self.image_filter is not None:
+            pixel_values = self.image_filter(pixel_values)
+        return self.rtdetr.model.backbone.model(pixel_values).feature_maps
 
     def set_early_derain(self, early: nn.Module | None) -> None:
         """Put early de-rain blocks in the place of those that are there; None for none.
@@ -190,7 +199,7 @@ def refuse_missing(source: str, report: Mapping[str, Any]) -> None:
 
     Mismatched ones of a detector were asked to start anew; those of de-rain blocks cannot.
     """
-    ours = ("derain_module.", "early_derain.")
+    ours = ("derain_module.", "early_derain.", "image_filter.")
     found = [key for key, *_ in report["mismatched_keys"] if key.startswith(ours)]
     if report["missing_keys"] or found:
         raise ValueError(
@@ -215,6 +224,15 @@ def _build_derain(
             f"{list(channels)}"
         )
     return neck
+
+
+def _build_filter(settings: Mapping[str, Any] | None) -> ImageFilter | None:
+    if settings is None:
+        return None
+    options = dict(settings)
+    if options.pop("type", None) != ImageFilter.__name__:
+        raise ValueError(f"image_filter.type must be ImageFilter, got {settings}")
+    return ImageFilter(**options)
 
 
 def _build_early(

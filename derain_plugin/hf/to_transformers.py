@@ -148,6 +148,11 @@ def _check_parts(detector: RTDETR, neck: nn.Module) -> None:
             "a model of transformers is not made with the de-rain blocks inside this backbone "
             "(early_derain), only with those of a DerainNeck"
         )
+    if hasattr(detector.backbone, "image_filter"):
+        raise ValueError(
+            "a model of transformers is not made with the filter in front of this backbone "
+            "(FilteredBackbone): leave the adapter out, and load it into the model that is written"
+        )
 
 
 def _merged_config(

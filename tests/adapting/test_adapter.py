@@ -10,7 +10,8 @@ from test_frozen_detector import shake
 from tiny_rtdetr import our_copy, tiny_rtdetr_cfg, tiny_twin
 
 from derain_plugin.adapting import load_adapter, remove_adapter, save_adapter
-from derain_plugin.adapting.adapter import CONFIG, WEIGHTS, derain_of
+from derain_plugin.adapting.adapter import derain_of
+from derain_plugin.adapting.adapter_file import CONFIG, WEIGHTS
 from derain_plugin.adapting.base_weights import hash_of
 from derain_plugin.adapting.frozen_detector import DERAIN, freeze
 

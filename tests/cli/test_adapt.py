@@ -14,7 +14,7 @@ from small_detectors import SIZE, model_of, prepare_for, write_photos
 
 from derain_plugin.adapting import Length, load_adapter, progress, remove_adapter, training
 from derain_plugin.adapting import adapt as adapt_in_python
-from derain_plugin.adapting.adapter import CONFIG, WEIGHTS
+from derain_plugin.adapting.adapter_file import CONFIG, WEIGHTS
 from derain_plugin.adapting.base_weights import hash_of
 from derain_plugin.cli import adapt, export, infer
 from derain_plugin.cli import test as test_cli

@@ -9,7 +9,7 @@ import torch
 from small_detectors import SIZE, model_of, write_photos
 from test_adapt import QUICK, YOLOX, run
 
-from derain_plugin.adapting.adapter import CONFIG
+from derain_plugin.adapting.adapter_file import CONFIG
 from derain_plugin.cli import adapt, infer
 from derain_plugin.cli import test as test_cli
 from derain_plugin.evaluation.saved_predictions import load_predictions

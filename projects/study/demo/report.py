@@ -13,7 +13,8 @@ from mmdet.models import BaseDetector
 from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset, pseudo_collate
 
-from derain_plugin.adapting.adapter import load_adapter, read_adapter_config
+from derain_plugin.adapting.adapter import load_adapter
+from derain_plugin.adapting.adapter_file import read_adapter_config
 from derain_plugin.cli.machine import describe_machine
 from derain_plugin.evaluation.comparison import ComparisonRow, compare
 from derain_plugin.evaluation.robustness import draw_robustness

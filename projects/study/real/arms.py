@@ -34,6 +34,7 @@ class Recipe:
         then_lr: Of the whole detector, in a second phase.
         fog_weight: Of the consistency on photos of fog.
         crop: Up to which share of both sides is cut off each photo at random, in half of them.
+        is_distorted: Whether the photos' colours are distorted at random, for teacher and student.
     """
 
     lr: float = 1e-3
@@ -49,6 +50,7 @@ class Recipe:
     then_lr: float = 1e-5
     fog_weight: float = 1.0
     crop: float = 0.0
+    is_distorted: bool = False
 
     def record(self) -> dict[str, Any]:
         """Return it for a json file."""
@@ -145,6 +147,8 @@ ARMS = (
     RealArm("filter_neck", "filter + multi-scale neck", "filter"),
     RealArm("filter_neck_crop", "filter + multi-scale neck, photos cropped at random", "filter",
             CROPPED, decides=True),
+    RealArm("filter_neck_colours", "filter + multi-scale neck, cropped photos of other colours",
+            "filter", dict(CROPPED, is_distorted=True)),
     RealArm("filter_neck_clean", "filter + multi-scale neck, cropped photos, half stay clean",
             "filter", dict(CROPPED, clean_share=0.5)),
     RealArm("fog_targets", "multi-scale neck, cropped photos, photos of fog as targets", "fog",

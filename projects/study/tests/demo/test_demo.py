@@ -7,7 +7,7 @@ import cv2
 import pytest
 from forked_steps import fork_steps
 
-from derain_plugin.adapting.adapter import WEIGHTS
+from derain_plugin.adapting.adapter_file import WEIGHTS
 from derain_plugin.adapting.plan import RECORD
 from projects.study.cli import demo as cli
 from projects.study.demo.image_grid import TILE

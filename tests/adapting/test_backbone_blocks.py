@@ -1,4 +1,4 @@
-"""De-rain blocks inside the backbone of a frozen detector, in its adapter, and out again."""
+"""Blocks inside and in front of a frozen detector's backbone, in its adapter, and out again."""
 
 import json
 
@@ -6,13 +6,16 @@ import cv2
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmengine.dataset import pseudo_collate
 from safetensors.torch import load_file, save_file
 from small_detectors import EARLY, TRANSFORMERS, frozen, model_of, prepare_for
 from test_frozen_detector import batch_of, shake
 from tiny_rtdetr import our_copy, tiny_rtdetr_cfg, tiny_twin
+from transformers import RTDetrImageProcessor
 
 from derain_plugin.adapting import adapt, load_adapter, remove_adapter, save_adapter
-from derain_plugin.adapting.adapter import CONFIG, WEIGHTS, derain_of
+from derain_plugin.adapting.adapter import derain_of
+from derain_plugin.adapting.adapter_file import CONFIG, WEIGHTS
 from derain_plugin.adapting.base_weights import hash_of
 from derain_plugin.adapting.early_blocks import (
     build_early,
@@ -20,25 +23,28 @@ from derain_plugin.adapting.early_blocks import (
     put_early_in,
     take_early_out,
 )
+from derain_plugin.adapting.front_filter import build_filter, filter_of, take_filter_out
 from derain_plugin.adapting.frozen_detector import DERAIN, freeze
 from derain_plugin.adapting.losses import LossWeights
 from derain_plugin.adapting.training import Adaptation, Schedule
 from derain_plugin.export.detector_graph import DetectorGraph
 from derain_plugin.hf import FeatureDerainRTDetr
 from derain_plugin.hf.hf_checkpoint import load_from_hf
-from derain_plugin.models import add_early_derain
+from derain_plugin.models import add_early_derain, add_image_filter
+
+ALL = {"derain", "early", "image_filter"}
 
 
 @pytest.fixture(scope="module", params=EARLY)
 def pair(request):
-    """A name, and its detector with early blocks and a neck."""
-    return request.param, frozen(request.param, early=EARLY[request.param])
+    """A name, and its detector with a filter, early blocks and a neck."""
+    return request.param, frozen(request.param, early=EARLY[request.param], image_filter=True)
 
 
 @pytest.fixture(params=EARLY)
 def adapted(request, tmp_path):
     """Name, detector and the folder of its adapter."""
-    detector = frozen(request.param, early=EARLY[request.param])
+    detector = frozen(request.param, early=EARLY[request.param], image_filter=True)
     moved(detector)
     save_adapter(detector, tmp_path, base="some/detector", derain=DERAIN)
     return request.param, detector, tmp_path
@@ -51,7 +57,8 @@ def moved(detector):
 
 
 def hooks_of(model) -> int:
-    return sum(len(module._forward_hooks) for module in model.modules())
+    hooks = (h for m in model.modules() for h in (m._forward_hooks, m._forward_pre_hooks))
+    return sum(map(len, hooks))
 
 
 def everything(model) -> tuple[list[str], list[str], int, str]:
@@ -81,7 +88,7 @@ def test_gradients_reach_the_blocks_alone(pair, photos):
     moved(detector)
     model = Adaptation(detector, LossWeights())
     losses = model(**batch_of(detector, photos))
-    assert {name.partition(".")[0] for name, _ in model.named_parameters()} == {"derain", "early"}
+    assert {name.partition(".")[0] for name, _ in model.named_parameters()} == ALL
     for loss in losses.values():
         detector.model.zero_grad(set_to_none=True)
         loss.backward(retain_graph=True)
@@ -98,7 +105,8 @@ def test_gradients_reach_the_blocks_alone(pair, photos):
 
 
 def test_the_teacher_has_none_of_the_blocks(photos):
-    detector, vanilla = moved(frozen("yolox", early=EARLY["yolox"])), frozen("yolox")
+    detector = moved(frozen("yolox", early=EARLY["yolox"], image_filter=True))
+    vanilla = frozen("yolox")
     batch = batch_of(detector, photos)
     images, samples = detector.preprocess(batch["clean"])
     student, teacher = Adaptation(detector, LossWeights())._extract_apart(images, images, samples)
@@ -109,7 +117,7 @@ def test_the_teacher_has_none_of_the_blocks(photos):
     assert all(feat.requires_grad for feat in student)
 
 
-def test_without_early_blocks_nothing_is_kept_for_gradients(photos):
+def test_without_them_nothing_is_kept_for_gradients(photos):
     detector = frozen("yolox")
     images, _ = detector.preprocess(batch_of(detector, photos)["clean"])
     for parameter in detector.model.backbone.parameters():
@@ -132,9 +140,9 @@ def test_an_adapter_brings_its_blocks_and_takes_them_away(adapted, photos):
     removed = remove_adapter(loaded)
     assert removed is model
     keys, modules, hooks, weights = everything(removed)
-    noted = 0 if name in TRANSFORMERS else 1  # leave_padding_out stays
+    noted = 0 if name in TRANSFORMERS else 2  # leave_padding_out stays
     assert (keys, modules, hooks - noted, weights) == before
-    assert early_of(removed) is None
+    assert early_of(removed) is filter_of(removed) is None
     assert same(freeze(load_adapter(removed, folder), prepare_for(name)).detect(image), found)
 
 
@@ -144,9 +152,10 @@ def test_what_the_files_say(adapted):
     places = config["early"]["places"]
     assert set(places) == set(EARLY[name])
     placement = f"before the detector's neck, and after {', '.join(places)} of its backbone"
-    assert config["placement"] == placement
+    assert config["placement"] == f"in front of the backbone, and {placement}"
+    assert config["image_filter"] == detector.image_filter.settings
     weights = load_file(folder / WEIGHTS)
-    assert {k.partition(".")[0] for k in weights} == {"blocks", "early"}
+    assert {k.partition(".")[0] for k in weights} == {"blocks", "early", "image_filter"}
     assert sum(map(torch.Tensor.numel, weights.values())) == sum(
         tensor.numel()
         for block in detector.blocks.values()
@@ -158,20 +167,24 @@ def test_one_adapter_serves_both_libraries(tmp_path):
     twin = tiny_twin("r18")
     ours = our_copy(twin, tiny_rtdetr_cfg()).eval()
     blocks = build_early(ours, ("stage1", "stage2"))
-    detector = moved(freeze(ours, prepare_for("rtdetr"), early=blocks))
+    front = build_filter(ours, None)
+    detector = moved(freeze(ours, prepare_for("rtdetr"), early=blocks, image_filter=front))
     save_adapter(detector, tmp_path, base="ours", derain=DERAIN)
     loaded = load_adapter(twin.eval(), tmp_path)
     images = torch.rand(1, 3, 64, 96)
     with torch.no_grad():
         logits, _ = ours(images, mode="tensor")
         assert torch.equal(loaded(images).logits, logits)
+        loaded.image_filter = None
+        without = loaded(images).logits
+        assert not torch.equal(without, logits)
         loaded.set_early_derain(None)
-        assert not torch.equal(loaded(images).logits, logits)
+        assert not torch.equal(loaded(images).logits, without)
 
 
 @pytest.mark.parametrize("name", ["transformers", "dfine"])
 def test_a_model_of_transformers_saves_and_loads_its_blocks(name, tmp_path):
-    detector = moved(frozen(name, early=EARLY[name]))
+    detector = moved(frozen(name, early=EARLY[name], image_filter=True))
     detector.model.save_pretrained(tmp_path)
     loaded = FeatureDerainRTDetr.from_pretrained(tmp_path).eval()
     assert hash_of(loaded.state_dict()) == hash_of(detector.model.state_dict())
@@ -179,7 +192,8 @@ def test_a_model_of_transformers_saves_and_loads_its_blocks(name, tmp_path):
     with torch.no_grad():
         assert torch.equal(loaded(images).logits, detector.model(images).logits)
     checkpoint = load_from_hf(f"hf://{tmp_path}")["state_dict"]
-    ours = MODELS.build(with_both(tiny_rtdetr_cfg(arch=TRANSFORMERS[name]), EARLY[name])).eval()
+    plain = tiny_rtdetr_cfg(arch=TRANSFORMERS[name])
+    ours = MODELS.build(with_all(plain, EARLY[name], detector.image_filter.settings)).eval()
     ours.load_state_dict(checkpoint)
     with torch.no_grad():
         logits, _ = ours(images, mode="tensor")
@@ -187,19 +201,20 @@ def test_a_model_of_transformers_saves_and_loads_its_blocks(name, tmp_path):
     assert everything(remove_adapter(loaded))[:3] == everything(model_of(name))[:3]
 
 
-def with_both(cfg: dict, places) -> dict:
+def with_all(cfg: dict, places, image_filter) -> dict:
     derain = dict(DERAIN, in_channels=(16, 24, 32))
     early = dict(type="EarlyFeatureDerain", places=places)
+    backbone = dict(cfg["backbone"], early_derain=early)
     return dict(
         cfg,
-        backbone=dict(cfg["backbone"], early_derain=early),
+        backbone=dict(type="FilteredBackbone", backbone=backbone, image_filter=image_filter),
         neck=dict(type="DerainNeck", derain=derain, neck=cfg["neck"]),
     )
 
 
 def test_an_exported_graph_has_the_blocks(tmp_path):
     """For ONNX and OpenVINO; that files agree with it is tested in tests/export."""
-    detector = moved(frozen("rtdetr", early=EARLY["rtdetr"]))
+    detector = moved(frozen("rtdetr", early=EARLY["rtdetr"], image_filter=True))
     save_adapter(detector, tmp_path, base="x", derain=DERAIN)
     images, sizes = torch.randint(256, (1, 3, 64, 96), dtype=torch.uint8), torch.tensor([[64, 96]])
 
@@ -209,8 +224,11 @@ def test_an_exported_graph_has_the_blocks(tmp_path):
 
     loaded = load_adapter(model_of("rtdetr"), tmp_path)
     assert torch.equal(scores(loaded), scores(detector.model))
+    take_filter_out(loaded)
+    without = scores(loaded)
+    assert not torch.equal(without, scores(detector.model))
     take_early_out(loaded)
-    assert not torch.equal(scores(loaded), scores(detector.model))
+    assert not torch.equal(scores(loaded), without)
 
 
 @pytest.mark.parametrize(
@@ -250,6 +268,13 @@ def test_blocks_of_its_own_are_the_detectors(tmp_path):
     [
         (lambda config, weights: config["early"].update(type="os.system"), "early must have type"),
         (lambda config, weights: config["early"].pop("places"), "early must have type"),
+        (lambda config, weights: config["image_filter"].update(type="x"), "image_filter must have"),
+        (lambda config, weights: config["image_filter"].pop("mean"), "image_filter must have"),
+        (lambda config, weights: config.pop("image_filter"), "does not fit the MultiScaleFeature"),
+        (
+            lambda config, weights: weights.pop("image_filter.strengths.bias"),
+            "does not fit the AdapterFilter.*misses 1: strengths.bias",
+        ),
         (lambda config, weights: config.pop("early"), "does not fit the MultiScaleFeatureDerain"),
         (
             lambda config, weights: weights.pop("early.blocks.stem.blend"),
@@ -258,7 +283,8 @@ def test_blocks_of_its_own_are_the_detectors(tmp_path):
     ],
 )
 def test_damaged_files_are_refused(change, message, tmp_path):
-    save_adapter(frozen("yolox", early=["stem"]), tmp_path, base="x", derain=DERAIN)
+    detector = frozen("yolox", early=["stem"], image_filter=True)
+    save_adapter(detector, tmp_path, base="x", derain=DERAIN)
     config, weights = json.loads((tmp_path / CONFIG).read_text()), load_file(tmp_path / WEIGHTS)
     change(config, weights)
     (tmp_path / CONFIG).write_text(json.dumps(config))
@@ -279,6 +305,38 @@ def test_another_adapters_blocks_take_the_place_of_the_first(photos):
     image = cv2.imread(str(photos[0]))
     detector.derain.load_state_dict(frozen("yolox").derain.state_dict())
     assert same(detector.detect(image), frozen("yolox").detect(image))
+
+
+def test_a_filter_of_its_own_is_the_detectors():
+    model = model_of("yolox")
+    add_image_filter(model.backbone, dict(type="ImageFilter"))
+    with pytest.raises(ValueError, match="has an image filter, and cannot have another"):
+        build_filter(model, None)
+    before = everything(model)
+    detector = freeze(model, prepare_for("yolox"))
+    assert hash_of(detector.weights()) == before[-1]
+    detector.take_out()
+    assert everything(model)[:2] == before[:2]
+
+
+@pytest.mark.parametrize("name", ["yolox", "rtmdet", "retinanet", "rtdetr", "transformers"])
+def test_the_filter_knows_how_images_are_normalised(name, photos):
+    model, prepare = model_of(name), prepare_for(name)
+    detector = freeze(model, prepare, image_filter=build_filter(model, prepare))
+    image = cv2.imread(str(photos[0]))
+    images, _ = detector.preprocess(pseudo_collate([detector.prepare(image)]))
+    settings = detector.image_filter.settings
+    mean, std = (torch.tensor(settings[name])[:, None, None] for name in ("mean", "std"))
+    levels = (images * std + mean) / 255
+    assert 0 <= levels.min() < 0.3
+    assert 0.7 < levels.max() <= 1
+
+
+def test_a_processor_that_normalises_is_followed():
+    processor = RTDetrImageProcessor(do_normalize=True, image_mean=[0.4] * 3, image_std=[0.2] * 3)
+    settings = build_filter(model_of("transformers"), processor).settings
+    assert settings["mean"] == pytest.approx([102.0] * 3)
+    assert settings["std"] == pytest.approx([51.0] * 3)
 
 
 def test_a_schedule_keeps_the_modules_for_a_resumed_run():
