@@ -120,7 +120,7 @@ def adapt(
         early: Modules of the backbone after which a block cleans, too, such as ``("stem",)``;
             see :func:`~derain_plugin.adapting.early_blocks.build_early`.
         image_filter: Whether a filter of haze and contrast trains in front of the
-            backbone, too; see :class:`~derain_plugin.models.ImageFilter`.
+            backbone, too; see :class:`~derain_plugin.models.backbones.ImageFilter`.
         renderer: Of the rain: ``ours``, ``imgaug``, a folder of rainy copies, a function, a
             transform; see :func:`~derain_plugin.adapting.renderers.rain_of`.
         labels: Whether to add the detector's own loss; ``photos`` are then COCO files.
