@@ -25,7 +25,9 @@ def test_it_runs(block):
 def parameters():
     """Names of the parameters of the detector that has every part a phase may name."""
     cfg = load_config(ROOT / "configs/rtdetr_r18_featderain_ms.py")
-    cfg.model.backbone.early_derain = dict(type="EarlyFeatureDerain")
+    early = dict(cfg.model.backbone, early_derain=dict(type="EarlyFeatureDerain"))
+    in_front = dict(type="ImageFilter")
+    cfg.model.backbone = dict(type="FilteredBackbone", backbone=early, image_filter=in_front)
     return [name for name, _ in MODELS.build(cfg.model).named_parameters()]
 
 
