@@ -132,12 +132,20 @@ def change(**parts):
     return cfg
 
 
+def filtered():
+    cfg = tiny_rtdetr_cfg()
+    in_front = dict(type="ImageFilter", std=[255.0])
+    cfg["backbone"] = dict(type="FilteredBackbone", backbone=cfg["backbone"], image_filter=in_front)
+    return cfg
+
+
 @pytest.mark.parametrize(
     ("cfg", "message"),
     [
         (change(neck=dict(layer_norm_eps=0.1)), "would detect something else"),
         (change(backbone=dict(arch="r50")), "settings of the detector's parts do not agree"),
         (change(backbone=dict(early_derain=dict(type="EarlyFeatureDerain"))), "early_derain"),
+        (filtered(), "the filter in front of this backbone"),
         (change(data_preprocessor=dict(mean=[123.7, 116.3, 103.5])), r"must have .*123.7"),
         (
             change(
@@ -148,7 +156,7 @@ def change(**parts):
             "go through SPDNet first",
         ),
     ],
-    ids=["norm", "arch", "early blocks", "pixels", "restorer"],
+    ids=["norm", "arch", "early blocks", "filter", "pixels", "restorer"],
 )
 def test_what_a_folder_cannot_hold_is_named(cfg, message):
     with pytest.raises(ValueError, match=message):
