@@ -40,7 +40,7 @@ test_dataloader = dict(
 """
 DETECTORS = dict(
     yolox=(YOLOX, ["--early", "stage1", "stem"]),
-    single_map=(SINGLE_MAP, ["--early", "layer1"]),
+    single_map=(SINGLE_MAP, ["--early", "layer1", "--no-filter"]),
 )
 
 
@@ -67,10 +67,13 @@ def both(adapted) -> list[list[Path | str]]:
 
 def test_it_says_where_the_blocks_are(adapted):
     root, _, said = adapted
-    early = json.loads((root / "adapter" / CONFIG).read_text())["early"]
+    config = json.loads((root / "adapter" / CONFIG).read_text())
+    early, has_filter = config["early"], "--no-filter" not in DETECTORS[root.name[:-1]][1]
     places = ", ".join(early["places"])
     assert places in ("stem, stage1", "layer1")  # in the order in which they run
     assert f"early:     blocks inside the backbone, after {places}; " in said
+    assert ("filter:    haze and contrast of each image" in said) == has_filter
+    assert ("image_filter" in config) == config["training"]["image_filter"] == has_filter
     assert "bitwise unchanged" in said
 
 
