@@ -133,10 +133,10 @@ class Plan:
         """Adapt to the training images; of their annotations nothing is read."""
         images, out = self.data / "train2017", self.adapter
         length = "--iterations", self.iterations, "--batch-size", BATCH_SIZE
-        rate = "--lr", LEARNING_RATE
+        how = "--lr", LEARNING_RATE, "--no-filter"  # which takes half the time
         return Step(
             "adapt vanilla without labels",
-            self._tool("adapt", *self._vanilla, images, "--out", out, *length, *rate),
+            self._tool("adapt", *self._vanilla, images, "--out", out, *length, *how),
             100,
             needs=(vanilla.name,),
             begun=out / RECORD,
