@@ -15,6 +15,7 @@ from torch.utils.data import Sampler
 from derain_plugin.adapting.renderers import Renderer, rain_of
 from derain_plugin.adapting.view import View
 from derain_plugin.datasets.seeded_dataset import SeededDataset
+from derain_plugin.datasets.transforms import Uint8PhotoMetricDistortion
 from derain_plugin.rain import draw_severity
 from derain_plugin.rain.images import UnreadableError, read_image
 from derain_plugin.rain.severity import check_severity_range
@@ -22,6 +23,8 @@ from derain_plugin.rain.severity import check_severity_range
 
 class RainyTwins(SeededDataset):
     """Draw photographs, flip half of them, perhaps crop some, and render rain on most.
+
+    Perhaps the colours of both are distorted then, alike.
 
     The photographs come in passes, each in an order of its own. A photograph is read and rained
     on once per use.
@@ -34,6 +37,8 @@ class RainyTwins(SeededDataset):
         severity: Mildest and worst rain, 1-5; drawn uniformly.
         clean_share: Of the samples that stay clean, 0-1, so that clean features stay.
         crop: Up to which share of both sides is cut off half of the photos; 0 crops none.
+        distort: Whether contrast, brightness, saturation and hue change at random, in both images
+            alike; as mmdet's ``PhotoMetricDistortion``.
         renderer: Of the rain, see :func:`~derain_plugin.adapting.renderers.rain_of`.
         labels: Of each photo ``bboxes``, ``(n, 4)`` xyxy in px, ``labels`` and ``is_crowd``.
 
@@ -53,6 +58,7 @@ class RainyTwins(SeededDataset):
         severity: tuple[int, int] = (1, 5),
         clean_share: float = 0.3,
         crop: float = 0.0,
+        distort: bool = False,
         renderer: Renderer = "ours",
         labels: Mapping[Path, InstanceData] | None = None,
     ) -> None:
@@ -67,6 +73,7 @@ class RainyTwins(SeededDataset):
             raise ValueError(f"crop must be from 0 to below 1, got {crop}")
         self.severity, self.clean_share, self.crop = severity, clean_share, crop
         self.labels = labels
+        self._distortion = Uint8PhotoMetricDistortion() if distort else None
         self._num_samples, self._seed = num_samples, seed
         self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, int))  # of the present pass
 
@@ -88,6 +95,7 @@ class RainyTwins(SeededDataset):
             image = read_image(photo)
             view = View.draw(image.shape[:2], crop=self.crop)
             rainy, clean, severity = self._rained(view.of(image), photo, view)
+            rainy, clean = self._distorted(rainy, clean)
         except UnreadableError as error:
             raise OSError(
                 f"{photo} or its copy could be read before the training and cannot now ({error}): "
@@ -107,6 +115,13 @@ class RainyTwins(SeededDataset):
             return image, image, 0
         rainy = self.rain.on(image, severity, seed=seed, photo=photo, view=view)
         return rainy, image, severity
+
+    def _distorted(self, rainy: np.ndarray, clean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if self._distortion is None:
+            return rainy, clean
+        both = np.concatenate([rainy, clean])  # one image has one draw
+        rainy, clean = np.split(self._distortion(dict(img=both))["img"], 2)
+        return rainy, clean
 
     def _photo(self, idx: int) -> Path:
         number, index = divmod(idx, len(self.photos))

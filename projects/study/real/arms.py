@@ -10,7 +10,7 @@ VANILLA = "vanilla"
 REAL = "real"
 """The family: detector and data of this study, for the command line."""
 
-CONTROL = "all_crop_1e-5"
+CONTROL = "all_colours_1e-5"
 """The arm that others are compared with, beside vanilla, unless another one is named."""
 
 ITERATIONS, BATCH = 370, 8  # three passes over the photos
@@ -34,7 +34,7 @@ class Recipe:
         then_lr: Of the whole detector, in a second phase.
         fog_weight: Of the consistency on photos of fog.
         crop: Up to which share of both sides is cut off each photo at random, in half of them.
-        is_distorted: Whether the photos' colours are distorted at random, for teacher and student.
+        distort: Whether colours are distorted at random, of the rainy and the clean image alike.
     """
 
     lr: float = 1e-3
@@ -50,7 +50,7 @@ class Recipe:
     then_lr: float = 1e-5
     fog_weight: float = 1.0
     crop: float = 0.0
-    is_distorted: bool = False
+    distort: bool = False
 
     def record(self) -> dict[str, Any]:
         """Return it for a json file."""
@@ -91,13 +91,16 @@ LITE, PLAIN = "LightweightFeatureDerain", "PlainFeatureRefine"
 NO_NECK: dict[str, Any] = dict(neck=None)
 CROPPED: dict[str, Any] = dict(crop=0.6)
 ALL = NO_NECK | CROPPED
+COLOURS: dict[str, Any] = CROPPED | dict(distort=True)
 
 ARMS = (
     RealArm(VANILLA, "vanilla", "vanilla"),
     RealArm("neck_ms", "multi-scale neck", "neck", decides=True),
     RealArm("neck_ms_slow", "multi-scale neck, lr 3e-4", "neck", dict(lr=3e-4)),
     RealArm("neck_ms_fast", "multi-scale neck, lr 3e-3", "neck", dict(lr=3e-3)),
-    RealArm("neck_ms_crop", "multi-scale neck, photos cropped at random", "neck", CROPPED, True),
+    RealArm("neck_ms_crop", "multi-scale neck, photos cropped at random", "neck", CROPPED),
+    RealArm("neck_ms_colours", "multi-scale neck, cropped photos, distorted colours", "neck",
+            COLOURS, True),
     RealArm("neck_lite", "lightweight neck, cropped photos", "neck", dict(CROPPED, neck=LITE)),
     RealArm("neck_plain", "plain convolutions of the neck's size, cropped photos", "neck",
             dict(CROPPED, neck=PLAIN)),
@@ -105,10 +108,11 @@ ARMS = (
             dict(CROPPED, early=True)),
     RealArm("all_1e-5", "all weights, lr 1e-5", "all", dict(NO_NECK, lr=1e-5)),
     RealArm("all_crop_5e-6", "all weights, lr 5e-6, cropped photos", "all", ALL | dict(lr=5e-6)),
-    RealArm("all_crop_1e-5", "all weights, lr 1e-5, cropped photos", "all", ALL | dict(lr=1e-5),
-            decides=True),
+    RealArm("all_crop_1e-5", "all weights, lr 1e-5, cropped photos", "all", ALL | dict(lr=1e-5)),
     RealArm("all_crop_2e-5", "all weights, lr 2e-5, cropped photos", "all", ALL | dict(lr=2e-5)),
     RealArm("all_crop_5e-5", "all weights, lr 5e-5, cropped photos", "all", ALL | dict(lr=5e-5)),
+    RealArm("all_colours_1e-5", "all weights, lr 1e-5, cropped photos, distorted colours", "all",
+            ALL | COLOURS | dict(lr=1e-5), True),
     RealArm("neck_then_all", "multi-scale neck, then all weights, cropped photos",
             "neck_then_all", CROPPED),
     RealArm(
@@ -146,9 +150,9 @@ ARMS = (
     RealArm("filter", "image-adaptive filter, cropped photos", "filter", NO_NECK | CROPPED),
     RealArm("filter_neck", "filter + multi-scale neck", "filter"),
     RealArm("filter_neck_crop", "filter + multi-scale neck, photos cropped at random", "filter",
-            CROPPED, decides=True),
-    RealArm("filter_neck_colours", "filter + multi-scale neck, cropped photos of other colours",
-            "filter", dict(CROPPED, is_distorted=True)),
+            CROPPED),
+    RealArm("filter_neck_colours", "filter + multi-scale neck, cropped photos, distorted colours",
+            "filter", COLOURS, True),
     RealArm("filter_neck_clean", "filter + multi-scale neck, cropped photos, half stay clean",
             "filter", dict(CROPPED, clean_share=0.5)),
     RealArm("fog_targets", "multi-scale neck, cropped photos, photos of fog as targets", "fog",

@@ -6,14 +6,12 @@ import argparse
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.nn.utils import clip_grad_norm_
 
 import derain_plugin
 from derain_plugin.adapting.twins import RainyTwins
-from derain_plugin.datasets.transforms import Uint8PhotoMetricDistortion
 from derain_plugin.files import atomic_write
 from projects.study.real.arms import RealArm, find_arms
 from projects.study.real.photographs import Photographs
@@ -22,14 +20,6 @@ from projects.study.real.trainees import Batches, Phase, Trainee, build_trainee
 
 WEIGHT_DECAY, LARGEST_GRADIENT = 1e-4, 1.0  # those of derain-adapt
 SHOWN_EVERY = 10  # iterations
-
-
-class DistortedTwins(RainyTwins):
-    """Photos whose colours are distorted, for teacher and student alike, before it rains."""
-
-    def _rained(self, image: Any, *args: Any) -> tuple[Any, Any, int]:
-        distorted = Uint8PhotoMetricDistortion()(dict(img=image))["img"]
-        return super()._rained(distorted, *args)
 
 
 def train(trainee: Trainee, arm: RealArm, photos: Photographs, *, seed: int) -> list[float]:
@@ -43,8 +33,7 @@ def train(trainee: Trainee, arm: RealArm, photos: Photographs, *, seed: int) -> 
     """
     recipe = arm.recipe
     training = list(trainee.labels or photos.training(recipe.photos))
-    kind = DistortedTwins if recipe.is_distorted else RainyTwins
-    twins = kind(
+    twins = RainyTwins(
         training,
         trainee.detector.prepare,
         num_samples=recipe.iterations * recipe.batch_size,
@@ -52,6 +41,7 @@ def train(trainee: Trainee, arm: RealArm, photos: Photographs, *, seed: int) -> 
         severity=recipe.severity,
         clean_share=recipe.clean_share,
         crop=recipe.crop,
+        distort=recipe.distort,
         renderer=RENDERERS[recipe.rain].render,
         labels=trainee.labels,
     )

@@ -45,7 +45,7 @@ def written(tmp_path_factory):
     write_record(results, "vanilla", 0, 0.3)
     for seed, car_ap in ((1, 0.31), (2, 0.33)):
         write_record(results, "neck_ms", seed, car_ap, noise=1e-4)
-    write_record(results, "all_crop_1e-5", 1, 0.3, noise=0.02)
+    write_record(results, "all_colours_1e-5", 1, 0.3, noise=0.02)
     write_record(results, "filter", 1, 0.25, selection)
     return results, docs, report.write_report(results, docs)
 
@@ -65,7 +65,7 @@ def test_the_tables_have_what_was_measured_and_a_line_names_the_rest(written):
     filtered = rows_of(text, "image-adaptive filter, cropped photos")[0]
     assert filtered[2:] == ["0.250"] * 6 + ["-", "-"]
     assert not rows_of(text, "lightweight neck, cropped photos")
-    ran = ("vanilla", "neck_ms", "all_crop_1e-5", "filter")
+    ran = ("vanilla", "neck_ms", "all_colours_1e-5", "filter")
     missing = "; ".join(arm.title for arm in ARMS if arm.name not in ran)
     assert f"\n\nNot run: {missing}.\n\n" in text
 
