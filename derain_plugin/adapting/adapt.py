@@ -83,6 +83,7 @@ def adapt(
     severity: tuple[int, int] = (1, 5),
     clean_share: float = 0.3,
     crop: float = CROP,
+    distort: bool = True,
     weights: LossWeights | None = None,
     derain: Mapping[str, Any] = DERAIN,
     early: Sequence[str] = (),
@@ -115,6 +116,8 @@ def adapt(
         severity: Mildest and worst rain, 1-5.
         clean_share: Of the samples without rain.
         crop: Up to which share of both sides is cut off half of the photos; 0 crops none.
+        distort: Whether contrast, brightness, saturation and hue change at random, of the rainy
+            and the clean image alike, so that what only looks like haze is left alone.
         weights: Of the parts of the loss.
         derain: ``type`` and options of the neck, without ``in_channels``.
         early: Modules of the backbone after which a block cleans, too, such as ``("stem",)``;
@@ -166,7 +169,7 @@ def adapt(
         say(f"warning: {warning}")
     schedule = Schedule(
         1, min(MOST if batch_size is None else batch_size, len(training)), lr, severity=severity,
-        clean_share=clean_share, crop=crop, seed=seed, amp=amp, labels=labels,
+        clean_share=clean_share, crop=crop, distort=distort, seed=seed, amp=amp, labels=labels,
         weights=weights or LossWeights(), early=tuple(early), image_filter=image_filter,
     )  # fmt: skip
     is_free = batch_size is None

@@ -45,6 +45,7 @@ class Schedule:
         severity: Mildest and worst rain.
         clean_share: Of the samples that stay clean.
         crop: Up to which share of both sides is cut off half of the photos.
+        distort: Whether colours change at random, of the rainy and the clean image alike.
         seed: Of everything that is drawn.
         amp: Whether to compute in mixed precision: fp16 on CUDA, bf16 on CPU.
         weights: Of the parts of the loss.
@@ -63,6 +64,7 @@ class Schedule:
     severity: tuple[int, int] = (1, 5)
     clean_share: float = 0.3
     crop: float = CROP
+    distort: bool = True
     seed: int = 0
     amp: bool = False
     labels: bool = False
@@ -220,6 +222,7 @@ def train(
         severity=schedule.severity,
         clean_share=schedule.clean_share,
         crop=schedule.crop,
+        distort=schedule.distort,
         renderer=renderer,
         labels=labels,
     )

@@ -51,6 +51,7 @@ def _adapt(args: argparse.Namespace) -> None:
         severity=args.severity,
         clean_share=args.clean_share,
         crop=args.crop,
+        distort=args.distort,
         weights=LossWeights(*args.loss_weights),
         early=args.early,
         image_filter=args.filter,

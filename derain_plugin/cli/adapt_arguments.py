@@ -83,6 +83,11 @@ def _parse_adapt(words: Sequence[str]) -> argparse.Namespace:
         "in more sizes; 0 crops none, default %(default)s",
     )  # fmt: skip
     parser.add_argument(
+        "--keep-colours", dest="distort", action="store_false",
+        help="do not change contrast, brightness, saturation and hue at random, of the rainy and "
+        "the clean photo alike, which teaches to leave alone what only looks like haze",
+    )  # fmt: skip
+    parser.add_argument(
         "--loss-weights", type=float, nargs=3, default=(1.0, 1.0, 1.0),
         metavar=("FEATURES", "CLASSES", "BOXES"), help="factors on the losses; default 1 1 1",
     )  # fmt: skip

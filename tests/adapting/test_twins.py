@@ -73,6 +73,20 @@ def test_a_renderer_of_ones_own_and_what_is_out_of_range(photos):
         twins([])
 
 
+def test_colours_of_both_are_distorted_alike(photos):
+    """And not always in the same way."""
+    options = dict(clean_share=0.0, renderer=lambda image, severity, *, seed: image)
+    plain, distorted = (twins(photos, distort=each, **options) for each in (False, True))
+    changes = set()
+    for index in range(20):
+        sample, whole = distorted[index], plain[index]["clean"]
+        assert np.array_equal(sample["rainy"], sample["clean"])
+        assert sample["clean"].shape == whole.shape
+        assert sample["severity"] == plain[index]["severity"] > 0
+        changes.add(round(float(sample["clean"].mean()) - float(whole.mean())))
+    assert len(changes) > 5
+
+
 def test_rounds_cover_all_samples_once():
     sampler, seen = RoundSampler(23, 10), []
     for number in range(sampler.num_rounds):

@@ -23,7 +23,7 @@ from derain_plugin.files import atomic_write
 from projects.study.real.arms import RealArm, find_arms
 from projects.study.real.measures import CAR, of_class
 from projects.study.real.photographs import SETS, Photographs, PhotoSet
-from projects.study.real.records import set_settings, training_settings
+from projects.study.real.records import predictions_file
 from projects.study.report_tables import markdown
 
 SIZES = dict(small="below 32 px", medium="32-96 px", large="above 96 px")
@@ -116,15 +116,12 @@ def draw(rows: Mapping[tuple[str, str], Mapping[str, float]], path: Path) -> Non
 
 
 def measured(
-    photos: Photographs, predictions: Path, arm: RealArm, photo_set: PhotoSet, seeds: Sequence[int]
+    photos: Photographs, work_dir: Path, arm: RealArm, photo_set: PhotoSet, seeds: Sequence[int]
 ) -> list[dict[str, Any]]:
     """Return :func:`cars_found` for each training seed that was measured on a set."""
     found = []
     for seed in arm.seeds(seeds):
-        trained = training_settings(arm, seed, photos)
-        settings = set_settings(trained, photo_set)
-        folder = predictions / f"{arm.name}_seed{seed}_{trained[:8]}"
-        path = folder / f"{photo_set.name}_{settings[:8]}.pkl"
+        path = predictions_file(photos, work_dir, arm, seed, photo_set)
         if path.is_file():
             found.append(cars_found(path, photos.annotations(photo_set)))
     return found
@@ -147,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for photo_set in wanted
         for arm in find_arms(args.arms)
         if (found := measured(
-            photos, args.work_dir.resolve() / "predictions", arm, photo_set, args.seeds
+            photos, args.work_dir.resolve(), arm, photo_set, args.seeds
         ))
     }  # fmt: skip
     if not rows:

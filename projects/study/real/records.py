@@ -43,6 +43,16 @@ def set_settings(trained: str, photo_set: PhotoSet) -> str:
     )  # fmt: skip
 
 
+def predictions_file(
+    photos: Photographs, work_dir: Path, arm: RealArm, seed: int, photo_set: PhotoSet
+) -> Path:
+    """Return where what an arm and seed detected in a set is, if it was measured."""
+    trained = training_settings(arm, seed, photos)
+    settings = set_settings(trained, photo_set)
+    folder = work_dir / "predictions" / f"{arm.name}_seed{seed}_{trained[:8]}"
+    return folder / f"{photo_set.name}_{settings[:8]}.pkl"
+
+
 def read_record(path: Path, trained: str) -> dict[str, Any]:
     """Return a record with those of its sets that are measured as they would be now.
 
