@@ -1,7 +1,7 @@
 """How much of what a detector finds on clean photos an arm still finds there.
 
-AP with the vanilla detector's sure detections as the truth. It needs no labels, and so tells what 24
-labelled cars cannot: whether an arm leaves clean photos alone. Run as
+AP with the vanilla detector's sure detections as the truth. It needs no labels, and so tells what
+24 labelled cars cannot: whether an arm leaves clean photos alone. Run as
 ``python -m projects.study.real.kept``.
 """
 
@@ -65,15 +65,14 @@ def measure_kept(
     """
     (vanilla,), rows = find_arms([VANILLA]), []
     for photo_set in (each for each in SETS if each.name in CLEAN):
-        (own,) = load_predictions(
-            predictions_file(photos, work_dir, vanilla, 0, photo_set)
-        ).values()
+        first = predictions_file(photos, work_dir, vanilla, 0, photo_set)
+        (own,) = load_predictions(first).values()
         images = json.loads(photos.annotations(photo_set).read_bytes())["images"]
         truth = work_dir / "kept" / f"{photo_set.name}.json"
         truth.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(truth, json.dumps(as_truth(own, images)))
         for arm in find_arms(arms):
-            for seed in arm.seeds(seeds):
+            for seed in arm.seeds(seeds) if arm.name == VANILLA else seeds:
                 path = predictions_file(photos, work_dir, arm, seed, photo_set)
                 if path.is_file():
                     found = measure(path, truth, resamples=2)["measures"]
