@@ -150,15 +150,22 @@ KINDS = dict(
     yolox="one-stage", rtmdet="one-stage", retinanet="one-stage", faster_rcnn="two-stage",
     single_map="one-stage", maps="one-stage", c4="two-stage",
     dino="two-stage DETR", rtdetr="RT-DETR", transformers="RT-DETR", dfine="RT-DETR",
+    deimv2="RT-DETR", deimv2_lite="RT-DETR", deimv2_dinov3="RT-DETR",
 )  # fmt: skip
 # Modules of each backbone after which early blocks are tried.
 EARLY = dict(
     yolox=("stem", "stage1"), rtmdet=("stage1",), retinanet=("layer1", "maxpool"),
     swin=("patch_embed", "stages.0"), c4=("layer1",), maps=("layers.0.0",),
     rtdetr=("stem", "stage1"), transformers=("stage1",), rtdetrv2=("stem", "stage2"),
-    dfine=("stem", "stage1"),
+    dfine=("stem", "stage1"), deimv2=("stem", "stage1"), deimv2_lite=("stage1",),
 )  # fmt: skip
-TRANSFORMERS = dict(transformers="r18", rtdetrv2="rtdetrv2_r18", dfine="dfine_s")
+TRANSFORMERS = dict(
+    transformers="r18", rtdetrv2="rtdetrv2_r18", dfine="dfine_s",
+    deimv2="deimv2_n", deimv2_lite="deimv2_atto", deimv2_dinov3="deimv2_s",
+)  # fmt: skip
+IMAGENET = dict(
+    do_normalize=True, image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225]
+)
 PIPELINE = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=SIZE, keep_ratio=False),
@@ -189,7 +196,8 @@ def _shaken(model: nn.Module) -> nn.Module:
 
 def prepare_for(name: str) -> Any:
     if name in TRANSFORMERS:
-        return RTDetrImageProcessor(size=dict(height=SIZE[1], width=SIZE[0]))
+        normalisation = IMAGENET if name == "deimv2_dinov3" else {}
+        return RTDetrImageProcessor(size=dict(height=SIZE[1], width=SIZE[0]), **normalisation)
     return PipelineSample(PIPELINE)
 
 

@@ -38,8 +38,48 @@ TINY_HGNETV2 = dict(
     stage_numb_of_layers=[1, 1, 2, 1],
 )
 TINY_DFINE = dict(TINY, backbone_config=TINY_HGNETV2, decoder_n_points=[2, 3, 1])
+TINY_DEIMV2 = dict(  # with three levels, as the others
+    TINY,
+    backbone_config=dict(TINY_HGNETV2, out_indices=[2, 3, 4]),
+    encode_proj_layers=[2],
+    feat_strides=[8, 16, 32],
+    num_feature_levels=3,
+    decoder_n_points=[2, 3, 1],
+)
+TINY_LITE = dict(
+    TINY,
+    backbone_config=dict(
+        stem_channels=[3, 8, 8],
+        stage_in_channels=[8, 8, 16],
+        stage_mid_channels=[8, 8, 8],
+        stage_out_channels=[8, 16, 24],
+        stage_numb_of_layers=[1, 1, 2],
+    ),
+    encoder_in_channels=[24],
+    decoder_in_channels=[32, 32],
+    num_queries=15,
+)
+TINY_DINOV3 = dict(
+    TINY,
+    backbone_config=dict(
+        hidden_size=32,
+        num_attention_heads=2,
+        intermediate_size=48,
+        num_hidden_layers=4,
+        out_indices=[1, 2, 4],
+    ),
+    spatial_tuning_adapter_inplanes=4,
+    encoder_in_channels=[32, 32, 32],
+)
 # One architecture of each generation, with what makes it tiny.
-FAMILY = {"r18": TINY, "rtdetrv2_r18": TINY, "dfine_s": TINY_DFINE}
+FAMILY = {"r18": TINY, "rtdetrv2_r18": TINY, "dfine_s": TINY_DFINE, "deimv2_n": TINY_DEIMV2}
+# DEIMv2's other encoder, and its other backbone: upstream's own ViT, and DINOv3's gated one.
+OTHER_DEIMV2 = {
+    "deimv2_atto": TINY_LITE,
+    "deimv2_s": TINY_DINOV3,
+    "deimv2_x": dict(TINY_DINOV3, depth_mult=0.67),
+}
+TINY_OF = {**FAMILY, **OTHER_DEIMV2}
 
 
 def rtdetr_cfg(arch: str = "r18", num_classes: int = 2, **overrides: object) -> dict:
@@ -57,7 +97,7 @@ def rtdetr_cfg(arch: str = "r18", num_classes: int = 2, **overrides: object) -> 
 
 def tiny_rtdetr_cfg(num_classes: int = 2, arch: str = "r18", **overrides: object) -> dict:
     """A vanilla detector of some 100 K parameters."""
-    return rtdetr_cfg(arch, num_classes, **{**FAMILY[arch], **overrides})
+    return rtdetr_cfg(arch, num_classes, **{**TINY_OF[arch], **overrides})
 
 
 def build(cfg: dict) -> nn.Module:
@@ -83,7 +123,7 @@ def transformers_twin(
 
 def tiny_twin(arch: str, num_classes: int = 2, **overrides: object) -> PreTrainedModel:
     """The unsplit transformers model that :func:`tiny_rtdetr_cfg` describes."""
-    return transformers_twin(arch, num_classes, **{**FAMILY[arch], **overrides})
+    return transformers_twin(arch, num_classes, **{**TINY_OF[arch], **overrides})
 
 
 def our_copy(twin: PreTrainedModel, cfg: dict) -> nn.Module:

@@ -102,7 +102,8 @@ def adapt(
     They are a neck in front of the detector's own, and an image filter in front of its backbone.
 
     Args:
-        model: Of mmdet, or an RT-DETR, RT-DETRv2 or D-FINE of transformers, where it shall train.
+        model: Of mmdet, or an RT-DETR, RT-DETRv2, D-FINE or DEIMv2 of transformers, where it shall
+            train.
         photos: Files, folders or globs of photographs in clear weather; no labels.
         out: Folder for the adapter; a new one unless ``resume``.
         prepare: For transformers the image processor; for mmdet what makes a packed sample of an

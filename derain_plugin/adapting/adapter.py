@@ -35,8 +35,8 @@ def load_adapter(model: nn.Module, path: str | Path) -> Any:
     """Put an adapter into a detector that is loaded already.
 
     Args:
-        model: A detector of mmdet, or an RT-DETR, RT-DETRv2 or D-FINE of transformers; with the
-            weights that the adapter was trained for, in their own precision.
+        model: A detector of mmdet, or an RT-DETR, RT-DETRv2, D-FINE or DEIMv2 of transformers;
+            with the weights that the adapter was trained for, in their own precision.
         path: Folder of the adapter.
 
     Returns:

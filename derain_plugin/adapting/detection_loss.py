@@ -12,6 +12,8 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
+from derain_plugin.models.rtdetr.parts import FeatureMaps, without_encoder
+
 
 def require_loss(model: Any) -> None:
     """Refuse a detector that cannot compute its loss.
@@ -54,9 +56,10 @@ def detection_loss(
     if isinstance(model, BaseDetector):
         return _of_mmdet(model, images, encoded, samples, objects)
     labels = [_normalised(each, images.device) for each in objects]
-    # Of inputs_embeds only device and batch size are read once there are encoder_outputs.
-    outputs = BaseModelOutput(last_hidden_state=list(encoded))
-    return model.rtdetr(None, inputs_embeds=images, encoder_outputs=outputs, labels=labels).loss
+    maps = FeatureMaps(encoded)
+    outputs = BaseModelOutput(last_hidden_state=maps)
+    with without_encoder(model.rtdetr.model):
+        return model.rtdetr(None, inputs_embeds=maps, encoder_outputs=outputs, labels=labels).loss
 
 
 def _of_mmdet(

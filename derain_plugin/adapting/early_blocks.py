@@ -9,7 +9,7 @@ import torch
 from mmdet.models.detectors import BaseDetector
 from torch import nn
 
-from derain_plugin.hf.modeling_feature_derain_rtdetr import FeatureDerainRTDetr, stages_of
+from derain_plugin.hf.modeling_feature_derain_rtdetr import FeatureDerainRTDetr
 from derain_plugin.models.backbones import (
     EarlyFeatureDerain,
     RTDETRBackbone,
@@ -17,6 +17,7 @@ from derain_plugin.models.backbones import (
     remove_early_derain,
 )
 from derain_plugin.models.backbones.derain_backbone import block_name, channels_of, modules_at
+from derain_plugin.models.rtdetr.parts import backbone_of, stages_of
 
 
 class AdapterBlocks(EarlyFeatureDerain):
@@ -56,7 +57,8 @@ def build_early(model: nn.Module, places: Sequence[str], *, seed: int = 0) -> Ad
     Args:
         model: Of mmdet, or of transformers without an adapter.
         places: Names of modules of the backbone, as :func:`add_early_derain` takes them; for
-            RT-DETR, RT-DETRv2 and D-FINE of either library their stages, ``stem``, ``stage1``, ...
+            RT-DETR, RT-DETRv2, D-FINE and DEIMv2 of either library their stages, ``stem``,
+            ``stage1``, ...
         seed: Of the weights.
 
     Raises:
@@ -66,7 +68,7 @@ def build_early(model: nn.Module, places: Sequence[str], *, seed: int = 0) -> Ad
         return None
     detector: Any = model
     is_mmdet = isinstance(model, BaseDetector)
-    backbone = detector.backbone if is_mmdet else detector.model.backbone.model
+    backbone = detector.backbone if is_mmdet else backbone_of(detector.model)
     if getattr(backbone, "derain", None) is not None:
         raise ValueError(
             f"this {type(backbone).__name__} has early de-rain blocks, and cannot have others "

@@ -38,7 +38,7 @@ def freeze(
     """Freeze a detector and put de-rain blocks into it, fresh ones unless it has an adapter's.
 
     Args:
-        model: A detector of mmdet, or an RT-DETR, RT-DETRv2 or D-FINE of transformers.
+        model: A detector of mmdet, or an RT-DETR, RT-DETRv2, D-FINE or DEIMv2 of transformers.
         prepare: For mmdet what makes of an image, ``(H, W, 3)`` uint8, BGR, a packed sample: the
             test pipeline; for transformers the image processor.
         derain: ``type`` and options of a de-rain neck; its channels are the backbone's.

@@ -15,10 +15,11 @@ from transformers import PreTrainedModel
 from derain_plugin.adapting.base_frozen_detector import FrozenDetector
 from derain_plugin.hf.configuration_feature_derain_rtdetr import FeatureDerainRTDetrConfig
 from derain_plugin.hf.modeling_feature_derain_rtdetr import FeatureDerainRTDetr
+from derain_plugin.models.rtdetr.parts import backbone_of, channels_given, maps_of, projected
 
 
 class FrozenTransformersDetector(FrozenDetector):
-    """An RT-DETR, RT-DETRv2 or D-FINE of transformers.
+    """An RT-DETR, RT-DETRv2, D-FINE or DEIMv2 of transformers.
 
     Args:
         model: The detector, with a de-rain module or without.
@@ -51,10 +52,7 @@ class FrozenTransformersDetector(FrozenDetector):
         detector = self.model.rtdetr.model
         if self.model.derain_module is not None:
             feats = self.model.derain_module(feats)
-        projected = [
-            proj(feat) for proj, feat in zip(detector.encoder_input_proj, feats, strict=True)
-        ]
-        return tuple(detector.encoder(projected).last_hidden_state)
+        return tuple(maps_of(detector.encoder(projected(detector, feats))))
 
     def _take_neck_out(self) -> None:
         self.model.derain_module = None
@@ -76,7 +74,7 @@ class FrozenTransformersDetector(FrozenDetector):
 
 def with_derain_module(model: Any, derain: Mapping[str, Any]) -> FeatureDerainRTDetr:
     """Wrap an RT-DETR of transformers; its weights are shared, not copied."""
-    channels = list(model.model.backbone.intermediate_channel_sizes)
+    channels = list(channels_given(backbone_of(model.model)))
     config = FeatureDerainRTDetrConfig(
         rtdetr_config=model.config, derain={**derain, "in_channels": channels}
     )

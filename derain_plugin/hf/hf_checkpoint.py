@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
+from transformers.image_processing_base import ImageProcessingMixin
 
 from derain_plugin.engine.safety import scheme
 from derain_plugin.hf.modeling_feature_derain_rtdetr import FeatureDerainRTDetr
@@ -21,8 +24,11 @@ MODEL_TYPES = (*FAMILIES, FeatureDerainRTDetr.config_class.model_type)
 KEY_PREFIXES: dict[str, str | None] = {
     "model.backbone.": "backbone.",
     "model.encoder_input_proj.": "neck.encoder_input_proj.",
+    "model.conv_encoder.model.": "backbone.model.",  # of DEIMv2
+    "model.conv_encoder.encoder_input_proj.": "neck.encoder_input_proj.",
+    "model.conv_encoder.": "backbone.model.",  # a DINOv3 and what transformers adds to it
     "model.encoder.": "neck.encoder.",
-    "class_embed.": None,  # RT-DETRv2 and D-FINE have the decoder's heads twice,
+    "class_embed.": None,  # RT-DETRv2 and later have the decoder's heads twice,
     "bbox_embed.": None,  # and use those in model.decoder alone
     "": "bbox_head.detr.",
 }
@@ -43,28 +49,37 @@ def to_mmdet_keys(
 ) -> dict[str, Tensor]:
     """Rename weights of ``RTDetrForObjectDetection`` to those of a vanilla :class:`RTDETR`.
 
-    The same for ``RTDetrV2ForObjectDetection`` and ``DFineForObjectDetection``, whose second
-    names for the heads of the decoder are left out.
+    The same for ``RTDetrV2ForObjectDetection``, ``DFineForObjectDetection`` and
+    ``Deimv2ForObjectDetection``, whose second names for the heads of the decoder are left out.
 
     Args:
         state_dict: Of transformers' model.
         prefixes: ``DERAINED_KEY_PREFIXES`` if both sides have a de-rain neck.
     """
-    renamed = {}
-    for key, tensor in state_dict.items():
-        theirs = next(prefix for prefix in prefixes if key.startswith(prefix))
-        ours = prefixes[theirs]
-        if ours is not None:
-            renamed[ours + key.removeprefix(theirs)] = tensor
-    return renamed
+    renamed = ((_mmdet_key(key, prefixes), tensor) for key, tensor in state_dict.items())
+    return {key: tensor for key, tensor in renamed if key is not None}
 
 
 def to_transformers_keys(
-    state_dict: Mapping[str, Tensor], prefixes: Mapping[str, str | None] = KEY_PREFIXES
+    state_dict: Mapping[str, Tensor],
+    expected: Iterable[str],
+    prefixes: Mapping[str, str | None] = KEY_PREFIXES,
 ) -> dict[str, Tensor]:
-    """Undo :func:`to_mmdet_keys`; names that it left out stay away."""
-    back = {ours: theirs for theirs, ours in prefixes.items() if ours is not None}
-    return to_mmdet_keys(state_dict, back)
+    """Undo :func:`to_mmdet_keys`; names that it left out stay away.
+
+    Args:
+        state_dict: Of a :class:`RTDETR`.
+        expected: The names of transformers' model. What is none of them keeps its name.
+        prefixes: As in :func:`to_mmdet_keys`.
+    """
+    theirs = {_mmdet_key(key, prefixes): key for key in expected}
+    return {theirs.get(key, key): tensor for key, tensor in state_dict.items()}
+
+
+def _mmdet_key(key: str, prefixes: Mapping[str, str | None]) -> str | None:
+    theirs = next(prefix for prefix in prefixes if key.startswith(prefix))
+    ours = prefixes[theirs]
+    return None if ours is None else ours + key.removeprefix(theirs)
 
 
 @scheme(PREFIX)
@@ -73,25 +88,45 @@ def load_from_hf(filename: str, map_location: Any = None) -> dict[str, Any]:
 
     Args:
         filename: ``hf://PekingU/rtdetr_r18vd`` or ``hf:///path/to/folder``; an RT-DETR,
-            RT-DETRv2 or D-FINE. A folder of :class:`FeatureDerainRTDetr` fits a detector with the
-            same de-rain neck.
+            RT-DETRv2, D-FINE or DEIMv2. A folder of :class:`FeatureDerainRTDetr` fits a detector
+            with the same de-rain neck.
         map_location: Device of the weights; default the CPU.
 
     Returns:
         A checkpoint with ``state_dict`` in our names, and in ``meta`` the class names
-        (``dataset_meta``) and transformers' own config (``hf_config``).
+        (``dataset_meta``), transformers' own config (``hf_config``) and, if the folder has a
+        ``preprocessor_config.json``, mean and deviation of its pixels (``pixels``), which
+        :class:`RTDETR` compares with those of its data preprocessor.
 
     Raises:
         FileNotFoundError: Neither a folder nor a hub id that could be reached.
         ValueError: None of the RT-DETR family, or weights that do not fill the model.
     """
-    model: Any = load_pretrained(filename.removeprefix(PREFIX), MODEL_TYPES)
+    source = filename.removeprefix(PREFIX)
+    model: Any = load_pretrained(source, MODEL_TYPES)
     # What else torch.load takes, functions and tables of devices, is about files.
     device = map_location if isinstance(map_location, str | torch.device) else "cpu"
-    state_dict = _mmdet_state_dict(model.to(device))
+    state_dict: Any = OrderedDict(_mmdet_state_dict(model.to(device)))
     classes = tuple(model.config.id2label[index] for index in sorted(model.config.id2label))
     meta = dict(dataset_meta=dict(classes=classes), hf_config=model.config.to_dict())
+    pixels = _pixels_of(source)
+    if pixels is not None:
+        meta["pixels"] = pixels
+        state_dict._metadata = {"": dict(pixels=pixels)}  # what torch tells modules that load
     return dict(state_dict=state_dict, meta=meta)
+
+
+def _pixels_of(source: str) -> dict[str, list[float]] | None:
+    """Return mean and deviation of pixels 0-255, as mmdet's data preprocessor takes them."""
+    try:
+        settings, _ = ImageProcessingMixin.get_image_processor_dict(Path(source).expanduser())
+    except OSError:
+        return None
+    factor = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0
+    mean, std = [0.0] * 3, [1.0] * 3
+    if settings.get("do_normalize"):
+        mean, std = settings["image_mean"], settings["image_std"]
+    return dict(mean=[each / factor for each in mean], std=[each / factor for each in std])
 
 
 def _mmdet_state_dict(model: PreTrainedModel) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,14 @@ from derain_plugin.models.necks import (
 )
 from derain_plugin.models.necks.feature_derain import BaseFeatureDerain
 from derain_plugin.models.rtdetr.half_on_cpu import HalfOnCpuWarning
+from derain_plugin.models.rtdetr.parts import (
+    backbone_of,
+    channels_given,
+    features_of,
+    knows_encoder_outputs,
+    projected,
+    stages_of,
+)
 
 # By name, and no others: a registry would call whatever a stranger's config.json names.
 DERAIN_NECKS: dict[str, type[BaseFeatureDerain]] = {
@@ -32,10 +41,11 @@ DERAIN_NECKS: dict[str, type[BaseFeatureDerain]] = {
 class FeatureDerainRTDetr(PreTrainedModel):
     """An RT-DETR whose encoder gets cleaned features; a model of transformers otherwise.
 
-    RT-DETRv2 and D-FINE, which have the same parts, will do as well. With a fresh de-rain module
-    all outputs are bitwise those of the detector alone. Both parts have their own parameters, so
-    that each can be frozen or have a learning rate of its own. ``from_pretrained`` refuses
-    weights that do not fill the model.
+    RT-DETRv2, D-FINE and DEIMv2 will do as well; with a DINOv3 what is cleaned is what its spatial
+    tuning adapter and the ViT give together. With a fresh de-rain module all outputs are bitwise
+    those of the detector alone. Both parts have their own parameters, so that each can be frozen
+    or have a learning rate of its own. ``from_pretrained`` refuses weights that do not fill the
+    model.
 
     Args:
         config: Settings of both parts.
@@ -70,14 +80,12 @@ class FeatureDerainRTDetr(PreTrainedModel):
         super().__init__(config)
         self.rtdetr: Any = rtdetr or AutoModelForObjectDetection.from_config(config.rtdetr_config)
         config.rtdetr_config = self.rtdetr.config
-        channels = tuple(self.rtdetr.model.backbone.intermediate_channel_sizes)
-        self.derain_module = _build_derain(config.derain, channels)
+        self.derain_module = _build_derain(config.derain, channels_given(self.backbone))
         self.image_filter = _build_filter(config.image_filter)
         self.early_derain: Any = None
         self._early_handles: list[RemovableHandle] = []
         if config.early_derain is not None:
-            stages = stages_of(self.rtdetr.model.backbone.model)
-            self.set_early_derain(_build_early(config.early_derain, stages))
+            self.set_early_derain(_build_early(config.early_derain, stages_of(self.backbone)))
         self._warn_of_half = HalfOnCpuWarning()
         self.post_init()
         self.train(self.training)
@@ -107,23 +115,28 @@ class FeatureDerainRTDetr(PreTrainedModel):
             RuntimeWarning: The model is in fp16 or bf16 on a CPU, where torch samples wrong
                 values from maps of this size.
         """
-        model = self.rtdetr.model
         feats = self.extract(pixel_values)
         if self.derain_module is not None:
             feats = self.derain_module(feats)
         self._warn_of_half(feats, channels=self.rtdetr.config.d_model)
-        projected = [proj(feat) for proj, feat in zip(model.encoder_input_proj, feats, strict=True)]
-        encoded = model.encoder(projected, **kwargs)
-        # Of inputs_embeds only device and batch size are read once there are encoder_outputs.
+        maps = projected(self.rtdetr.model, feats)
+        if not knows_encoder_outputs(self.rtdetr.model):
+            return self.rtdetr(None, inputs_embeds=maps, labels=labels, **kwargs)
+        encoded = self.rtdetr.model.encoder(maps, **kwargs)
         return self.rtdetr(
-            None, inputs_embeds=feats[0], encoder_outputs=encoded, labels=labels, **kwargs
+            None, inputs_embeds=maps, encoder_outputs=encoded, labels=labels, **kwargs
         )
 
     def extract(self, pixel_values: Tensor) -> list[Tensor]:
         """Return the backbone's features, of filtered images where there is a filter."""
         if self.image_filter is not None:
             pixel_values = self.image_filter(pixel_values)
-        return self.rtdetr.model.backbone.model(pixel_values).feature_maps
+        return features_of(self.backbone, pixel_values)
+
+    @property
+    def backbone(self) -> Any:
+        """What gives the features to the de-rain module."""
+        return backbone_of(self.rtdetr.model)
 
     def set_early_derain(self, early: nn.Module | None) -> None:
         """Put early de-rain blocks in the place of those that are there; None for none.
@@ -134,13 +147,13 @@ class FeatureDerainRTDetr(PreTrainedModel):
             handle.remove()
         self.early_derain, self._early_handles = early, []
         if early is not None:
-            self._early_handles = hook_blocks(early, stages_of(self.rtdetr.model.backbone.model))
+            self._early_handles = hook_blocks(early, stages_of(self.backbone))
 
     def train(self, mode: bool = True) -> FeatureDerainRTDetr:
         """Set the mode; with ``config.freeze_backbone`` the backbone stays in eval, frozen."""
         super().train(mode)
         if self.config.freeze_backbone:
-            self.rtdetr.model.backbone.eval().requires_grad_(False)
+            self.backbone.eval().requires_grad_(False)
         return self
 
     @classmethod
@@ -164,6 +177,17 @@ class FeatureDerainRTDetr(PreTrainedModel):
         refuse_missing(str(pretrained_model_name_or_path), report)
         return (model, report) if output_loading_info else model
 
+    def save_pretrained(
+        self,
+        save_directory: Any,
+        is_main_process: bool = True,
+        state_dict: Mapping[str, Tensor] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Save as transformers does; see :func:`weights_to_save`."""
+        weights = weights_to_save(self) if state_dict is None else state_dict
+        super().save_pretrained(save_directory, is_main_process, weights, **kwargs)
+
     @classmethod
     def is_custom_code(cls) -> bool:
         """Say no: transformers would leave out RTDetrForObjectDetection's own initialisation."""
@@ -173,22 +197,16 @@ class FeatureDerainRTDetr(PreTrainedModel):
         """Leave the de-rain module the identity; transformers' parts have their own."""
 
 
-def stages_of(backbone: Any) -> dict[str, nn.Module]:
-    """Return the parts of a backbone of RT-DETR or its like by transformers' stage names.
+def weights_to_save(model: PreTrainedModel) -> dict[str, Tensor] | None:
+    """Return what ``save_pretrained`` shall write; None for all that it would write itself.
 
-    Args:
-        backbone: ``model.backbone.model`` of a detector.
-
-    Raises:
-        ValueError: A backbone of another library, whose parts have other names.
+    Decoder layers of DEIMv2's smallest sizes share a box head. Of its names transformers 5.24
+    writes one that ``from_pretrained`` does not read, so that the head silently starts anew.
     """
-    if not (hasattr(backbone, "embedder") and hasattr(backbone, "encoder")):
-        raise ValueError(
-            f"{type(backbone).__name__} cannot have early de-rain blocks: only transformers' own "
-            "backbones of RT-DETR, RT-DETRv2 and D-FINE can"
-        )
-    parts = [backbone.embedder, *backbone.encoder.stages]
-    return dict(zip(backbone.stage_names, parts, strict=True))
+    if not getattr(model.config, "share_bbox_head", False):
+        return None
+    others = re.compile(r"^(rtdetr\.)?bbox_embed\.|decoder\.bbox_embed\.[1-9]")
+    return {key: value for key, value in model.state_dict().items() if not others.search(key)}
 
 
 AutoModelForObjectDetection.register(FeatureDerainRTDetrConfig, FeatureDerainRTDetr)

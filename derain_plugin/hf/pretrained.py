@@ -15,6 +15,7 @@ from derain_plugin.hf.configuration_feature_derain_rtdetr import (
     FeatureDerainRTDetrConfig,
 )
 from derain_plugin.hf.modeling_feature_derain_rtdetr import FeatureDerainRTDetr, refuse_missing
+from derain_plugin.models.rtdetr.parts import backbone_of, channels_given
 
 HUB_OPTIONS = (
     "cache_dir",
@@ -25,6 +26,9 @@ HUB_OPTIONS = (
     "subfolder",
     "token",
 )
+# Of DEIMv2's smallest sizes. transformers writes it under the name of one decoder layer and looks
+# for that of the first.
+SHARED_BOX_HEAD = {r"decoder\.bbox_embed\.\d+\.": "decoder.bbox_embed.0."}
 DERAIN_TYPES = {"multiscale": "MultiScaleFeatureDerain", "lightweight": "LightweightFeatureDerain"}
 
 
@@ -41,7 +45,7 @@ def create_feature_derain_rtdetr(
 
     Args:
         model_name: A hub id, or a folder that ``RTDetrForObjectDetection.save_pretrained`` wrote;
-            RT-DETRv2 and D-FINE will do as well.
+            RT-DETRv2, D-FINE and DEIMv2 will do as well.
         derain_type: ``multiscale``, ``lightweight``, or None for the detector as it is.
         num_residual_blocks: Residual blocks per level of ``multiscale``; 0 keeps mask,
             suppression and a linear correction. ``lightweight`` has none.
@@ -68,7 +72,7 @@ def create_feature_derain_rtdetr(
     """
     options = _derain_options(derain_type, num_residual_blocks)
     rtdetr: Any = load_pretrained(model_name, **kwargs)
-    channels = list(rtdetr.model.backbone.intermediate_channel_sizes)
+    channels = list(channels_given(backbone_of(rtdetr.model)))
     config = FeatureDerainRTDetrConfig(
         rtdetr_config=rtdetr.config,
         derain=options and {**options, "in_channels": channels},
@@ -95,13 +99,15 @@ def load_pretrained(
     source = str(folder) if folder.is_dir() else source
     at_hub = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
     with _explained(source, OSError, ValueError):
-        model_type = AutoConfig.from_pretrained(source, **at_hub).model_type
-    if model_type not in model_types:
+        config = AutoConfig.from_pretrained(source, **at_hub)
+    if config.model_type not in model_types:
         needed = " or ".join(map(repr, model_types))
         raise ValueError(
-            f"{source} holds a {model_type!r} model, but needed is {needed} "
+            f"{source} holds a {config.model_type!r} model, but needed is {needed} "
             "(for example PekingU/rtdetr_r18vd)"
         )
+    if getattr(config, "share_bbox_head", False):
+        kwargs["key_mapping"] = {**SHARED_BOX_HEAD, **(kwargs.get("key_mapping") or {})}
     with _explained(source, OSError):
         model, report = AutoModelForObjectDetection.from_pretrained(
             source, output_loading_info=True, **kwargs

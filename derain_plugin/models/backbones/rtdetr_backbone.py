@@ -1,4 +1,4 @@
-"""RT-DETR's ResNet-vd and D-FINE's HGNetV2 as an mmdet backbone."""
+"""RT-DETR's ResNet-vd, D-FINE's HGNetV2 and DEIMv2's DINOv3 as an mmdet backbone."""
 
 from __future__ import annotations
 
@@ -12,14 +12,24 @@ from derain_plugin.models.loading import keep_weights
 from derain_plugin.models.rtdetr.config import rtdetr_config
 from derain_plugin.models.rtdetr.family import family_of
 from derain_plugin.models.rtdetr.init import init_like_upstream
+from derain_plugin.models.rtdetr.parts import (
+    backbone_in,
+    channels_given,
+    features_of,
+    layers_of,
+    stages_of,
+)
 
 
 @MODELS.register_module()
 class RTDETRBackbone(BaseModule):
     """transformers' backbone of an RT-DETR, giving the maps of strides 8, 16 and 32.
 
-    RT-DETR and RT-DETRv2 have a ResNet-vd, D-FINE has an HGNetV2. The state-dict names are those
-    of ``RTDetrForObjectDetection`` (and its kin) under ``model.backbone.``. Without pretrained
+    RT-DETR and RT-DETRv2 have a ResNet-vd, D-FINE and DEIMv2 to N have an HGNetV2, of which N
+    gives two maps and the smaller ones of DEIMv2 give one. DEIMv2 from S on has a DINOv3 ViT; its
+    maps are what the ViT and the convolutions beside it give together, and it wants images
+    normalised by ImageNet's mean and deviation. The state-dict names are those of
+    ``RTDetrForObjectDetection`` (and its kin) under ``model.backbone.``. Without pretrained
     weights it starts as upstream's PyTorch code does.
 
     Early de-rain blocks may clean its features on the way: a vanilla detector becomes one with
@@ -29,8 +39,8 @@ class RTDETRBackbone(BaseModule):
     Args:
         arch: ``r18``, ``rtdetrv2_r18``, ``dfine_s``, ...; see :func:`rtdetr_config`.
         frozen_stages: Stages that never train, as in mmdet's ResNet: -1 none, 0 the stem,
-            ``k`` the stem and stages 1 to ``k``. Upstream freezes the stem of R50, R101 and
-            D-FINE's L and X. Early de-rain blocks train all the same.
+            ``k`` the stem and stages 1 to ``k``, which are the layers of a ViT. Upstream freezes
+            the stem of R50, R101 and D-FINE's L and X. Early de-rain blocks train all the same.
         early_derain: Config of de-rain blocks inside the backbone, see
             :class:`EarlyFeatureDerain`; ``stage_channels`` is filled in.
         init_cfg: mmengine initialisation, for example ``Pretrained``.
@@ -44,12 +54,12 @@ class RTDETRBackbone(BaseModule):
         last_rain_masks: Likewise the blocks' masks, ``(N, 1, H_i, W_i)``, 0-1; else empty.
 
     Shape:
-        - Input: ``(N, 3, H, W)``, RGB, 0-1.
+        - Input: ``(N, 3, H, W)``, RGB, 0-1; for a DINOv3 normalised, sides in multiples of 32.
         - Output: tuple of ``(N, C_i, H / s_i, W / s_i)`` for ``s_i`` in 8, 16, 32.
 
     Raises:
         ValueError: Unknown ``arch``, field or number of frozen stages; places of early de-rain
-            blocks that the backbone has not.
+            blocks that the backbone has not; images of other sizes for a DINOv3.
     """
 
     def __init__(
@@ -63,15 +73,18 @@ class RTDETRBackbone(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         config = rtdetr_config(arch, **overrides)
-        self.model = family_of(config).backbone(config).model
+        self.model = backbone_in(family_of(config).backbone(config))
         init_like_upstream(self.model)
-        self.out_channels = tuple(self.model.channels)
-        num_stages = len(self.model.encoder.stages)
+        self.out_channels = channels_given(self.model)
+        num_stages = len(layers_of(self.model)) - 1
         if not -1 <= frozen_stages <= num_stages:
             raise ValueError(f"frozen_stages must be in -1..{num_stages}, got {frozen_stages}")
         self.frozen_stages = frozen_stages
         for part in self._frozen_parts():
             part.requires_grad_(False)
+        for name, parameter in self.model.named_parameters():
+            if name.endswith("mask_token"):  # no output depends on a ViT's, and DDP would wait
+                parameter.requires_grad_(False)
         self.derain: Any = None if early_derain is None else self._build_derain(early_derain)
         self.last_rain_gate: Tensor | None = None
         self.last_rain_masks: tuple[Tensor, ...] = ()
@@ -79,7 +92,7 @@ class RTDETRBackbone(BaseModule):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Extract the feature maps; shapes as in the class docstring."""
         if self.derain is None:
-            return tuple(self.model(images).feature_maps)
+            return tuple(features_of(self.model, images))
         feats, masks, logits = self._derained(images)
         if self.training:
             self.last_rain_gate, self.last_rain_masks = logits, masks
@@ -113,13 +126,13 @@ class RTDETRBackbone(BaseModule):
         return tuple(feats), tuple(masks), logits
 
     def _build_derain(self, early_derain: dict) -> nn.Module:
-        channels = dict(zip(self.model.stage_names, self.model.num_features, strict=True))
+        channels = dict(zip(stages_of(self.model), self.model.num_features, strict=True))
         return MODELS.build(dict(early_derain, stage_channels=channels))
 
     def _frozen_parts(self) -> list[nn.Module]:
         if self.frozen_stages < 0:
             return []
-        return [self.model.embedder, *self.model.encoder.stages[: self.frozen_stages]]
+        return layers_of(self.model)[: self.frozen_stages + 1]
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any

@@ -26,7 +26,8 @@ class RTDETRHead(BaseModule):
     """Query selection, denoising, decoder, losses and predictions (Zhao et al. 2023, section 4.3).
 
     RT-DETRv2 samples features in another way, and D-FINE (Peng et al. 2024) refines
-    distributions of the box edges, with losses of its own. The state-dict names are those of
+    distributions of the box edges, with losses of its own; DEIMv2 (Huang et al. 2025) does so, too,
+    and matches each box to what any decoder layer matched. The state-dict names are those of
     ``RTDetrForObjectDetection`` (and its kin) under ``detr.``. A checkpoint with another number
     of classes loads all but the class layers, and a log line says so.
 
@@ -87,7 +88,8 @@ class RTDETRHead(BaseModule):
 
         The terms are normalised by the mean number of boxes over the ranks (at least 1), as
         upstream does; transformers divides by the local number. D-FINE's distillation is a mean
-        over queries and stays as it is.
+        over queries and stays as it is. DEIMv2 divides some terms by its own number of matches:
+        over ranks they are scaled by the boxes, about which that number is proportional.
 
         Args:
             feats: Tuple of ``(N, in_channels[i], H_i, W_i)`` from the neck.
@@ -97,7 +99,7 @@ class RTDETRHead(BaseModule):
         Returns:
             ``loss_vfl``, ``loss_bbox``, ``loss_giou`` and their ``_aux_i`` and ``_dn_i``; with
             D-FINE ``loss_fgl`` (edge distributions) and ``loss_ddf`` (their distillation) of
-            these as well.
+            these as well. DEIMv2 has ``loss_mal`` for ``loss_vfl``.
         """
         labels = [_to_detr_target(sample) for sample in batch_data_samples]
         losses = self.detr(feats, labels=labels).loss_dict
@@ -111,7 +113,7 @@ class RTDETRHead(BaseModule):
         if num_boxes == 0 and self.detr.config.num_denoising > 0:
             # Without boxes there is no denoising, and DDP waits for gradients of its embedding.
             unused = self.detr.model.denoising_class_embed.weight
-            losses["loss_vfl"] = losses["loss_vfl"] + 0 * unused.sum()
+            losses[self.detr.class_loss] = losses[self.detr.class_loss] + 0 * unused.sum()
         return losses
 
     def predict(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from mmdet.models.detectors import SingleStageDetector
 from mmdet.registry import MODELS
+from mmengine.logging import print_log
+from torch import Tensor
 
 from derain_plugin.models.loading import require_fit
 
@@ -14,13 +19,14 @@ from derain_plugin.models.loading import require_fit
 class RTDETR(SingleStageDetector):
     """Real-time detection transformer (Zhao et al. 2023, https://arxiv.org/abs/2304.08069).
 
-    By the ``arch`` of its parts it is also RT-DETRv2 (https://arxiv.org/abs/2407.17140) or
-    D-FINE (https://arxiv.org/abs/2410.13842).
+    By the ``arch`` of its parts it is also RT-DETRv2 (https://arxiv.org/abs/2407.17140),
+    D-FINE (https://arxiv.org/abs/2410.13842) or DEIMv2 (https://arxiv.org/abs/2509.20787).
 
     A plain ``SingleStageDetector`` of :class:`RTDETRBackbone`, :class:`RTDETRHybridEncoder`
     (alone or inside :class:`DerainNeck`) and :class:`RTDETRHead`. It adds two checks: the parts
     must fit each other, and a checkpoint must fit the model through every way of loading it,
-    where mmengine would only warn.
+    where mmengine would only warn. Weights of ``hf://`` that were trained on pixels of another
+    mean and deviation than those of ``data_preprocessor`` load with a warning.
 
     Args:
         backbone: Config of the backbone.
@@ -39,6 +45,7 @@ class RTDETR(SingleStageDetector):
         _check_channels("neck", self.neck, "bbox_head", self.bbox_head)
         self._shape_errors: list[str] = []
         self.register_load_state_dict_pre_hook(_watch_shape_errors)
+        self.register_load_state_dict_pre_hook(_compare_pixels)
         self.register_load_state_dict_post_hook(_refuse_what_does_not_fit)
 
 
@@ -58,6 +65,37 @@ def _check_channels(giver_name: str, giver: Any, taker_name: str, taker: Any) ->
 
 def _watch_shape_errors(model: RTDETR, *args: Any) -> None:
     model._shape_errors = args[-1]
+
+
+def _compare_pixels(
+    model: RTDETR, state_dict: Any, prefix: str, local_metadata: dict[str, Any], *_: Any
+) -> None:
+    trained_on, pixels = local_metadata.get("pixels"), model.data_preprocessor
+    if trained_on is None:
+        return
+    normalises = getattr(pixels, "_enable_normalize", False)
+    found = {
+        name: getattr(pixels, name).flatten().float() if normalises else torch.tensor([default])
+        for name, default in (("mean", 0.0), ("std", 1.0))
+    }
+    if any(not _alike(found[name], values) for name, values in trained_on.items()):
+        print_log(
+            f"the weights were trained on pixels with {_shown(trained_on)} (the folder's "
+            f"preprocessor_config.json), but data_preprocessor has {_shown(found)}: give it "
+            "theirs, unless you train the whole detector",
+            logger="current",
+            level=logging.WARNING,
+        )
+
+
+def _alike(found: Tensor, values: Sequence[float]) -> bool:
+    return torch.allclose(found.cpu(), torch.tensor(values), rtol=1e-3, atol=1e-3)
+
+
+def _shown(pixels: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name}={[round(float(each), 3) for each in values]}" for name, values in pixels.items()
+    )
 
 
 def _refuse_what_does_not_fit(model: RTDETR, incompatible_keys: Any) -> None:

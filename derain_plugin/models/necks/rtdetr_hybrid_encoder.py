@@ -12,13 +12,15 @@ from torch import Tensor, nn
 from derain_plugin.models.rtdetr.config import rtdetr_config
 from derain_plugin.models.rtdetr.family import family_of
 from derain_plugin.models.rtdetr.init import init_like_upstream
+from derain_plugin.models.rtdetr.parts import maps_of
 
 
 @MODELS.register_module()
 class RTDETRHybridEncoder(BaseModule):
     """Input projections, AIFI on the coarsest level and CCFF (Zhao et al. 2023, section 4.2).
 
-    D-FINE fuses with blocks of its own (Peng et al. 2024). The state-dict names are those of
+    D-FINE and DEIMv2 fuse with blocks of their own (Peng et al. 2024, Huang et al. 2025); DEIMv2's
+    lite encoder, for Pico and smaller, makes two maps of one. The state-dict names are those of
     ``RTDetrForObjectDetection`` (and its kin) under ``model.``. Without pretrained weights it
     starts as upstream's PyTorch code does.
 
@@ -29,7 +31,8 @@ class RTDETRHybridEncoder(BaseModule):
 
     Attributes:
         in_channels: Channels expected from the backbone, (128, 256, 512) for R18.
-        out_channels: Channels of each output level, 256 (384 for R101 and D-FINE's X).
+        out_channels: Channels of each output level, 256 (384 for R101 and D-FINE's X, 64 to 256
+            for DEIMv2).
 
     Shape:
         - Input: tuple of ``(N, in_channels[i], H_i, W_i)``, each level half the one before.
@@ -45,15 +48,14 @@ class RTDETRHybridEncoder(BaseModule):
         super().__init__(init_cfg=init_cfg)
         config = rtdetr_config(arch, **overrides)
         self.in_channels = tuple(config.encoder_in_channels)
+        family = family_of(config)
         self.encoder_input_proj = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(channels, config.encoder_hidden_dim, kernel_size=1, bias=False),
-                nn.BatchNorm2d(config.encoder_hidden_dim),
-            )
-            for channels in self.in_channels
+            family.projection(config, channels) for channels in self.in_channels
         )
-        self.encoder = family_of(config).encoder(config)
-        self.out_channels = tuple(self.encoder.out_channels)
+        self.encoder = family.encoder(config)
+        # The lite encoder makes a second map of its only one.
+        lite = (config.encoder_hidden_dim,) * 2
+        self.out_channels = tuple(getattr(self.encoder, "out_channels", lite))
         init_like_upstream(self.encoder)
 
     def forward(self, feats: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -65,10 +67,11 @@ class RTDETRHybridEncoder(BaseModule):
                 f"{channels}; use the same `arch` in backbone, neck and bbox_head"
             )
         sizes = [tuple(feat.shape[-2:]) for feat in feats]
-        if any(fine != (2 * h, 2 * w) for fine, (h, w) in pairwise(sizes)):
+        halved = [] if len(sizes) > 1 else [(sizes[0][0] // 2, sizes[0][1] // 2)]
+        if any(fine != (2 * h, 2 * w) for fine, (h, w) in pairwise(sizes + halved)):
             raise ValueError(
                 f"each level must be twice as large as the next, got {sizes}; make image height "
                 "and width multiples of 32 (Resize, or pad_size_divisor=32 in data_preprocessor)"
             )
         projected = [proj(feat) for proj, feat in zip(self.encoder_input_proj, feats, strict=True)]
-        return tuple(self.encoder(projected).last_hidden_state)
+        return tuple(maps_of(self.encoder(projected)))

@@ -8,6 +8,7 @@ from typing import Any
 
 from transformers import HGNetV2Config
 
+from derain_plugin.models.rtdetr.deimv2_sizes import DEIMV2_SIZES
 from derain_plugin.models.rtdetr.family import FAMILIES
 
 _BASIC_BLOCKS: dict[str, Any] = dict(
@@ -116,6 +117,7 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: ("rt_detr", settings) for name, settings in _RESNETS.items()},
     **{f"rtdetrv2_{name}": ("rt_detr_v2", settings) for name, settings in _RESNETS.items()},
     **{f"dfine_{name}": ("d_fine", settings) for name, settings in _DFINES.items()},
+    **{f"deimv2_{name}": ("deimv2", settings) for name, settings in DEIMV2_SIZES.items()},
 }
 
 
@@ -125,11 +127,14 @@ def rtdetr_config(arch: str, **overrides: Any) -> Any:
     Args:
         arch: One of ``ARCHITECTURES``: ``r18``, ``r34``, ``r50``, ``r101`` (RT-DETR),
             ``rtdetrv2_r18`` to ``rtdetrv2_r101``, ``dfine_n``, ``dfine_s``, ``dfine_m``,
-            ``dfine_l``, ``dfine_x``.
-        **overrides: Fields of transformers' ``RTDetrConfig``, ``RTDetrV2Config`` or
-            ``DFineConfig``, plus ``num_labels``. A ``backbone_config`` dict of fields of
-            ``RTDetrResNetConfig`` (D-FINE: ``HGNetV2Config``) is merged into the
-            architecture's, so that it may name a single field.
+            ``dfine_l``, ``dfine_x``; of DEIMv2 ``deimv2_atto``, ``deimv2_femto``,
+            ``deimv2_pico``, ``deimv2_n``, ``deimv2_s``, ``deimv2_m``, ``deimv2_l``,
+            ``deimv2_x``.
+        **overrides: Fields of transformers' ``RTDetrConfig``, ``RTDetrV2Config``,
+            ``DFineConfig`` or ``Deimv2Config``, plus ``num_labels``. A ``backbone_config`` dict
+            of fields of ``RTDetrResNetConfig`` (D-FINE, DEIMv2 to N: ``HGNetV2Config``; DEIMv2
+            from S: ``DINOv3ViTConfig``) is merged into the architecture's, so that it may name a
+            single field.
 
     Raises:
         ValueError: ``arch`` or a field does not exist; the message names the nearest ones.
@@ -140,11 +145,16 @@ def rtdetr_config(arch: str, **overrides: Any) -> Any:
     family = FAMILIES[model_type]
     _refuse_unknown(overrides, family.config, also={"num_labels"})
     backbone = dict(overrides.pop("backbone_config", None) or {})
-    _refuse_unknown(backbone, family.backbone_config, also={"out_indices"})
+    kind = settings["backbone_config"].get("model_type")
+    backbone_class = next(
+        each for each in family.backbone_configs if kind in (None, each.model_type)
+    )
+    _refuse_unknown(backbone, backbone_class, also={"out_indices"})
     backbone = {"out_indices": [2, 3, 4], **settings["backbone_config"], **backbone}
-    if family.backbone_config is HGNetV2Config:
+    backbone.pop("model_type", None)
+    if backbone_class is HGNetV2Config:
         backbone = _with_channels(backbone)
-    backbone_config = family.backbone_config(**backbone)
+    backbone_config = backbone_class(**backbone)
     return family.config(**{**settings, **overrides, "backbone_config": backbone_config})
 
 

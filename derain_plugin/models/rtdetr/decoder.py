@@ -1,4 +1,4 @@
-"""The part of transformers' RT-DETR, RT-DETRv2 and D-FINE that comes after the hybrid encoder."""
+"""The part of transformers' RT-DETR and its successors that comes after the hybrid encoder."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import (
+    Deimv2Config,
+    Deimv2ForObjectDetection,
     DFineConfig,
     DFineForObjectDetection,
     PreTrainedModel,
@@ -20,6 +22,7 @@ from transformers import (
 
 from derain_plugin.models.rtdetr.half_on_cpu import HalfOnCpuWarning
 from derain_plugin.models.rtdetr.init import init_like_upstream
+from derain_plugin.models.rtdetr.parts import AlreadyEncoded, FeatureMaps
 
 
 class EncoderlessDetector(PreTrainedModel):
@@ -32,15 +35,20 @@ class EncoderlessDetector(PreTrainedModel):
 
     Args:
         config: The whole detector's config.
+
+    Attributes:
+        class_loss: transformers' name for the loss of the classes.
     """
 
-    _tied_weights_keys = None  # of RT-DETRv2 and D-FINE: to heads that are taken out, too
+    _tied_weights_keys = None  # of RT-DETRv2 and later: to heads that are taken out, too
+    class_loss = "loss_vfl"
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.loss_type = type(self).__bases__[-1].__name__  # transformers takes the class's name
-        for name in ("backbone", "encoder_input_proj", "encoder"):
-            delattr(self.model, name)
+        for name in ("backbone", "conv_encoder", "encoder_input_proj", "encoder"):
+            if hasattr(self.model, name):
+                delattr(self.model, name)
         for name in ("class_embed", "bbox_embed"):
             if hasattr(self, name):  # a copy of the decoder's, which alone is used
                 delattr(self, name)
@@ -61,8 +69,9 @@ class EncoderlessDetector(PreTrainedModel):
             transformers' output of the whole detector.
         """
         self._warn_of_half(feats, channels=self.config.d_model)
+        maps = FeatureMaps(feats)
         return super().forward(
-            pixel_values=None, inputs_embeds=feats[0], encoder_outputs=(list(feats),), labels=labels
+            pixel_values=None, inputs_embeds=maps, encoder_outputs=(maps,), labels=labels
         )
 
     @property
@@ -73,7 +82,7 @@ class EncoderlessDetector(PreTrainedModel):
         def in_fp32(logits: Tensor, *args: Any, **kwargs: Any) -> Any:
             inputs = [arg for arg in (logits, *args, *kwargs.values()) if isinstance(arg, Tensor)]
             if torch.stack([item.isnan().any() for item in inputs]).any():  # waits once
-                return _nan_loss(inputs)
+                return _nan_loss(inputs, self.class_loss)
             with torch.autocast(logits.device.type, enabled=False):
                 return loss_function(
                     _to_fp32(logits),
@@ -102,10 +111,21 @@ class DFINEDecoder(EncoderlessDetector, DFineForObjectDetection):
     config: DFineConfig
 
 
-def _nan_loss(inputs: list[Tensor]) -> tuple[Tensor, dict[str, Tensor], None]:
+class DEIMv2Decoder(EncoderlessDetector, Deimv2ForObjectDetection):
+    """``Deimv2ForObjectDetection`` (Huang et al. 2025, arXiv 2509.20787) after its encoder."""
+
+    config: Deimv2Config
+    class_loss = "loss_mal"
+
+    def __init__(self, config: Deimv2Config) -> None:
+        super().__init__(config)
+        self.model.encoder = AlreadyEncoded()
+
+
+def _nan_loss(inputs: list[Tensor], name: str) -> tuple[Tensor, dict[str, Tensor], None]:
     """Depends on all that the loss depends on: DDP waits for every gradient."""
     loss = torch.stack([item.sum() for item in inputs if item.requires_grad]).sum() * math.nan
-    return loss, {"loss_vfl": loss}, None
+    return loss, {name: loss}, None
 
 
 def _to_fp32(value: Any) -> Any:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
 from transformers import (
+    Deimv2Config,
+    Deimv2ForObjectDetection,
     DFineConfig,
     DFineForObjectDetection,
+    DINOv3ViTConfig,
     HGNetV2Config,
     RTDetrConfig,
     RTDetrForObjectDetection,
@@ -16,6 +21,13 @@ from transformers import (
     RTDetrV2ForObjectDetection,
 )
 from transformers.models.d_fine.modeling_d_fine import DFineConvEncoder, DFineHybridEncoder
+from transformers.models.deimv2.modeling_deimv2 import (
+    Deimv2ConvEncoder,
+    Deimv2ConvNormLayer,
+    Deimv2DINOv3ConvEncoder,
+    Deimv2HybridEncoder,
+    Deimv2LiteEncoder,
+)
 from transformers.models.rt_detr.modeling_rt_detr import RTDetrConvEncoder, RTDetrHybridEncoder
 from transformers.models.rt_detr_v2.modeling_rt_detr_v2 import (
     RTDetrV2ConvEncoder,
@@ -23,10 +35,37 @@ from transformers.models.rt_detr_v2.modeling_rt_detr_v2 import (
 )
 
 from derain_plugin.models.rtdetr.decoder import (
+    DEIMv2Decoder,
     DFINEDecoder,
     RTDETRDecoder,
     RTDETRv2Decoder,
 )
+
+
+def _convolution_and_norm(config: Any, channels: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(channels, config.encoder_hidden_dim, kernel_size=1, bias=False),
+        nn.BatchNorm2d(config.encoder_hidden_dim),
+    )
+
+
+def _has_dinov3(config: Any) -> bool:
+    return config.backbone_config.model_type == DINOv3ViTConfig.model_type
+
+
+def _deimv2_backbone(config: Any) -> nn.Module:
+    return (Deimv2DINOv3ConvEncoder if _has_dinov3(config) else Deimv2ConvEncoder)(config)
+
+
+def _deimv2_projection(config: Any, channels: int) -> nn.Module:
+    # The lite encoder has its own, and DINOv3's features are as wide as the encoder.
+    if config.encoder_type == "lite" or _has_dinov3(config):
+        return nn.Identity()
+    return Deimv2ConvNormLayer(config, channels, config.encoder_hidden_dim, 1, 1)
+
+
+def _deimv2_encoder(config: Any) -> nn.Module:
+    return (Deimv2LiteEncoder if config.encoder_type == "lite" else Deimv2HybridEncoder)(config)
 
 
 @dataclass(frozen=True)
@@ -35,26 +74,28 @@ class RTDETRFamily:
 
     Attributes:
         config: Config of the detector.
-        backbone_config: Config of the backbone.
+        backbone_configs: Configs of the backbones it may have; by default it has the first.
         detector: The unsplit detector.
-        backbone: What transformers wraps around the backbone.
-        encoder: The hybrid encoder.
+        backbone: Builds from a config what transformers wraps around the backbone.
+        encoder: Builds the hybrid encoder.
         decoder: What comes after it, losses included.
+        projection: Builds from a config and channels what stands before the encoder.
     """
 
     config: Any
-    backbone_config: Any
+    backbone_configs: tuple[Any, ...]
     detector: Any
     backbone: Any
     encoder: Any
     decoder: Any
+    projection: Callable[[Any, int], nn.Module] = _convolution_and_norm
 
 
 # By transformers' model_type, which its configs and a checkpoint's config.json carry.
 FAMILIES = {
     "rt_detr": RTDETRFamily(
         config=RTDetrConfig,
-        backbone_config=RTDetrResNetConfig,
+        backbone_configs=(RTDetrResNetConfig,),
         detector=RTDetrForObjectDetection,
         backbone=RTDetrConvEncoder,
         encoder=RTDetrHybridEncoder,
@@ -62,7 +103,7 @@ FAMILIES = {
     ),
     "rt_detr_v2": RTDETRFamily(
         config=RTDetrV2Config,
-        backbone_config=RTDetrResNetConfig,
+        backbone_configs=(RTDetrResNetConfig,),
         detector=RTDetrV2ForObjectDetection,
         backbone=RTDetrV2ConvEncoder,
         encoder=RTDetrV2HybridEncoder,
@@ -70,11 +111,20 @@ FAMILIES = {
     ),
     "d_fine": RTDETRFamily(
         config=DFineConfig,
-        backbone_config=HGNetV2Config,
+        backbone_configs=(HGNetV2Config,),
         detector=DFineForObjectDetection,
         backbone=DFineConvEncoder,
         encoder=DFineHybridEncoder,
         decoder=DFINEDecoder,
+    ),
+    "deimv2": RTDETRFamily(
+        config=Deimv2Config,
+        backbone_configs=(HGNetV2Config, DINOv3ViTConfig),
+        detector=Deimv2ForObjectDetection,
+        backbone=_deimv2_backbone,
+        encoder=_deimv2_encoder,
+        decoder=DEIMv2Decoder,
+        projection=_deimv2_projection,
     ),
 }
 

@@ -1,10 +1,11 @@
-"""Upstream's initialisation for transformers' RT-DETR, RT-DETRv2 and D-FINE modules.
+"""Upstream's initialisation for transformers' RT-DETR, RT-DETRv2, D-FINE and DEIMv2 modules.
 
 transformers draws BatchNorm weights, convolutions and linears from N(0, 0.01), which is of no
 matter when weights are loaded but leaves a detector trained from scratch nearly still. Sources:
 https://github.com/lyuwenyu/RT-DETR/blob/94f5e16708329d2f2716426868ec89aa774af016/rtdetr_pytorch/src/zoo/rtdetr/rtdetr_decoder.py
 https://github.com/lyuwenyu/RT-DETR/blob/366ce5109af5b8c76ef8e86d827672045032dcab/rtdetrv2_pytorch/src/zoo/rtdetr/rtdetrv2_decoder.py
 https://github.com/Peterande/D-FINE/blob/0eb0cfe773be10875d338ccfbea7ae418fd7e760/src/zoo/dfine/dfine_decoder.py
+DEIMv2's decoder starts as D-FINE's. A DINOv3 starts as transformers has it, which is Meta's way.
 """
 
 from __future__ import annotations
@@ -15,19 +16,33 @@ from typing import Any
 import torch
 from torch import nn
 from transformers.models.d_fine import modeling_d_fine as dfine
+from transformers.models.deimv2 import modeling_deimv2 as deimv2
+from transformers.models.dinov3_vit.modeling_dinov3_vit import DINOv3ViTBackbone
 from transformers.models.rt_detr import modeling_rt_detr as v1
 from transformers.models.rt_detr_v2 import modeling_rt_detr_v2 as v2
 
 CLASS_PRIOR = 0.01
 
-SELF_ATTENTIONS = (v1.RTDetrSelfAttention, v2.RTDetrV2SelfAttention, dfine.DFineSelfAttention)
+SELF_ATTENTIONS = (
+    v1.RTDetrSelfAttention,
+    v2.RTDetrV2SelfAttention,
+    dfine.DFineSelfAttention,
+    deimv2.Deimv2SelfAttention,
+)
+SAMPLING_ATTENTIONS = (  # without projections
+    dfine.DFineMultiscaleDeformableAttention,
+    deimv2.Deimv2MultiscaleDeformableAttention,
+)
 DEFORMABLE_ATTENTIONS = (
     v1.RTDetrMultiscaleDeformableAttention,
     v2.RTDetrV2MultiscaleDeformableAttention,
-    dfine.DFineMultiscaleDeformableAttention,
+    *SAMPLING_ATTENTIONS,
 )
-MODELS = (v1.RTDetrModel, v2.RTDetrV2Model, dfine.DFineModel)
-DECODERS = (v1.RTDetrDecoder, v2.RTDetrV2Decoder, dfine.DFineDecoder)
+MODELS = (v1.RTDetrModel, v2.RTDetrV2Model, dfine.DFineModel, deimv2.Deimv2Model)
+REFINING_DECODERS = (dfine.DFineDecoder, deimv2.Deimv2Decoder)  # of distributions of the edges
+DECODERS = (v1.RTDetrDecoder, v2.RTDetrV2Decoder, *REFINING_DECODERS)
+GATES = (dfine.DFineGate, deimv2.Deimv2Gate)
+QUALITIES = (dfine.DFineLQE, deimv2.Deimv2LQE)
 
 
 @torch.no_grad()
@@ -38,10 +53,7 @@ def init_like_upstream(module: nn.Module) -> None:
     a grid, class biases the logit of a prior of 0.01, and the last layer of each box head zero.
     D-FINE's gates start half open, and its estimates of box quality at zero.
     """
-    for leaf in module.modules():
-        reset = getattr(leaf, "reset_parameters", None)
-        if callable(reset):
-            reset()
+    _reset_leaves(module)
     for part in module.modules():
         if isinstance(part, SELF_ATTENTIONS):
             _init_self_attention(part)
@@ -51,10 +63,28 @@ def init_like_upstream(module: nn.Module) -> None:
             _init_query_selection(part)
         elif isinstance(part, DECODERS):
             _init_decoder(part)
-        elif isinstance(part, dfine.DFineGate):
+        elif isinstance(part, GATES):
             _zero(part.gate)
-        elif isinstance(part, dfine.DFineLQE):
+        elif isinstance(part, QUALITIES):
             _zero(part.reg_conf.layers[-1])
+        elif isinstance(part, deimv2.Deimv2SwiGLUFFN):
+            _init_gated_layers(part)
+
+
+def _reset_leaves(module: nn.Module) -> None:
+    if isinstance(module, DINOv3ViTBackbone):
+        return
+    reset = getattr(module, "reset_parameters", None)
+    if callable(reset):
+        reset()
+    for child in module.children():
+        _reset_leaves(child)
+
+
+def _init_gated_layers(layers: Any) -> None:
+    for layer in (layers.gate_proj, layers.up_proj, layers.down_proj):
+        nn.init.xavier_uniform_(layer.weight)
+        nn.init.zeros_(layer.bias)
 
 
 def _init_self_attention(attention: Any) -> None:
@@ -75,15 +105,15 @@ def _init_deformable_attention(attention: Any) -> None:
     attention.sampling_offsets.bias.copy_(grid.reshape(-1))
     nn.init.zeros_(attention.sampling_offsets.weight)
     _zero(attention.attention_weights)
-    if isinstance(attention, dfine.DFineMultiscaleDeformableAttention):
-        return  # it has no projections
+    if isinstance(attention, SAMPLING_ATTENTIONS):
+        return
     for proj in (attention.value_proj, attention.output_proj):
         nn.init.xavier_uniform_(proj.weight)
         nn.init.zeros_(proj.bias)
 
 
 def _points_per_level(attention: Any) -> list[int]:
-    if isinstance(attention, dfine.DFineMultiscaleDeformableAttention):
+    if isinstance(attention, SAMPLING_ATTENTIONS):
         return attention.num_points_list
     return [attention.n_points] * attention.n_levels
 
@@ -105,7 +135,7 @@ def _init_decoder(decoder: Any) -> None:
     for class_head, box_head in zip(decoder.class_embed, decoder.bbox_embed, strict=True):
         _init_class_head(class_head)
         _zero(box_head.layers[-1])
-    if isinstance(decoder, dfine.DFineDecoder):
+    if isinstance(decoder, REFINING_DECODERS):
         _zero(decoder.pre_bbox_head.layers[-1])
 
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tiny_rtdetr import FAMILY, TINY, TINY_HGNETV2
+from tiny_rtdetr import FAMILY, TINY, TINY_HGNETV2, TINY_OF
 from torch import nn
 from transformers.models.d_fine.modeling_d_fine import DFineFrozenBatchNorm2d
 from transformers.models.rt_detr.modeling_rt_detr import RTDetrFrozenBatchNorm2d
@@ -22,6 +22,48 @@ def test_two_levels():
         (512, 4, 6),
         (1024, 2, 3),
     ]
+
+
+@pytest.mark.parametrize(
+    ("arch", "channels", "strides"),
+    [
+        ("deimv2_n", (512, 1024), (16, 32)),
+        ("deimv2_atto", (256,), (16,)),
+        ("deimv2_pico", (512,), (16,)),
+        ("deimv2_s", (192, 192, 192), (8, 16, 32)),
+        ("deimv2_l", (224, 224, 224), (8, 16, 32)),
+    ],
+)
+def test_maps_of_deimv2(arch, channels, strides):
+    backbone = RTDETRBackbone(arch).eval()
+    with torch.no_grad():
+        feats = backbone(torch.rand(1, 3, 64, 96))
+    assert backbone.out_channels == tuple(feat.shape[1] for feat in feats) == channels
+    assert [tuple(f.shape[2:]) for f in feats] == [(64 // s, 96 // s) for s in strides]
+
+
+def test_layers_of_a_vit_can_be_frozen_and_its_start_is_transformers():
+    torch.manual_seed(0)
+    backbone = RTDETRBackbone("deimv2_s", frozen_stages=2, **TINY_OF["deimv2_s"]).train()
+    vit = backbone.model.backbone
+    layers = [vit.embeddings, *vit.model.layer]
+    trains = [any(p.requires_grad for p in layer.parameters()) for layer in layers]
+    assert trains == [False, False, False, True, True]
+    weight = vit.model.layer[0].mlp.up_proj.weight
+    assert 0.015 < weight.std() < 0.025
+
+
+def test_sizes_that_the_two_halves_of_a_dinov3_would_see_differently():
+    backbone = RTDETRBackbone("deimv2_s", **TINY_OF["deimv2_s"])
+    with pytest.raises(ValueError, match=r"multiples of 32, got \(64, 80\).*pad_size_divisor=32"):
+        backbone(torch.rand(1, 3, 64, 80))
+
+
+def test_early_blocks_need_maps():
+    with pytest.raises(ValueError, match="Deimv2DINOv3ConvEncoder cannot have early"):
+        RTDETRBackbone(
+            "deimv2_s", early_derain=dict(type="EarlyFeatureDerain"), **TINY_OF["deimv2_s"]
+        )
 
 
 @pytest.mark.parametrize("arch", ["r18", "dfine_s"])

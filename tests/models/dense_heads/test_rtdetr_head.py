@@ -2,7 +2,16 @@ import math
 
 import pytest
 import torch
-from tiny_rtdetr import FAMILY, TINY, build, data_samples, our_copy, tiny_rtdetr_cfg, tiny_twin
+from tiny_rtdetr import (
+    FAMILY,
+    TINY,
+    TINY_OF,
+    build,
+    data_samples,
+    our_copy,
+    tiny_rtdetr_cfg,
+    tiny_twin,
+)
 from transformers import PreTrainedModel
 
 from derain_plugin.models import RTDETRHead
@@ -37,14 +46,16 @@ def test_losses_divide_by_the_mean_number_of_boxes_over_ranks(model, monkeypatch
         torch.testing.assert_close(loss, alone[name] * (1 if is_mean else 4 / 8), msg=name)
 
 
+@pytest.mark.parametrize("arch", ["r18", "deimv2_n"])
 def test_an_empty_rank_counts_as_the_others_do(model, monkeypatch):
-    alone = losses_of(model, [0])["loss_vfl"]
+    name = model.bbox_head.detr.class_loss
+    alone = losses_of(model, [0])[name]
     assert alone > 0
     monkeypatch.setattr(rtdetr_head, "reduce_mean", lambda number: number + 5.0)
-    torch.testing.assert_close(losses_of(model, [0])["loss_vfl"], alone / 5)
+    torch.testing.assert_close(losses_of(model, [0])[name], alone / 5)
 
 
-@pytest.mark.parametrize("arch", FAMILY)
+@pytest.mark.parametrize("arch", TINY_OF)
 @pytest.mark.parametrize("boxes_per_image", [[0, 0], [0, 2], [40]])
 def test_every_parameter_has_a_gradient_whatever_the_boxes(model, boxes_per_image):
     model.train()
@@ -119,20 +130,22 @@ def test_starts_as_upstream_does(arch):
         assert not head.layers[-1].weight.any()
     offsets = detr.decoder.layers[0].encoder_attn.sampling_offsets
     assert not offsets.weight.any()
-    points = [[1, 2], [1, 2, 3], [1]] if arch == "dfine_s" else [[1, 2, 3, 4]] * 3
+    refines = arch.startswith(("dfine", "deimv2"))
+    points = [[1, 2], [1, 2, 3], [1]] if refines else [[1, 2, 3, 4]] * 3
     first_head, second_head = offsets.bias.view(2, -1, 2).tolist()  # to the right, to the left
     expected = [[float(radius), 0.0] for level in points for radius in level]
     torch.testing.assert_close(first_head, expected)
     torch.testing.assert_close([[-x, y] for x, y in second_head], expected, atol=1e-5, rtol=0)
-    if arch != "dfine_s":
+    if not refines:
         assert all(p[1].weight.eq(1).all() for p in detr.decoder_input_proj)
     logits, boxes = model.eval()(torch.rand(1, 3, 64, 64), mode="tensor")
     assert logits.sigmoid().mean() < 0.05
     assert boxes.isfinite().all()
 
 
-def test_what_dfine_alone_has_starts_as_upstream_has_it():
-    decoder = build(tiny_rtdetr_cfg(arch="dfine_s")).bbox_head.detr.model.decoder
+@pytest.mark.parametrize("arch", ["dfine_s", "deimv2_n"])
+def test_what_dfine_has_starts_as_upstream_has_it(arch):
+    decoder = build(tiny_rtdetr_cfg(arch=arch)).bbox_head.detr.model.decoder
     assert (decoder.up.item(), decoder.reg_scale.item()) == (0.5, 4.0)
     zero = [decoder.pre_bbox_head.layers[-1]]
     zero += [layer.gateway.gate for layer in decoder.layers]
@@ -148,7 +161,7 @@ def test_rtdetrv2_projects_with_xavier():
         assert 0.95 < weight.abs().max() / math.sqrt(6 / (32 + 96)) <= 1
 
 
-@pytest.mark.parametrize("arch", FAMILY)
+@pytest.mark.parametrize("arch", TINY_OF)
 def test_loss_of_nan_predictions_is_nan_and_reaches_every_parameter(model):
     """The matcher would raise an error on one rank, and the others would wait."""
     reached = []

@@ -1,9 +1,10 @@
-"""Our split RT-DETR, RT-DETRv2 and D-FINE compute what transformers' unsplit models compute."""
+"""Our split detectors of the RT-DETR family compute what transformers' unsplit models compute."""
 
 import pytest
 import torch
 from tiny_rtdetr import (
     FAMILY,
+    TINY_OF,
     data_samples,
     our_copy,
     rtdetr_cfg,
@@ -28,10 +29,13 @@ SHAPES = dict(
     rtdetrv2_r18=SMALL,
     dfine_s=SMALL,
     dfine_n=[(1, 3, 320, 288)],  # it has no stride of 8
+    **{f"deimv2_{size}": [(1, 3, 320, 288), (2, 3, 320, 352)] for size in ("atto", "pico", "n")},
+    deimv2_femto=[(2, 3, 320, 288)],
+    **{f"deimv2_{size}": SMALL for size in "smlx"},
 )
-ARCHS = [
-    pytest.param(arch, marks=pytest.mark.slow if arch in ("r34", "r101") else ()) for arch in SHAPES
-]
+QUERIES = dict(deimv2_atto=100, deimv2_femto=150, deimv2_pico=200)
+SLOW = ("r34", "r101", "deimv2_femto", "deimv2_m", "deimv2_l", "deimv2_x")
+ARCHS = [pytest.param(arch, marks=pytest.mark.slow if arch in SLOW else ()) for arch in SHAPES]
 
 
 @pytest.mark.parametrize("arch", ARCHS)
@@ -43,7 +47,7 @@ def test_logits_and_boxes(arch):
         with torch.no_grad():
             logits, boxes = model(images, mode="tensor")
             expected = twin(images)
-        assert logits.shape == (shape[0], 300, 7)
+        assert logits.shape == (shape[0], QUERIES.get(arch, 300), 7)
         assert logits.std() > 0.1
         torch.testing.assert_close(logits, expected.logits, atol=1e-5, rtol=0)
         torch.testing.assert_close(boxes, expected.pred_boxes, atol=1e-5, rtol=0)
@@ -54,10 +58,10 @@ def test_logits_and_boxes(arch):
     [
         ("r18", {}, (224, 256)),
         ("r50", {}, (128, 160)),
-        *((arch, tiny, (96, 64)) for arch, tiny in FAMILY.items()),
+        *((arch, tiny, (96, 64)) for arch, tiny in TINY_OF.items()),
         *((arch, FAMILY[arch] | DISCRETE, (96, 64)) for arch in ("rtdetrv2_r18", "dfine_s")),
     ],
-    ids=["r18", "r50", *(f"tiny {arch}" for arch in FAMILY), "discrete v2", "discrete D-FINE"],
+    ids=["r18", "r50", *(f"tiny {arch}" for arch in TINY_OF), "discrete v2", "discrete D-FINE"],
 )
 def test_losses_and_gradients(arch, overrides, size):
     twin = transformers_twin(arch, num_classes=3, **overrides).train()
@@ -75,7 +79,8 @@ def test_losses_and_gradients(arch, overrides, size):
 
     assert losses.keys() == expected.loss_dict.keys()
     assert any("_dn_" in name for name in losses)
-    assert any(name.startswith("loss_ddf") for name in losses) == (arch == "dfine_s")
+    refines = arch.startswith(("dfine", "deimv2"))
+    assert any(name.startswith("loss_ddf") for name in losses) == refines
     for name, loss in losses.items():
         torch.testing.assert_close(loss, expected.loss_dict[name], rtol=1e-5, atol=0, msg=name)
     gradients = to_mmdet_keys({name: p.grad for name, p in twin.named_parameters()})
@@ -87,7 +92,7 @@ def test_losses_and_gradients(arch, overrides, size):
         assert error <= 1e-4, name
 
 
-@pytest.mark.parametrize("arch", FAMILY)
+@pytest.mark.parametrize("arch", TINY_OF)
 def test_predictions_are_transformers_top_k(arch):
     twin = tiny_twin(arch, num_classes=3).eval()
     model = our_copy(twin, tiny_rtdetr_cfg(3, arch)).eval()
@@ -99,7 +104,7 @@ def test_predictions_are_transformers_top_k(arch):
         scores = outputs.logits[index].sigmoid().flatten()
         expected_scores, order = scores.sort(descending=True)
         found = prediction.pred_instances
-        assert len(found) == 30 * 3
+        assert len(found) == TINY_OF[arch]["num_queries"] * 3
         torch.testing.assert_close(found.scores, expected_scores)
         torch.testing.assert_close(scores[order], scores[order // 3 * 3 + found.labels])
         cx, cy, w, h = outputs.pred_boxes[index][order // 3].unbind(1)
