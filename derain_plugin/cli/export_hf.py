@@ -57,7 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     from derain_plugin.apis import Detector
-    from derain_plugin.hf.to_transformers import image_size_of, to_transformers, write_hf_folder
+    from derain_plugin.hf.to_transformers import (
+        image_size_of,
+        normalisation_of,
+        to_transformers,
+        write_hf_folder,
+    )
 
     try:
         detector = Detector(
@@ -65,7 +70,8 @@ def _export(args: argparse.Namespace) -> None:
         )
         size = image_size_of(detector.dataset["pipeline"])
         model = to_transformers(detector.model, detector.classes, size)
-        write_hf_folder(model, size, args.out)
+        normalisation = normalisation_of(detector.model)
+        write_hf_folder(model, size, args.out, normalisation=normalisation)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print(

@@ -20,7 +20,11 @@ from derain_plugin.hf.hf_checkpoint import (
     KEY_PREFIXES,
     to_transformers_keys,
 )
-from derain_plugin.hf.modeling_feature_derain_rtdetr import DERAIN_NECKS, FeatureDerainRTDetr
+from derain_plugin.hf.modeling_feature_derain_rtdetr import (
+    DERAIN_NECKS,
+    FeatureDerainRTDetr,
+    weights_to_save,
+)
 from derain_plugin.models import (
     RTDETR,
     DerainNeck,
@@ -36,9 +40,8 @@ OWN_SETTINGS = {"type", "init_cfg", "frozen_stages", "early_derain"}
 OWN_SETTINGS |= {"num_classes", "train_cfg", "test_cfg"}
 OF_BACKBONE = ("backbone_config", "freeze_backbone_batch_norms")
 OF_ENCODER = ("encode", "eval_size", "hidden_expansion", "normalize_before", "positional")
-# What RTDetrImageProcessor does to pixels: RGB, 0-1.
-PIXELS = dict(mean=[0, 0, 0], std=[255, 255, 255], bgr_to_rgb=True)
 TOLERANCE = 1e-5
+PIXEL_RANGE = 255.0  # by which RTDetrImageProcessor divides before it normalises
 
 
 def to_transformers(
@@ -79,12 +82,19 @@ def to_transformers(
     return model
 
 
-def write_hf_folder(model: PreTrainedModel, image_size: tuple[int, int], out: Path) -> None:
+def write_hf_folder(
+    model: PreTrainedModel,
+    image_size: tuple[int, int],
+    out: Path,
+    *,
+    normalisation: Mapping[str, Any] | None = None,
+) -> None:
     """Write ``config.json``, ``model.safetensors`` and ``preprocessor_config.json``.
 
     Args:
         model: A detector.
         image_size: Height and width to which images are resized, px.
+        normalisation: What :func:`normalisation_of` says of pixels; default 0-1 and no more.
         out: Folder that appears whole or not at all. A process that is killed meanwhile leaves
             ``partial_of(out)`` behind, which the next attempt replaces.
 
@@ -99,11 +109,21 @@ def write_hf_folder(model: PreTrainedModel, image_size: tuple[int, int], out: Pa
     partial = partial_of(out)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    model.save_pretrained(partial)
+    model.save_pretrained(partial, state_dict=weights_to_save(model))
     height, width = image_size
-    processor = RTDetrImageProcessor(size=dict(height=height, width=width), do_normalize=False)
+    size = dict(height=height, width=width)
+    processor = RTDetrImageProcessor(size=size, **(normalisation or dict(do_normalize=False)))
     processor.save_pretrained(partial)
     partial.rename(out)
+
+
+def normalisation_of(detector: RTDETR) -> dict[str, Any]:
+    """Return as options of ``RTDetrImageProcessor`` what the data preprocessor does to pixels."""
+    pixels = detector.cfg.model.data_preprocessor
+    mean, std = ([value / PIXEL_RANGE for value in pixels[name]] for name in ("mean", "std"))
+    if not any(mean) and set(std) == {1.0}:
+        return dict(do_normalize=False)
+    return dict(do_normalize=True, image_mean=mean, image_std=std)
 
 
 def image_size_of(pipeline: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
@@ -133,9 +153,12 @@ def _check_parts(detector: RTDETR, neck: nn.Module) -> None:
             "which a model of transformers cannot have"
         )
     pixels = detector.cfg.model.get("data_preprocessor") or {}
-    found = {name: pixels.get(name) for name in PIXELS}
-    if found != PIXELS:
-        raise ValueError(f"data_preprocessor must have {PIXELS}, but this config has {found}")
+    found = {name: pixels.get(name) for name in ("mean", "std", "bgr_to_rgb")}
+    if not all(found.values()):
+        raise ValueError(
+            "data_preprocessor must have mean, std and bgr_to_rgb=True, which an image processor "
+            f"of transformers can do, but this config has {found}"
+        )
     kinds = (RTDETRBackbone, RTDETRHybridEncoder, RTDETRHead)
     for part, kind in zip((detector.backbone, neck, detector.bbox_head), kinds, strict=True):
         if not isinstance(part, kind):
@@ -180,7 +203,8 @@ def _load(
     # Second names of shared weights, which ours do without, are filled by the first ones.
     second = tuple(prefix for prefix, ours in prefixes.items() if ours is None)
     try:
-        report = model.load_state_dict(to_transformers_keys(weights, prefixes), strict=False)
+        renamed = to_transformers_keys(weights, model.state_dict(), prefixes)
+        report = model.load_state_dict(renamed, strict=False)
         missing = [key for key in report.missing_keys if not key.startswith(second)]
         if missing or report.unexpected_keys:
             raise RuntimeError(f"missing {missing}, unexpected {report.unexpected_keys}")

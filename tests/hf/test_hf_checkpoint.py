@@ -4,8 +4,9 @@ import pytest
 import torch
 from mmdet.apis import init_detector
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.runner import load_checkpoint
-from tiny_rtdetr import FAMILY, build, tiny_rtdetr_cfg, tiny_twin
+from tiny_rtdetr import FAMILY, TINY_OF, build, tiny_rtdetr_cfg, tiny_twin
 from transformers import DetrConfig
 
 pytestmark = pytest.mark.usefixtures("installed")
@@ -56,7 +57,7 @@ def through_init_detector(source, arch="r18"):
 
 
 @pytest.mark.parametrize("load", [through_load_checkpoint, through_init_cfg, through_init_detector])
-@pytest.mark.parametrize("arch", FAMILY, indirect=True)
+@pytest.mark.parametrize("arch", TINY_OF, indirect=True)
 def test_every_entry_point_gives_transformers_outputs(load, hub_folder, reference, arch):
     model = load(f"hf://{hub_folder}", arch).eval()
     with torch.no_grad():
@@ -69,6 +70,29 @@ def test_every_entry_point_gives_transformers_outputs(load, hub_folder, referenc
 def test_class_names_travel(hub_folder):
     model = through_init_detector(f"hf://{hub_folder}")
     assert model.dataset_meta["classes"] == ("LABEL_0", "LABEL_1")
+
+
+@pytest.mark.parametrize("matches", [True, False])
+def test_pixels_of_another_mean_are_told(matches, tmp_path, caplog):
+    from transformers import RTDetrImageProcessor
+
+    tiny_twin("deimv2_s").save_pretrained(tmp_path)
+    imagenet = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
+    RTDetrImageProcessor(do_normalize=True, **imagenet).save_pretrained(tmp_path)
+    cfg = tiny_rtdetr_cfg(arch="deimv2_s")
+    if matches:
+        pixels = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+        cfg["data_preprocessor"].update(pixels)
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    try:
+        checkpoint = load_checkpoint(build(cfg), f"hf://{tmp_path}")
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert checkpoint["meta"]["pixels"]["mean"] == pytest.approx([123.675, 116.28, 103.53])
+    told = [r.getMessage() for r in caplog.records if "trained on pixels" in r.getMessage()]
+    assert len(told) == (0 if matches else 1)
+    assert matches or "mean=[123.675, 116.28, 103.53]" in told[0]
 
 
 def test_uncached_id_offline_says_what_to_do():
@@ -108,7 +132,7 @@ def test_another_generation_is_refused(theirs, ours, tmp_path):
         through_load_checkpoint(f"hf://{tmp_path}", ours)
 
 
-@pytest.mark.parametrize("arch", ["rtdetrv2_r18", "dfine_s"], indirect=True)
+@pytest.mark.parametrize("arch", ["rtdetrv2_r18", "dfine_s", "deimv2_n"], indirect=True)
 def test_heads_that_transformers_does_not_use_are_left_out(reference, arch, tmp_path):
     """Their second names, ``class_embed`` and ``bbox_embed``, may hold anything in a checkpoint."""
     state = {name: value.clone() for name, value in reference.state_dict().items()}

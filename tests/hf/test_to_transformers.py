@@ -4,11 +4,16 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
-from tiny_rtdetr import TINY, build, our_copy, tiny_rtdetr_cfg, transformers_twin
+from tiny_rtdetr import TINY, TINY_OF, build, our_copy, tiny_rtdetr_cfg, transformers_twin
 from transformers import AutoModelForObjectDetection, RTDetrForObjectDetection
 
 from derain_plugin.hf import FeatureDerainRTDetr, create_feature_derain_rtdetr
-from derain_plugin.hf.to_transformers import image_size_of, to_transformers, write_hf_folder
+from derain_plugin.hf.to_transformers import (
+    image_size_of,
+    normalisation_of,
+    to_transformers,
+    write_hf_folder,
+)
 
 pytestmark = pytest.mark.usefixtures("installed")
 SIZE = (64, 96)
@@ -62,7 +67,7 @@ def test_out_and_back(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["MultiScaleFeatureDerain", None])
-@pytest.mark.parametrize("arch", ["rtdetrv2_r18", "dfine_s"])
+@pytest.mark.parametrize("arch", [each for each in TINY_OF if each != "r18"])
 def test_later_generations_out_and_back(arch, kind, tmp_path):
     cfg = tiny_rtdetr_cfg(2, arch)
     if kind:
@@ -146,7 +151,7 @@ def filtered():
         (change(backbone=dict(arch="r50")), "settings of the detector's parts do not agree"),
         (change(backbone=dict(early_derain=dict(type="EarlyFeatureDerain"))), "early_derain"),
         (filtered(), "the filter in front of this backbone"),
-        (change(data_preprocessor=dict(mean=[123.7, 116.3, 103.5])), r"must have .*123.7"),
+        (change(data_preprocessor=dict(bgr_to_rgb=False)), "bgr_to_rgb=True.*False"),
         (
             change(
                 data_preprocessor=dict(
@@ -161,6 +166,25 @@ def filtered():
 def test_what_a_folder_cannot_hold_is_named(cfg, message):
     with pytest.raises(ValueError, match=message):
         to_transformers(detector_of(cfg), CLASSES, SIZE)
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_the_image_processor_does_to_pixels_what_the_config_does(normalised, tmp_path):
+    from transformers import AutoImageProcessor
+
+    cfg = tiny_rtdetr_cfg(arch="deimv2_s")
+    if normalised:
+        pixels = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+        cfg["data_preprocessor"].update(pixels)
+    detector = detector_of(cfg)
+    model = to_transformers(detector, CLASSES, SIZE)
+    normalisation = normalisation_of(detector)
+    write_hf_folder(model, SIZE, tmp_path / "out", normalisation=normalisation)
+    image = torch.randint(256, (3, *SIZE), dtype=torch.uint8)
+    ours = detector.data_preprocessor(dict(inputs=[image], data_samples=None))["inputs"]
+    processor = AutoImageProcessor.from_pretrained(tmp_path / "out")
+    theirs = processor(images=image.flip(0).permute(1, 2, 0).numpy(), return_tensors="pt")
+    torch.testing.assert_close(theirs["pixel_values"], ours, atol=1e-5, rtol=0)
 
 
 def test_another_detector_is_refused():

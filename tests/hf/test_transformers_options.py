@@ -11,6 +11,8 @@ from tiny_rtdetr import TINY, TINY_BACKBONE
 from transformers import (
     AutoConfig,
     AutoModelForObjectDetection,
+    Deimv2Config,
+    Deimv2ForObjectDetection,
     DFineConfig,
     DFineForObjectDetection,
     RTDetrConfig,
@@ -29,6 +31,7 @@ FAMILY = {
     "rt_detr": (RTDetrForObjectDetection, RTDetrConfig),
     "rt_detr_v2": (RTDetrV2ForObjectDetection, RTDetrV2Config),
     "d_fine": (DFineForObjectDetection, DFineConfig),
+    "deimv2": (Deimv2ForObjectDetection, Deimv2Config),
 }
 NAMES = {0: "cat", 1: "dog"}
 MORE = {0: "cat", 1: "dog", 2: "owl"}
@@ -91,6 +94,8 @@ def seen(model):
         ("rt_detr", dict(id2label=MORE, **ANEW)),
         ("rt_detr_v2", dict(id2label=MORE, **ANEW)),
         ("d_fine", dict(id2label=MORE, **ANEW)),
+        ("deimv2", dict(id2label=MORE, **ANEW)),
+        ("deimv2", dict(output_hidden_states=True, attn_implementation="eager")),
         ("rt_detr", dict(num_labels=1, **ANEW)),
         ("rt_detr", dict(num_labels=3, id2label=MORE, **ANEW)),
         ("rt_detr", dict(num_queries=7, decoder_layers=1)),
