@@ -1,4 +1,4 @@
-"""The configs of RT-DETRv2 and D-FINE: full size, random weights."""
+"""The configs of RT-DETRv2, D-FINE and DEIMv2: full size, random weights."""
 
 from pathlib import Path
 
@@ -10,7 +10,12 @@ from mmengine.dataset import pseudo_collate
 from derain_plugin import load_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-CHANNELS = dict(rtdetrv2_r18=(128, 256, 512), dfine_s=(256, 512, 1024))
+CHANNELS = dict(
+    rtdetrv2_r18=(128, 256, 512),
+    dfine_s=(256, 512, 1024),
+    deimv2_n=(512, 1024),  # strides 16 and 32
+    deimv2_s=(192, 192, 192),
+)
 ARCHS = pytest.mark.parametrize("arch", CHANNELS)
 
 
@@ -37,7 +42,8 @@ def test_detects_with_the_shapes_of_its_parts(arch, coco_root):
         cleaned = model.neck.derain(feats)
         logits, boxes = model(**batch, mode="tensor")
         (result,) = model(**batch, mode="predict")
-    shapes = [(1, channels, 40 >> i, 40 >> i) for i, channels in enumerate(CHANNELS[arch])]
+    sides = (40, 20, 10)[-len(CHANNELS[arch]) :]
+    shapes = [(1, channels, s, s) for channels, s in zip(CHANNELS[arch], sides, strict=True)]
     assert [feat.shape for feat in feats] == [feat.shape for feat in cleaned] == shapes
     assert all(torch.equal(feat, clean) for feat, clean in zip(feats, cleaned, strict=True))
     assert logits.shape == (1, 300, 2)
@@ -48,7 +54,8 @@ def test_detects_with_the_shapes_of_its_parts(arch, coco_root):
 @ARCHS
 def test_takes_a_training_step_on_a_folder_of_coco_format(arch, coco_root):
     options = dict(data_root=str(coco_root), classes=("square", "disc"), synthetic_rain=3)
-    cfg = config(arch, image_size=192, **options)
+    size = 256 if arch == "deimv2_n" else 192  # two levels have to give 300 queries
+    cfg = config(arch, image_size=size, **options)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model).train()
     images = DATASETS.build(cfg.train_dataloader.dataset)
@@ -56,8 +63,18 @@ def test_takes_a_training_step_on_a_folder_of_coco_format(arch, coco_root):
     loss, shown = model.parse_losses(model(**batch, mode="loss"))
     loss.backward()
     assert loss.isfinite()
-    assert ("loss_fgl_aux_0" in shown) == (arch == "dfine_s")
+    assert ("loss_fgl_aux_0" in shown) == (arch != "rtdetrv2_r18")
     assert any(p.grad.any() for p in model.neck.derain.parameters())
+
+
+@pytest.mark.parametrize(("arch", "mean"), [("deimv2_n", 0), ("deimv2_s", 0.485)])
+def test_pixels_are_those_of_the_backbone(arch, mean):
+    """As transformers' conversion script writes them into ``preprocessor_config.json``."""
+    pixels = config(arch).model.data_preprocessor
+    std = 0.229 if mean else 1
+    assert pixels.mean[0] / 255 == pytest.approx(mean)
+    assert pixels.std[0] / 255 == pytest.approx(std)
+    assert pixels.bgr_to_rgb
 
 
 def test_sizes_of_training_batches():
