@@ -17,7 +17,7 @@ _ALL: dict[str, Any] = dict(decoder_activation_function="silu", focal_loss_gamma
 
 def _lite(width: int, *, queries: int, ffn: int, **stages: Any) -> dict[str, Any]:
     """One map of stride 16, of which the lite encoder makes two; without D-FINE's losses."""
-    backbone = dict(
+    backbone: dict[str, Any] = dict(
         depths=[3, 3, 3],
         stem_channels=[3, 16, 16],
         stage_in_channels=[16, 64, 256],
