@@ -66,7 +66,8 @@ class RTDETRHybridEncoder(BaseModule):
                 f"RTDETRHybridEncoder expects in_channels {self.in_channels}, the backbone gives "
                 f"{channels}; use the same `arch` in backbone, neck and bbox_head"
             )
-        sizes = [tuple(feat.shape[-2:]) for feat in feats]
+        sizes = [(feat.shape[-2], feat.shape[-1]) for feat in feats]
+        # Of a single level the lite encoder makes one of half the size.
         halved = [] if len(sizes) > 1 else [(sizes[0][0] // 2, sizes[0][1] // 2)]
         if any(fine != (2 * h, 2 * w) for fine, (h, w) in pairwise(sizes + halved)):
             raise ValueError(
