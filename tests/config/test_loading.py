@@ -11,7 +11,9 @@ from derain_plugin.engine.hooks.phase import check_patterns, parse_phases
 CONFIGS = Path(__file__).parents[2] / "configs"
 TOY_CONFIGS = CONFIGS.parent / "projects/study/configs/toy"
 # Of detectors; tests/configs/test_restorer_configs.py has the others.
-RTDETR = sorted({*CONFIGS.glob("rtdetr*.py"), *CONFIGS.glob("dfine*.py")})
+RTDETR = sorted(
+    path for name in ("rtdetr", "dfine", "deimv2") for path in CONFIGS.glob(f"{name}*.py")
+)
 RTDETR.remove(CONFIGS / "rtdetr_r18_featderain_adapter.py")  # sets synthetic_rain, like a child
 MMDET = sorted(CONFIGS.glob("mmdet/*.py"))
 NAMED = [*RTDETR, *MMDET]
