@@ -186,7 +186,7 @@ def _number(content: dict, kind: str, path: str | Path) -> None:
 
 
 def _number_annotations(annotations: list[dict]) -> None:
-    ids = [annotation.get("id") for annotation in annotations]
+    ids: list[Any] = [annotation.get("id") for annotation in annotations]
     if are_whole_numbers(ids) and all(0 < i < 10**MOST_DIGITS for i in ids):
         return
     for number, annotation in enumerate(annotations, 1):

@@ -41,7 +41,7 @@ class NamedCocoDataset(CocoDataset):
         self.cat_ids = coco.get_cat_ids(cat_names=self.metainfo["classes"])
         self.cat2label = {category: label for label, category in enumerate(self.cat_ids)}
         self.cat_img_map = {key: np.unique(images) for key, images in coco.cat_img_map.items()}
-        data_list = [
+        data_list: list[Any] = [
             self.parse_data_info(
                 dict(raw_img_info=dict(image, img_id=key), raw_ann_info=coco.imgToAnns.get(key, []))
             )

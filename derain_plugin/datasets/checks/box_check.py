@@ -164,7 +164,8 @@ def _warn_of_percent(boxes: _Boxes) -> None:
 
 def _fit_as_corners(boxes: _Boxes) -> np.ndarray:
     starts, ends = boxes.xywh[:, :2], boxes.xywh[:, 2:]
-    return ((starts >= 0) & (starts < ends) & (ends <= boxes.sizes + 1)).all(1)
+    fits: np.ndarray = (starts >= 0) & (starts < ends) & (ends <= boxes.sizes + 1)
+    return fits.all(1)
 
 
 def _have_area_of_corners(boxes: _Boxes) -> np.ndarray:
