@@ -81,7 +81,7 @@ def read_labels(annotations: str | Path, model: nn.Module) -> LabelledPhotos:
         ValueError: It cannot be used, or has no box of a class that the detector knows.
     """
     path = Path(annotations).expanduser()
-    content, folder = read_annotations(path), folder_of(path)
+    content, folder = read_annotations(path, outlines=False), folder_of(path)
     labels, left_out = _labels_by_category(content, names_of(model), path)
     boxes: dict[int, list[dict]] = {image["id"]: [] for image in content["images"]}
     for annotation in content["annotations"]:

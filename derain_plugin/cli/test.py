@@ -72,7 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     """Evaluate as the command line says, and return the metrics."""
     args = parse_args(arguments)
     with working():
-        return _test(args, _config(args))
+        from derain_plugin.datasets.kept_files import files_kept
+
+        with files_kept():
+            return _test(args, _config(args))
 
 
 def _config(args: argparse.Namespace) -> Config:
@@ -103,7 +106,7 @@ def _test(args: argparse.Namespace, cfg: Config) -> dict[str, float]:
 
     from derain_plugin.datasets.checks.coco_check import check_datasets
     from derain_plugin.datasets.label_map import configured_classes
-    from derain_plugin.engine.hooks import LabelMapHook
+    from derain_plugin.engine.hooks import ForgetFilesHook, LabelMapHook
     from derain_plugin.evaluation import CleanRainEvaluator
     from derain_plugin.evaluation.saved_predictions import DumpNamedResults
     from derain_plugin.models import leave_padding_out
@@ -114,6 +117,7 @@ def _test(args: argparse.Namespace, cfg: Config) -> dict[str, float]:
     hook = _use_adapter(cfg, args.adapter) if args.adapter else None
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     LabelMapHook.register(runner)
+    runner.register_hook(ForgetFilesHook())
     if hook is not None:
         runner.register_hook(hook)
     if cfg.get("leave_padding_out"):

@@ -50,7 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train as the command line says."""
     args = parse_args(arguments)
     with working():
-        _train(args)
+        from derain_plugin.datasets.kept_files import files_kept
+
+        with files_kept():
+            _train(args)
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -59,7 +62,7 @@ def _train(args: argparse.Namespace) -> None:
     from mmengine.runner import Runner
 
     from derain_plugin.datasets.checks.coco_check import check_datasets
-    from derain_plugin.engine.hooks import LabelMapHook
+    from derain_plugin.engine.hooks import ForgetFilesHook, LabelMapHook
     from derain_plugin.engine.optim_wrappers import enable_amp
 
     setup_cache_size_limit_of_dynamo()
@@ -73,6 +76,7 @@ def _train(args: argparse.Namespace) -> None:
         check_datasets(cfg, ("train_dataloader", "val_dataloader"))
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     LabelMapHook.register(runner)
+    runner.register_hook(ForgetFilesHook())
     try:
         runner.train()
     except OSError as error:

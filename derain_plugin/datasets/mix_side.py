@@ -1,30 +1,43 @@
 """Build one side of a clean/rainy mix and list its images, with errors that name the side."""
 
-import copy
 import logging
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mmdet.registry import DATASETS
-from mmengine.dataset import BaseDataset, Compose
+from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
+from derain_plugin.datasets.named_coco_dataset import NamedCocoDataset
 from derain_plugin.rain.images import hint_at, missing_files
+
+OF_A_SIDE = ("pipeline", "data_prefix")
 
 
 def build_sides(clean: Mapping, rainy: Mapping) -> tuple[BaseDataset, BaseDataset]:
     """Build and load both sides; see :func:`build_side`.
 
-    Sides that differ in their pipeline only (rain on the fly) share the
-    annotations: half the time to load them, half the memory to hold them.
+    Sides that differ only in their pipeline (rain on the fly), or in their image folder (a
+    rendered copy) too, share the annotations: half the time to load them, half the memory to hold
+    them.
     """
     dataset = build_side("clean", clean)
     if not isinstance(rainy, Mapping) or _options(clean) != _options(rainy):
         return dataset, build_side("rainy", rainy)
-    other = copy.copy(dataset)
-    other.pipeline = Compose(rainy.get("pipeline", []))
+    other = _open_side("rainy", rainy)
+    if not _can_lend(dataset, other):
+        _load("rainy", other)
+        return dataset, other
+    own = {key: vars(other)[key] for key in OF_A_SIDE}
+    vars(other).update(vars(dataset), **own)
     return dataset, other
+
+
+def _can_lend(dataset: BaseDataset, other: BaseDataset) -> bool:
+    if type(dataset) is NamedCocoDataset:
+        return dataset.can_lend_to(other)
+    return dataset.data_prefix == other.data_prefix
 
 
 def build_side(side: str, cfg: Mapping) -> BaseDataset:
@@ -40,6 +53,12 @@ def build_side(side: str, cfg: Mapping) -> BaseDataset:
         FileNotFoundError: Its annotation file or an image folder is missing.
         ValueError: It is a test set, or no image passes its filter.
     """
+    dataset = _open_side(side, cfg)
+    _load(side, dataset)
+    return dataset
+
+
+def _open_side(side: str, cfg: Mapping) -> BaseDataset:
     if not isinstance(cfg, Mapping):
         raise TypeError(f"{side} must be the config dict of a dataset, got {cfg!r}")
     dataset = DATASETS.build({**cfg, "lazy_init": True})
@@ -54,7 +73,6 @@ def build_side(side: str, cfg: Mapping) -> BaseDataset:
             "evaluate the clean and the rainy images as two datasets"
         )
     _check_paths(side, dataset)
-    _load(side, dataset)
     return dataset
 
 
@@ -90,7 +108,7 @@ def list_images(side: str, dataset: BaseDataset) -> dict[str, int]:
 
 
 def _options(cfg: Mapping) -> dict:
-    return {key: value for key, value in cfg.items() if key != "pipeline"}
+    return {key: value for key, value in cfg.items() if key not in OF_A_SIDE}
 
 
 def _check_paths(side: str, dataset: BaseDataset) -> None:

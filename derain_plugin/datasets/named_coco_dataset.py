@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+import numpy as np
+from mmcv.transforms import LoadAnnotations
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
+from mmengine.fileio import get_local_path
 from mmengine.logging import print_log
 
 from derain_plugin.datasets.annotations import AnnotationFile
@@ -15,7 +19,8 @@ from derain_plugin.datasets.annotations import AnnotationFile
 class NamedCocoDataset(CocoDataset):
     """Number labels in the order of ``metainfo["classes"]``, whatever the file's order.
 
-    Annotations are read by ``read_annotations``, as :class:`NamedCocoMetric` reads them.
+    Annotations are read by ``read_annotations``, as :class:`NamedCocoMetric` reads them; without
+    their outlines where ``LoadAnnotations`` in the pipeline has no ``with_mask``.
     ``derain_plugin.load_config`` puts this class where a config has ``CocoDataset``, whose
     options it has.
 
@@ -25,11 +30,24 @@ class NamedCocoDataset(CocoDataset):
     """
 
     COCOAPI = AnnotationFile
+    _read_for: str | None = None  # the image folder that is in the annotations' paths
 
     def load_data_list(self) -> list[dict]:
         """Read the annotations; in training, log how many boxes are not trained on."""
         self._num_boxes = self._num_crowds = self._num_others = 0
-        data_list = super().load_data_list()
+        self._read_for = self.data_prefix["img"]
+        with get_local_path(self.ann_file, backend_args=self.backend_args) as path:
+            coco = self.COCOAPI(path, outlines=self._uses_outlines())
+        self.cat_ids = coco.get_cat_ids(cat_names=self.metainfo["classes"])
+        self.cat2label = {category: label for label, category in enumerate(self.cat_ids)}
+        self.cat_img_map = {key: np.unique(images) for key, images in coco.cat_img_map.items()}
+        data_list: list[Any] = [
+            self.parse_data_info(
+                dict(raw_img_info=dict(image, img_id=key), raw_ann_info=coco.imgToAnns.get(key, []))
+            )
+            for key, image in coco.imgs.items()
+        ]
+        self._is_relative = not any(os.path.isabs(i["file_name"]) for i in coco.imgs.values())
         if not self.test_mode and self._num_crowds + self._num_others:
             print_log(
                 f"{self.ann_file}: of {self._num_boxes} boxes, {self._num_others} are of other "
@@ -47,6 +65,30 @@ class NamedCocoDataset(CocoDataset):
         self._num_others += len(annotations) - len(wanted)
         self._num_crowds += sum(annotation["iscrowd"] for annotation in wanted)
         return super().parse_data_info(raw_data_info)
+
+    def get_data_info(self, idx: int) -> dict:
+        """Return what training needs of an image, with its path where this dataset has it."""
+        info: dict = super().get_data_info(idx)
+        if self._read_for not in (None, self.data_prefix["img"]):  # the annotations are lent
+            name = info["img_path"].removeprefix(os.path.join(self._read_for, ""))
+            info["img_path"] = os.path.join(self.data_prefix["img"], name)
+        return info
+
+    def can_lend_to(self, other: NamedCocoDataset) -> bool:
+        """Whether another dataset would read these annotations, too.
+
+        Args:
+            other: One of the same options but for its pipeline, and its folders.
+        """
+        ours, theirs = dict(self.data_prefix), dict(other.data_prefix)
+        is_elsewhere = ours.pop("img") != theirs.pop("img")
+        if ours != theirs or (is_elsewhere and not self._is_relative):
+            return False
+        return self._uses_outlines() or not other._uses_outlines()
+
+    def _uses_outlines(self) -> bool:
+        steps = [s for s in self.pipeline.transforms if isinstance(s, LoadAnnotations)]
+        return not steps or any(getattr(step, "with_mask", False) for step in steps)
 
     def filter_data(self) -> list[dict]:
         """Filter images by ``filter_cfg``, and log how many it drops."""

@@ -31,7 +31,7 @@ class CocoTruth:
             raise FileNotFoundError(f"annotation file {path} is not a file")
         self.path = path
         try:
-            content = read_annotations(path)
+            content = read_annotations(path, outlines=False)
         except ValueError as error:
             raise ValueError(f"{path} is not a COCO annotation file ({error})") from error
         self.image_ids = {image["id"] for image in content["images"]}

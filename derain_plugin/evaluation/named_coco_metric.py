@@ -48,7 +48,7 @@ class NamedCocoMetric(CocoMetric):
         self.iou_thrs = np.atleast_1d(self.iou_thrs)
         if ann_file is not None:
             with get_local_path(ann_file, backend_args=self.backend_args) as local_path:
-                self._coco_api = AnnotationFile(local_path)
+                self._coco_api = AnnotationFile(local_path, outlines="segm" in self.metrics)
 
     def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict:
         """Write detections with the category of each label's class, where they are wanted."""

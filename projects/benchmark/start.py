@@ -29,7 +29,8 @@ child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet
 _, status, usage = os.wait4(child, 0)
 seconds = time.perf_counter() - start
 unit = 1 if sys.platform == "darwin" else 1024
-print(json.dumps([seconds, usage.ru_maxrss * unit / 1e6, os.waitstatus_to_exitcode(status)]))
+cost = [seconds, usage.ru_maxrss * unit / 1e6, usage.ru_utime + usage.ru_stime]
+print(json.dumps([*cost, os.waitstatus_to_exitcode(status)]))
 """
 
 
@@ -48,10 +49,11 @@ class Start(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What starting took: wall-clock seconds, and MB resident at most in one process."""
+    """What starting took: wall-clock seconds, MB resident at most, seconds of the CPU."""
 
     seconds: float
     megabytes: float
+    cpu_seconds: float
 
 
 def starts(commands: Sequence[str], images: Path, out: Path) -> Iterator[Start]:
@@ -134,17 +136,17 @@ def start_once(arguments: Sequence[str], build: Path) -> Cost:
     environment = dict(os.environ, PYTHONPATH=str(build))
     command = [sys.executable, "-I", "-c", PROBE, sys.executable, *arguments]
     done = subprocess.run(command, cwd=build, env=environment, text=True, capture_output=True)
-    seconds, megabytes, code = json.loads(done.stdout)
+    *cost, code = json.loads(done.stdout)
     if code:
         raise RuntimeError(f"python {' '.join(arguments)} fails in {build}: {done.stderr.strip()}")
-    return Cost(seconds, megabytes)
+    return Cost(*cost)
 
 
 def _record(costs: Sequence[Cost | None]) -> dict[str, Any] | None:
     present = [cost for cost in costs if cost is not None]
     if not present:
         return None
-    seconds, megabytes = map(list, zip(*present, strict=True))
+    seconds, megabytes, _ = map(list, zip(*present, strict=True))
     return dict(
         seconds=statistics.median(seconds),
         megabytes=statistics.median(megabytes),

@@ -57,8 +57,9 @@ def check_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
             needed.add(file)
     for loader in loaders:
         _check_evaluator(cfg, loader)
+    outlines = _asks_for_masks(cfg)  # as the run will read them
     for ann_file, of_file in uses.items():
-        content = read_annotations(ann_file)
+        content = read_annotations(ann_file, outlines=outlines)
         if ann_file in needed:
             _check_objects(content, ann_file)
         check_boxes(content, ann_file)
@@ -86,6 +87,12 @@ def _only_writes(evaluator: Any) -> bool:
     """Whether detections are written for others to score, as those of COCO's test-dev are."""
     metrics = [metric for metric, _ in datasets_in(evaluator)]
     return bool(metrics) and all(metric.get("format_only") for metric in metrics)
+
+
+def _asks_for_masks(node: Any) -> bool:
+    if isinstance(node, Mapping):
+        return bool(node.get("with_mask")) or any(map(_asks_for_masks, node.values()))
+    return isinstance(node, list | tuple) and any(map(_asks_for_masks, node))
 
 
 def _ann_file(dataset: Mapping) -> str:

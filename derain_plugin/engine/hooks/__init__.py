@@ -1,5 +1,6 @@
 from derain_plugin.engine.hooks.crash_safe_checkpoint_hook import CrashSafeCheckpointHook
 from derain_plugin.engine.hooks.epoch_seed_hook import EpochSeedHook
+from derain_plugin.engine.hooks.forget_files_hook import ForgetFilesHook
 from derain_plugin.engine.hooks.label_map_hook import LabelMapHook
 from derain_plugin.engine.hooks.phased_early_stopping_hook import PhasedEarlyStoppingHook
 from derain_plugin.engine.hooks.phased_training_hook import PhasedTrainingHook
@@ -14,6 +15,7 @@ from derain_plugin.engine.hooks.skip_non_finite_hook import SkipNonFiniteHook
 __all__ = [
     "CrashSafeCheckpointHook",
     "EpochSeedHook",
+    "ForgetFilesHook",
     "LabelMapHook",
     "PhasedEarlyStoppingHook",
     "PhasedTrainingHook",
