@@ -164,8 +164,7 @@ def _warn_of_percent(boxes: _Boxes) -> None:
 
 def _fit_as_corners(boxes: _Boxes) -> np.ndarray:
     starts, ends = boxes.xywh[:, :2], boxes.xywh[:, 2:]
-    fits: np.ndarray = (starts >= 0) & (starts < ends) & (ends <= boxes.sizes + 1)
-    return fits.all(1)
+    return np.all((starts >= 0) & (starts < ends) & (ends <= boxes.sizes + 1), axis=1)
 
 
 def _have_area_of_corners(boxes: _Boxes) -> np.ndarray:

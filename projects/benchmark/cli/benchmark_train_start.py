@@ -50,8 +50,6 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     for name in COUNTS:
         if getattr(args, name) < 1:
             parser.error(f"--{name} must be at least 1, got {getattr(args, name)}")
-    if not (args.against / "tools").is_dir():
-        parser.error(f"against must be a checkout of this project, got {args.against}")
     check_arguments(parser, args, "train_start")
     return args
 
@@ -59,6 +57,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print and write."""
     args = parse_args(arguments)
+    if not (args.against / "tools").is_dir():
+        sys.exit(f"against must be a checkout of this project, got {args.against}")
     from projects.benchmark.train_start import compare_train_starts, write_data
 
     counts = {name: getattr(args, name) for name in COUNTS}
