@@ -40,7 +40,8 @@ class NamedCocoDataset(CocoDataset):
             coco = self.COCOAPI(path, outlines=self._uses_outlines())
         self.cat_ids = coco.get_cat_ids(cat_names=self.metainfo["classes"])
         self.cat2label = {category: label for label, category in enumerate(self.cat_ids)}
-        self.cat_img_map = {key: np.unique(images) for key, images in coco.cat_img_map.items()}
+        images_of = coco.cat_img_map  # without the categories of which there is no box
+        self.cat_img_map = {key: np.unique(images_of.get(key, [])) for key in self.cat_ids}
         data_list: list[Any] = [
             self.parse_data_info(
                 dict(raw_img_info=dict(image, img_id=key), raw_ann_info=coco.imgToAnns.get(key, []))

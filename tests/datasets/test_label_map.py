@@ -67,6 +67,16 @@ def test_a_subset_of_the_categories(tmp_path):
     assert named_coco.average_precision(path, found, ("square",)) == 1.0
 
 
+def test_a_class_of_which_there_is_no_box(tmp_path):
+    """Images are filtered by their boxes then, too."""
+    only_discs = {1: [], 2: named_coco.BOXES[2][:1]}
+    names = ("square", "disc", "cone")
+    ann_file = named_coco.write(tmp_path / "a.json", named_coco.content(names, only_discs))
+    trained = named_coco.dataset(ann_file, names, filter_cfg=dict(filter_empty_gt=True))
+    assert [info["img_id"] for info in trained] == [2]
+    assert trained[0]["instances"][0]["bbox_label"] == 1
+
+
 def test_an_unused_root_category_of_the_same_name(tmp_path):
     content = named_coco.content()
     content["categories"].insert(0, dict(id=9, name="disc", supercategory="none"))
