@@ -252,6 +252,14 @@ def test_counts_of_what_filters_drop(tmp_path, log):
     )
 
 
+def test_a_class_without_boxes_may_be_filtered_by(tmp_path):
+    path = named_coco.write(tmp_path / "a.json", named_coco.content(("square", "disc", "ring")))
+    options = dict(filter_cfg=dict(filter_empty_gt=True))
+    assert len(named_coco.dataset(path, ("square", "ring"), **options)) == 2
+    with pytest.raises(ValueError, match="need at least one array"):
+        named_coco.dataset(path, ("ring",), **options)
+
+
 def test_boxes_that_are_listed_twice(tmp_path, log):
     content = named_coco.content()
     content["annotations"].append(dict(content["annotations"][0], id=9))
