@@ -176,7 +176,7 @@ PIPELINE = [
 def model_of(name: str, seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
     if name in TRANSFORMERS:
-        return tiny_twin(TRANSFORMERS[name], seed=seed).eval()
+        return _shaken(tiny_twin(TRANSFORMERS[name], seed=seed))
     if name == "rtdetr":
         return _shaken(MODELS.build(tiny_rtdetr_cfg()))
     base, options = MMDET[name]

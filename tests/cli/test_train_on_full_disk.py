@@ -25,7 +25,9 @@ def test_what_to_do_is_told(tmp_path, monkeypatch, number, message):
         raise OSError(number, os.strerror(number))
 
     runner = SimpleNamespace(
-        from_cfg=lambda _: SimpleNamespace(train=train, hooks=[LabelMapHook()])
+        from_cfg=lambda _: SimpleNamespace(
+            train=train, hooks=[LabelMapHook()], register_hook=lambda _: None
+        )
     )
     monkeypatch.setattr("mmengine.registry.RUNNERS.build", runner.from_cfg)
     monkeypatch.setattr("derain_plugin.datasets.checks.coco_check.check_datasets", lambda *_: None)

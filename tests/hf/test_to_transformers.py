@@ -228,7 +228,7 @@ def test_images_that_transformers_would_prepare_otherwise(steps):
 def test_a_stopped_export_leaves_nothing_under_its_name(tmp_path, monkeypatch):
     model = to_transformers(detector_of(tiny_rtdetr_cfg()), CLASSES, SIZE)
     with monkeypatch.context() as patch:
-        patch.setattr(RTDetrForObjectDetection, "save_pretrained", lambda *_: 1 / 0)
+        patch.setattr(RTDetrForObjectDetection, "save_pretrained", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             write_hf_folder(model, SIZE, tmp_path / "out")
     assert not (tmp_path / "out").exists()

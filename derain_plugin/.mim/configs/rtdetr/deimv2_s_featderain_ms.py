@@ -1,0 +1,1 @@
+../../../../configs/deimv2_s_featderain_ms.py
