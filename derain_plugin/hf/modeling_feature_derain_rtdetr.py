@@ -184,7 +184,7 @@ class FeatureDerainRTDetr(PreTrainedModel):
         state_dict: Mapping[str, Tensor] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Save as transformers does; see :func:`weights_to_save`."""
+        """Save as transformers does; see ``weights_to_save``."""
         weights = weights_to_save(self) if state_dict is None else state_dict
         super().save_pretrained(save_directory, is_main_process, weights, **kwargs)
 

@@ -12,7 +12,7 @@ from derain_plugin.datasets.kept_files import forget_files
 
 @HOOKS.register_module()
 class ForgetFilesHook(Hook):
-    """Call :func:`forget_files` once the datasets and metrics are built."""
+    """Call ``forget_files`` once the datasets and metrics are built."""
 
     def before_run(self, runner: Any) -> None:
         """Do so."""
