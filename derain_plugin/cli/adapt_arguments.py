@@ -113,7 +113,7 @@ def _parse_adapt(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--no-filter", dest="filter", action="store_false",
         help="train the neck alone, not a filter of haze and contrast in front of the "
-        "backbone as well: a step takes half as long",
+        "backbone as well: a step takes less time",
     )  # fmt: skip
     parser.add_argument("--amp", action="store_true", help="fp16 on CUDA, bf16 on CPU")
     parser.add_argument(

@@ -35,9 +35,8 @@ class ImageFilter(nn.Module):
     - contrast: ``J + contrast * (J - mean)``.
 
     Dark channel, colour of the haze and mean are those of a copy whose pixels are means of 4 x 4,
-    and both corrections are one step, so that all is four passes over the image. Of the other
-    filters of Image-Adaptive YOLO, gamma and sharpness came out near 0 on photographs. A strength
-    of 0 changes nothing, and a fresh filter, whose last layer is zero, is bitwise the identity.
+    and both corrections are one step, so that all is four passes over the image. A strength of 0
+    changes nothing, and a fresh filter, whose last layer is zero, is bitwise the identity.
 
     Args:
         mean: Of the normalisation that the images have had, per channel, of values 0-255.
