@@ -68,8 +68,8 @@ def load_adapter(model: nn.Module, path: str | Path) -> Any:
         _put_in_mmdet(detector, parts)
         return model
     options = {name: value for name, value in config["derain"].items() if name != "in_channels"}
-    derained = with_derain_module(detector, options)
-    derain_of(derained).load_state_dict(parts.neck.state_dict())  # type: ignore[union-attr]
+    derained: Any = with_derain_module(detector, options)
+    derained.derain_module.load_state_dict(parts.neck.state_dict())
     _put_others_in(derained, parts)
     return derained.train(detector.training)
 

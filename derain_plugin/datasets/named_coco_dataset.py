@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -88,8 +89,8 @@ class NamedCocoDataset(CocoDataset):
         return self._uses_outlines() or not other._uses_outlines()
 
     def _uses_outlines(self) -> bool:
-        steps = [s for s in self.pipeline.transforms if isinstance(s, LoadAnnotations)]
-        return not steps or any(getattr(step, "with_mask", False) for step in steps)
+        loading = [step for step in _steps(self.pipeline) if isinstance(step, LoadAnnotations)]
+        return not loading or any(getattr(step, "with_mask", False) for step in loading)
 
     def filter_data(self) -> list[dict]:
         """Filter images by ``filter_cfg``, and log how many it drops."""
@@ -104,6 +105,14 @@ class NamedCocoDataset(CocoDataset):
                 logger="current",
             )
         return kept
+
+
+def _steps(pipeline: Any) -> Iterator[Any]:
+    """Give the transforms of a pipeline, and those inside of such as ``RandomApply``."""
+    inner = getattr(pipeline, "transforms", pipeline if isinstance(pipeline, list | tuple) else ())
+    for step in inner:
+        yield step
+        yield from _steps(step)
 
 
 def _is_smaller(info: dict[str, Any], least: int) -> bool:

@@ -87,8 +87,12 @@ def test_check_sides_and_metric_read_a_file_once(path, parsed, monkeypatch):
     assert parsed == []
 
 
+INSIDE = [*LOAD, dict(type="RandomApply", transforms=LOAD_MASKS[-1:])]
+
+
 @pytest.mark.parametrize(
-    ("pipeline", "has_masks"), [(LOAD, False), (LOAD_MASKS, True), ([], True), (LOAD[:1], True)]
+    ("pipeline", "has_masks"),
+    [(LOAD, False), (LOAD_MASKS, True), (INSIDE, True), ([], True), (LOAD[:1], True)],
 )
 def test_outlines_are_there_where_they_are_loaded(path, pipeline, has_masks):
     instance = DATASETS.build(side(path, pipeline=pipeline)).get_data_info(0)["instances"][0]

@@ -11,7 +11,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from derain_plugin.models.layers.valid_area import clean_valid_area
+from derain_plugin.models.layers.valid_area import change_valid_area
 from derain_plugin.models.loading import keep_when_missing
 
 CELL = 4  # px, side of the cells of the small image that haze is found in
@@ -78,10 +78,7 @@ class ImageFilter(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Correct the images, but no padding that :func:`valid_area` notes."""
-        return clean_valid_area(self._with_mask, images)[0]
-
-    def _with_mask(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        return self.correct(images), torch.zeros_like(images[:, :1])
+        return change_valid_area(self.correct, images)
 
     def correct(self, images: Tensor) -> Tensor:
         """Correct the images, padding and all."""

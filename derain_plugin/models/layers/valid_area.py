@@ -74,6 +74,18 @@ def clean_valid_area(
     return cleaned, mask
 
 
+def change_valid_area(change: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Return ``change(images)``, of images ``(N, C, H, W)`` without their padding, which stays."""
+    parts = _parts(images)
+    if parts is None:
+        return change(images)
+    changed = images.clone()
+    for chosen, (height, width) in parts:
+        area = (chosen, slice(None), slice(height), slice(width))
+        changed[area] = change(images[area]).to(images.dtype)
+    return changed
+
+
 def judge_valid_area(judge: Callable[[Tensor], Tensor], feat: Tensor) -> Tensor:
     """Return ``judge(feat)``, one number per image ``(N,)``, of the images without padding."""
     parts = _parts(feat)

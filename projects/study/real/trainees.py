@@ -22,7 +22,7 @@ from derain_plugin.adapting.training import Adaptation
 from derain_plugin.adapting.twins import RainyTwins
 from derain_plugin.apis import Detector
 from derain_plugin.models import ImageFilter, add_image_filter
-from derain_plugin.models.layers.valid_area import clean_valid_area
+from derain_plugin.models.layers.valid_area import change_valid_area
 from projects.study.real.arms import Recipe
 from projects.study.real.photographs import CONFIG, HIGHWAY_TRAIN, WEIGHTS, Photographs
 from projects.study.real.renderers import RENDERERS
@@ -171,13 +171,10 @@ def _restorer(detector: FrozenDetector, recipe: Recipe, *_: Any) -> Trainee:
 def _put_in_front(restored: Callable[[Tensor], Tensor], backbone: nn.Module) -> None:
     """Let a restorer change the images before a backbone sees them, but no padding."""
 
-    def block(images: Tensor) -> tuple[Tensor, Tensor]:
-        return restored(images), torch.zeros_like(images[:, :1])
+    def change(_: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (change_valid_area(restored, arguments[0]), *arguments[1:])
 
-    def clean(_: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (clean_valid_area(block, arguments[0])[0], *arguments[1:])
-
-    backbone.register_forward_pre_hook(clean)
+    backbone.register_forward_pre_hook(change)
 
 
 class Batches:
