@@ -9,6 +9,7 @@ from typing import Any
 from transformers import HGNetV2Config
 
 from derain_plugin.models.rtdetr.deimv2_sizes import DEIMV2_SIZES
+from derain_plugin.models.rtdetr.dfine_sizes import DFINE_SIZES
 from derain_plugin.models.rtdetr.family import FAMILIES
 
 _BASIC_BLOCKS: dict[str, Any] = dict(
@@ -41,82 +42,11 @@ _RESNETS: dict[str, dict[str, Any]] = {
     ),
 }
 
-# Differences from transformers' defaults, which are nearly L. Sources: upstream's configs,
-# https://github.com/Peterande/D-FINE/tree/2562e29cf4da4d317530f7766270c024d6399f5a/configs/dfine
-# and, for N and for how many layers transformers keeps of M, its conversion script,
-# https://github.com/huggingface/transformers/blob/1e98d0019e71019c05b20929e2e271bff07128ff/src/transformers/models/d_fine/convert_d_fine_original_pytorch_checkpoint_to_hf.py
-_HGNETV2_B0: dict[str, Any] = dict(
-    stem_channels=[3, 16, 16],
-    stage_in_channels=[16, 64, 256, 512],
-    stage_mid_channels=[16, 32, 64, 128],
-    stage_out_channels=[64, 256, 512, 1024],
-    stage_num_blocks=[1, 1, 2, 1],
-    stage_numb_of_layers=[3, 3, 3, 3],
-    use_learnable_affine_block=True,
-)
-_DFINES: dict[str, dict[str, Any]] = {
-    "n": dict(  # two levels, strides 16 and 32
-        backbone_config=dict(_HGNETV2_B0, out_indices=[3, 4]),
-        freeze_backbone_batch_norms=False,
-        encoder_in_channels=[512, 1024],
-        encoder_hidden_dim=128,
-        encoder_ffn_dim=512,
-        encode_proj_layers=[1],
-        feat_strides=[16, 32],
-        hidden_expansion=0.34,
-        depth_mult=0.5,
-        d_model=128,
-        num_feature_levels=2,
-        decoder_in_channels=[128, 128],
-        decoder_ffn_dim=512,
-        decoder_layers=3,
-        decoder_n_points=[6, 6],
-    ),
-    "s": dict(
-        backbone_config=_HGNETV2_B0,
-        freeze_backbone_batch_norms=False,
-        encoder_in_channels=[256, 512, 1024],
-        hidden_expansion=0.5,
-        depth_mult=0.34,
-        decoder_layers=3,
-        decoder_n_points=[3, 6, 3],
-    ),
-    "m": dict(
-        backbone_config=dict(
-            stem_channels=[3, 24, 32],
-            stage_in_channels=[32, 96, 384, 768],
-            stage_mid_channels=[32, 64, 128, 256],
-            stage_out_channels=[96, 384, 768, 1536],
-            stage_numb_of_layers=[4, 4, 4, 4],
-            use_learnable_affine_block=True,
-        ),
-        freeze_backbone_batch_norms=False,
-        encoder_in_channels=[384, 768, 1536],
-        depth_mult=0.67,
-        decoder_layers=4,
-        decoder_n_points=[3, 6, 3],
-    ),
-    "l": dict(backbone_config={}, decoder_n_points=[3, 6, 3]),
-    "x": dict(
-        backbone_config=dict(
-            stem_channels=[3, 32, 64],
-            stage_in_channels=[64, 128, 512, 1024],
-            stage_mid_channels=[64, 128, 256, 512],
-            stage_num_blocks=[1, 2, 5, 2],
-        ),
-        encoder_hidden_dim=384,
-        encoder_ffn_dim=2048,
-        decoder_in_channels=[384, 384, 384],
-        decoder_n_points=[3, 6, 3],
-        reg_scale=8.0,
-    ),
-}
-
 # transformers' model_type, and fields of its config.
 ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: ("rt_detr", settings) for name, settings in _RESNETS.items()},
     **{f"rtdetrv2_{name}": ("rt_detr_v2", settings) for name, settings in _RESNETS.items()},
-    **{f"dfine_{name}": ("d_fine", settings) for name, settings in _DFINES.items()},
+    **{f"dfine_{name}": ("d_fine", settings) for name, settings in DFINE_SIZES.items()},
     **{f"deimv2_{name}": ("deimv2", settings) for name, settings in DEIMV2_SIZES.items()},
 }
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from derain_plugin.models.rtdetr.dfine_sizes import DFINE_SIZES
+
 _ALL: dict[str, Any] = dict(decoder_activation_function="silu", focal_loss_gamma=1.5)
 
 
@@ -58,35 +60,6 @@ def _lite(width: int, *, queries: int, ffn: int, **stages: Any) -> dict[str, Any
     )
 
 
-_N: dict[str, Any] = dict(
-    _ALL,
-    backbone_config=dict(
-        stem_channels=[3, 16, 16],
-        stage_in_channels=[16, 64, 256, 512],
-        stage_mid_channels=[16, 32, 64, 128],
-        stage_out_channels=[64, 256, 512, 1024],
-        stage_num_blocks=[1, 1, 2, 1],
-        stage_numb_of_layers=[3, 3, 3, 3],
-        use_learnable_affine_block=True,
-        out_indices=[3, 4],
-    ),
-    freeze_backbone_batch_norms=False,
-    encoder_in_channels=[512, 1024],
-    encoder_hidden_dim=128,
-    encoder_ffn_dim=512,
-    encode_proj_layers=[1],
-    feat_strides=[16, 32],
-    hidden_expansion=0.34,
-    depth_mult=0.5,
-    d_model=128,
-    num_feature_levels=2,
-    decoder_in_channels=[128, 128],
-    decoder_n_points=[6, 6],
-    decoder_ffn_dim=512,
-    decoder_layers=3,
-)
-
-
 def _with_dinov3(width: int, vit: dict[str, Any], **settings: Any) -> dict[str, Any]:
     """A ViT of stride 16 beside convolutions, of both together three maps."""
     backbone = dict(model_type="dinov3_vit", num_hidden_layers=12, out_indices=[6, 9, 12], **vit)
@@ -126,7 +99,7 @@ DEIMV2_SIZES: dict[str, dict[str, Any]] = {
     ),
     "femto": _lite(96, queries=150, ffn=256),
     "pico": _lite(112, queries=200, ffn=320, stage_num_blocks=[1, 1, 2]),
-    "n": _N,
+    "n": dict(DFINE_SIZES["n"], **_ALL),
     "s": _with_dinov3(
         192,
         _distilled(192, heads=3),
