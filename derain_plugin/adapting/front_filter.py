@@ -8,8 +8,10 @@ import torch
 from mmdet.models.detectors import BaseDetector
 from torch import nn
 
+from derain_plugin.hf.hf_checkpoint import processor_statistics
 from derain_plugin.hf.modeling_feature_derain_rtdetr import FeatureDerainRTDetr
 from derain_plugin.models.backbones import ImageFilter, add_image_filter, remove_image_filter
+from derain_plugin.models.data_preprocessors.pixel_statistics import pixel_statistics
 
 
 class AdapterFilter(ImageFilter):
@@ -45,25 +47,14 @@ def build_filter(model: nn.Module, prepare: Any, *, seed: int = 0) -> AdapterFil
             "another one in front: adapt it without a filter (--no-filter)"
         )
     is_mmdet = isinstance(model, BaseDetector)
-    normalisation = _of_mmdet(detector) if is_mmdet else _of_processor(prepare)
+    statistics: dict[str, Any] = (
+        pixel_statistics(detector.data_preprocessor)
+        if is_mmdet
+        else processor_statistics(prepare.to_dict())
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return AdapterFilter(**normalisation)
-
-
-def _of_mmdet(detector: Any) -> dict[str, Any]:
-    preprocessor = detector.data_preprocessor
-    if not getattr(preprocessor, "_enable_normalize", False):
-        return {}
-    return {name: getattr(preprocessor, name).flatten().tolist() for name in ("mean", "std")}
-
-
-def _of_processor(processor: Any) -> dict[str, Any]:
-    factor = processor.rescale_factor if processor.do_rescale else 1.0
-    mean, std = [0.0], [1.0]
-    if processor.do_normalize:
-        mean, std = processor.image_mean, processor.image_std
-    return dict(mean=[each / factor for each in mean], std=[each / factor for each in std])
+        return AdapterFilter(**statistics)
 
 
 def filter_of(model: nn.Module) -> AdapterFilter | None:

@@ -117,11 +117,19 @@ def load_from_hf(filename: str, map_location: Any = None) -> dict[str, Any]:
 
 
 def _pixels_of(source: str) -> dict[str, list[float]] | None:
-    """Return mean and deviation of pixels 0-255, as mmdet's data preprocessor takes them."""
     try:
         settings, _ = ImageProcessingMixin.get_image_processor_dict(Path(source).expanduser())
     except OSError:
         return None
+    return processor_statistics(settings)
+
+
+def processor_statistics(settings: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Return mean and deviation of pixels 0-255, as mmdet's data preprocessor takes them.
+
+    Args:
+        settings: Of an image processor, as ``preprocessor_config.json`` has them.
+    """
     factor = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0
     mean, std = [0.0] * 3, [1.0] * 3
     if settings.get("do_normalize"):

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
+import numpy as np
 from mmdet.models.detectors import SingleStageDetector
 from mmdet.registry import MODELS
 from mmengine.logging import print_log
-from torch import Tensor
 
+from derain_plugin.models.data_preprocessors.pixel_statistics import pixel_statistics
 from derain_plugin.models.loading import require_fit
 
 
@@ -70,14 +70,10 @@ def _watch_shape_errors(model: RTDETR, *args: Any) -> None:
 def _compare_pixels(
     model: RTDETR, state_dict: Any, prefix: str, local_metadata: dict[str, Any], *_: Any
 ) -> None:
-    trained_on, pixels = local_metadata.get("pixels"), model.data_preprocessor
+    trained_on = local_metadata.get("pixels")
     if trained_on is None:
         return
-    normalises = getattr(pixels, "_enable_normalize", False)
-    found = {
-        name: getattr(pixels, name).flatten().float() if normalises else torch.tensor([default])
-        for name, default in (("mean", 0.0), ("std", 1.0))
-    }
+    found = pixel_statistics(model.data_preprocessor)
     if any(not _alike(found[name], values) for name, values in trained_on.items()):
         print_log(
             f"the weights were trained on pixels with {_shown(trained_on)} (the folder's "
@@ -88,8 +84,8 @@ def _compare_pixels(
         )
 
 
-def _alike(found: Tensor, values: Sequence[float]) -> bool:
-    return torch.allclose(found.cpu(), torch.tensor(values), rtol=1e-3, atol=1e-3)
+def _alike(found: Sequence[float], values: Sequence[float]) -> bool:
+    return np.allclose(found, values, rtol=1e-3, atol=1e-3)
 
 
 def _shown(pixels: Mapping[str, Any]) -> str:
