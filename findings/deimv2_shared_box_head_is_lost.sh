@@ -15,7 +15,7 @@
 #
 # With share_bbox_head=False all weights come back.
 # Ours: the head is saved and read under the name that transformers asks for, also from a file that
-# transformers wrote (tests/hf/test_feature_derain_rtdetr.py).
+# transformers wrote (tests/hf/test_derained_deimv2.py).
 # Exits with 0 as long as transformers behaves so. Needs python3.11 and a package index.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -6,12 +6,10 @@ import cv2
 import pytest
 import torch
 from mmdet.registry import MODELS
-from mmengine.dataset import pseudo_collate
 from safetensors.torch import load_file, save_file
 from small_detectors import EARLY, TRANSFORMERS, frozen, model_of, prepare_for
 from test_frozen_detector import batch_of, shake
 from tiny_rtdetr import our_copy, tiny_rtdetr_cfg, tiny_twin
-from transformers import RTDetrImageProcessor
 
 from derain_plugin.adapting import adapt, load_adapter, remove_adapter, save_adapter
 from derain_plugin.adapting.adapter import derain_of
@@ -30,7 +28,7 @@ from derain_plugin.adapting.training import Adaptation, Schedule
 from derain_plugin.export.detector_graph import DetectorGraph
 from derain_plugin.hf import FeatureDerainRTDetr
 from derain_plugin.hf.hf_checkpoint import load_from_hf
-from derain_plugin.models import add_early_derain, add_image_filter
+from derain_plugin.models import add_early_derain
 
 ALL = {"derain", "early", "image_filter"}
 
@@ -305,38 +303,6 @@ def test_another_adapters_blocks_take_the_place_of_the_first(photos):
     image = cv2.imread(str(photos[0]))
     detector.derain.load_state_dict(frozen("yolox").derain.state_dict())
     assert same(detector.detect(image), frozen("yolox").detect(image))
-
-
-def test_a_filter_of_its_own_is_the_detectors():
-    model = model_of("yolox")
-    add_image_filter(model.backbone, dict(type="ImageFilter"))
-    with pytest.raises(ValueError, match="has an image filter, and cannot have another"):
-        build_filter(model, None)
-    before = everything(model)
-    detector = freeze(model, prepare_for("yolox"))
-    assert hash_of(detector.weights()) == before[-1]
-    detector.take_out()
-    assert everything(model)[:2] == before[:2]
-
-
-@pytest.mark.parametrize("name", ["yolox", "rtmdet", "retinanet", "rtdetr", "transformers"])
-def test_the_filter_knows_how_images_are_normalised(name, photos):
-    model, prepare = model_of(name), prepare_for(name)
-    detector = freeze(model, prepare, image_filter=build_filter(model, prepare))
-    image = cv2.imread(str(photos[0]))
-    images, _ = detector.preprocess(pseudo_collate([detector.prepare(image)]))
-    settings = detector.image_filter.settings
-    mean, std = (torch.tensor(settings[name])[:, None, None] for name in ("mean", "std"))
-    levels = (images * std + mean) / 255
-    assert 0 <= levels.min() < 0.3
-    assert 0.7 < levels.max() <= 1
-
-
-def test_a_processor_that_normalises_is_followed():
-    processor = RTDetrImageProcessor(do_normalize=True, image_mean=[0.4] * 3, image_std=[0.2] * 3)
-    settings = build_filter(model_of("transformers"), processor).settings
-    assert settings["mean"] == pytest.approx([102.0] * 3)
-    assert settings["std"] == pytest.approx([51.0] * 3)
 
 
 def test_a_schedule_keeps_the_modules_for_a_resumed_run():
