@@ -4,7 +4,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from tiny_rtdetr import FAMILY, build, tiny_rtdetr_cfg
+from tiny_rtdetr import TINY_OF, build, tiny_rtdetr_cfg
 
 from derain_plugin.apis.exported_model import INPUT_NAMES, Metadata
 from derain_plugin.export.conversion import to_onnx
@@ -15,8 +15,9 @@ SIZES = np.array([[40, 70]])
 
 def derained_cfg(arch):
     cfg = tiny_rtdetr_cfg(arch=arch)
-    derain = dict(type="MultiScaleFeatureDerain", in_channels=[16, 24, 32])
-    early = {} if arch.startswith("dfine") else dict(early_derain=dict(type="EarlyFeatureDerain"))
+    derain = dict(type="MultiScaleFeatureDerain", in_channels=TINY_OF[arch]["encoder_in_channels"])
+    has_blocks = arch.startswith(("dfine", "deimv2"))  # that are named, not of this class
+    early = {} if has_blocks else dict(early_derain=dict(type="EarlyFeatureDerain"))
     return dict(
         cfg,
         backbone=dict(cfg["backbone"], **early),
@@ -25,7 +26,7 @@ def derained_cfg(arch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", FAMILY)
+@pytest.mark.parametrize("arch", TINY_OF)
 def test_onnx_finds_what_the_graph_finds(arch, shaken):
     torch.manual_seed(0)
     graph = DetectorGraph(shaken(build(derained_cfg(arch))))
