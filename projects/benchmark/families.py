@@ -1,0 +1,159 @@
+"""Each size of the RT-DETR family behind a de-rain neck: cost, parity, exported files."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from derain_plugin.apis import Detector
+from derain_plugin.cli.machine import ROOT
+from derain_plugin.export.calibration_images import read_images
+from derain_plugin.export.export_detector import DisagreementError, Export, export_detector
+from derain_plugin.models.rtdetr.config import ARCHITECTURES, rtdetr_config
+from projects.benchmark.inference import measure_inference
+from projects.benchmark.setting import Setting
+from projects.benchmark.transformers_arm import transformers_twin
+
+SHIPPED = {  # by the start of an architecture's name, the longest first
+    "deimv2_s": "deimv2_s", "deimv2_m": "deimv2_s", "deimv2_l": "deimv2_s",
+    "deimv2_x": "deimv2_s", "deimv2_": "deimv2_n", "dfine_": "dfine_s",
+    "rtdetrv2_": "rtdetrv2_r18", "r": "rtdetr_r18",
+}  # fmt: skip
+CONFIG = """\
+_base_ = {base!r}
+model = dict(
+    backbone=dict(arch={arch!r}),
+    neck=dict(derain=dict(in_channels={channels}), neck=dict(arch={arch!r})),
+    bbox_head=dict(arch={arch!r}),
+)
+image_size = {size}
+"""
+SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
+PARITY_SIZES = 256, 320  # px
+
+
+def write_config(arch: str, folder: Path, *, size: int) -> Path:
+    """Write the config of an architecture behind the multi-scale neck; it inherits a shipped one.
+
+    Raises:
+        ValueError: There is no such architecture.
+    """
+    channels = list(rtdetr_config(arch).encoder_in_channels)
+    shipped = next(name for start, name in SHIPPED.items() if arch.startswith(start))
+    base = str(ROOT / f"configs/{shipped}_featderain_ms.py")
+    path = folder / f"{arch}.py"
+    path.write_text(CONFIG.format(base=base, arch=arch, channels=channels, size=size))
+    return path
+
+
+def measure_architecture(
+    arch: str,
+    setting: Setting,
+    *,
+    rounds: int,
+    seconds: float,
+    exports: Sequence[Export] = (),
+    tell: Callable[[str], object] = print,
+) -> dict[str, Any]:
+    """Measure one architecture with random weights.
+
+    Args:
+        arch: One of ``ARCHITECTURES``.
+        setting: Circumstances of the timing.
+        rounds: How often detector and neck are timed.
+        seconds: Limit of the timing.
+        exports: Files to write and to try out.
+        tell: Gets a line of progress at a time.
+
+    Returns:
+        ``cost`` as a row of ``measure_inference``, ``parity`` as ``measure_parity`` has it, and by
+        format and precision ``exports``, as ``try_export`` has them.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        config = write_config(arch, Path(name), size=setting.size)
+        (cost,) = measure_inference([config], setting, rounds=rounds, seconds=seconds, tell=tell)
+        tell(f"{arch}: parity")
+        torch.manual_seed(0)
+        detector = Detector(str(config), None, device="cpu")
+        unsettle(detector.model)
+        parity = measure_parity(detector.model)
+        checkpoint = Path(name, "weights.pth")
+        torch.save(dict(state_dict=detector.model.state_dict()), checkpoint)
+        files = {}
+        for export in exports:
+            tell(f"{arch}: export, {export.format} {export.precision}")
+            files[f"{export.format} {export.precision}"] = try_export(
+                detector, Path(name), export, checkpoint=str(checkpoint)
+            )
+    return dict(arch=arch, family=ARCHITECTURES[arch][0], cost=cost, parity=parity, exports=files)
+
+
+@torch.no_grad()
+def unsettle(model: nn.Module) -> None:
+    """Move every weight and statistic of a detector, but for the de-rain neck's, as training does.
+
+    Fresh BatchNorm layers do nothing, and fresh class layers score all alike.
+    """
+    for name, parameter in model.named_parameters():
+        if ".derain." in name:
+            continue
+        spread = parameter.std() if parameter.dim() > 1 and parameter.any() else 1.0
+        is_score = "class_embed" in name or "enc_score_head" in name
+        parameter.add_(torch.randn_like(parameter) * spread * (1.0 if is_score else 0.1))
+    model.train()
+    for _ in range(10):
+        model.neck(model.backbone(torch.rand(2, 3, 128, 128)))
+    model.eval()
+
+
+@torch.no_grad()
+def measure_parity(model: Any) -> dict[str, float]:
+    """Compare a detector, whose neck is fresh, with the unsplit one of transformers.
+
+    Returns:
+        Largest differences of ``logits`` and of ``boxes`` (0-1), over two sizes, two images each.
+    """
+    twin: Any = transformers_twin(model).eval()
+    largest = dict(logits=0.0, boxes=0.0)
+    for size in PARITY_SIZES:
+        images = torch.rand(2, 3, size, size)
+        theirs = twin(pixel_values=images)
+        logits, boxes = model.bbox_head(model.neck(model.backbone(images)))
+        pairs = dict(logits=(logits, theirs.logits), boxes=(boxes, theirs.pred_boxes))
+        largest = {name: max(largest[name], _difference(*pair)) for name, pair in pairs.items()}
+    return largest
+
+
+def _difference(ours: Tensor, theirs: Tensor) -> float:
+    return (ours - theirs).abs().max().item()
+
+
+def try_export(
+    detector: Detector, folder: Path, export: Export, *, checkpoint: str
+) -> dict[str, Any]:
+    """Export a detector, and compare the file with it on photographs.
+
+    Returns:
+        ``megabytes``, ``compared`` and ``matched`` detections and the largest ``box_difference``
+        (px) and ``score_difference`` of the matched; or ``refused``, with the reason.
+    """
+    out = folder / f"detector{SUFFIXES[export.format]}"
+    images = read_images(None, {}, count=5)
+    try:
+        found = export_detector(
+            detector, out, export, checkpoint=checkpoint, images=images,
+            calibration=list(images.values()), log=lambda _: None,
+        )  # fmt: skip
+    except (DisagreementError, ValueError) as error:
+        return dict(refused=str(error).splitlines()[0])
+    files = [file for file in folder.glob("detector.*") if file.is_file()]
+    megabytes = sum(file.stat().st_size for file in files) / 1e6
+    for file in files:
+        file.unlink()
+    names = ("compared", "matched", "box_difference", "score_difference")
+    return dict(megabytes=megabytes, **{name: getattr(found, name) for name in names})
