@@ -20,4 +20,4 @@ phases = dict(  # higher rates than in the COCO configs, for fewer iterations
     joint=dict(epochs=(3, None), lr={"neck.derain": 1e-3, "*": 1e-4}),  # (6, None), 1e-4, 1e-5
 )
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=-1))  # 3: the end of phase 1 is kept
-load_from = "work_dirs/toy_rtdetr_coco/epoch_5.pth"
+load_from = "work_dirs/toy_rtdetr_coco/epoch_4.pth"

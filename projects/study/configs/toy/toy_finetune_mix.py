@@ -9,4 +9,4 @@ percent = 50  # 100
 train_cfg = dict(max_epochs=4)  # 15
 phases = dict(_delete_=True, finetune=dict(epochs=(1, None), lr={"*": 1e-4}))
 default_hooks = dict(sampler_seed=dict(epoch_offset=2))
-load_from = "work_dirs/toy_rtdetr_coco/epoch_5.pth"
+load_from = "work_dirs/toy_rtdetr_coco/epoch_4.pth"
