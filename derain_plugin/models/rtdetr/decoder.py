@@ -67,12 +67,27 @@ class EncoderlessDetector(PreTrainedModel):
 
         Returns:
             transformers' output of the whole detector.
+
+        Raises:
+            ValueError: The maps have fewer locations than there are queries to choose.
         """
+        self._require_enough(feats)
         self._warn_of_half(feats, channels=self.config.d_model)
         maps = FeatureMaps(feats)
         return super().forward(
             pixel_values=None, inputs_embeds=maps, encoder_outputs=(maps,), labels=labels
         )
+
+    def _require_enough(self, feats: tuple[Tensor, ...]) -> None:
+        count = sum(feat.shape[-2] * feat.shape[-1] for feat in feats)
+        # Where upstream adds levels of its own they are not counted here.
+        if count < self.config.num_queries and len(feats) == self.config.num_feature_levels:
+            raise ValueError(
+                f"the image gives {count} locations on maps of "
+                f"{', '.join(f'{f.shape[-2]} x {f.shape[-1]}' for f in feats)}, fewer than the "
+                f"{self.config.num_queries} queries: take larger images, or set num_queries in "
+                "bbox_head"
+            )
 
     @property
     def loss_function(self) -> Callable[..., Any]:

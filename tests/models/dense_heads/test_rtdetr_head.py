@@ -65,6 +65,13 @@ def test_every_parameter_has_a_gradient_whatever_the_boxes(model, boxes_per_imag
     assert all(p.grad.isfinite().all() for p in trained.values())
 
 
+@pytest.mark.parametrize("arch", TINY_OF)
+def test_an_image_with_fewer_locations_than_queries_is_refused(model):
+    message = r"locations on maps of .*, fewer than the \d+ queries: take larger images"
+    with pytest.raises(ValueError, match=message):
+        model.eval()(torch.rand(1, 3, 32, 32), data_samples([1], (32, 32)), mode="predict")
+
+
 @pytest.mark.parametrize("arch", FAMILY)
 def test_loss_under_autocast_is_computed_in_fp32(model, monkeypatch):
     seen = []
