@@ -9,7 +9,7 @@ import cv2
 import pytest
 import torch
 from mmengine.config import Config
-from tiny_rtdetr import TINY
+from tiny_rtdetr import TINY, TINY_DEIMV2, tiny_twin
 
 from derain_plugin.cli import plot_robustness as plot_cli
 from derain_plugin.cli import test as test_cli
@@ -18,7 +18,13 @@ from derain_plugin.engine.safety.checkpoint import load_from_local
 from derain_plugin.hf import load_from_hf
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-TINY_TEXT = ", ".join(f"{key}={value!r}" for key, value in TINY.items())
+
+
+def text_of(settings):
+    return ", ".join(f"{key}={value!r}" for key, value in settings.items())
+
+
+TINY_TEXT = text_of(TINY)
 
 
 def train(config, work_dir, settings, *options):
@@ -175,6 +181,7 @@ OTHER_RECIPES = {
     "rtdetr_r18_finetune_mix": (f"neck=dict({TINY_TEXT})", ["finetune"]),
     "rtdetr_r18_featderain_lite": (DERAINED, ["derain", "joint"]),
     "rtdetr_r18_featderain_adapter": (DERAINED, ["fast", "slow", "settle"]),
+    "deimv2_n_featderain_adapter": (DERAINED, ["fast", "slow", "settle"]),
 }
 
 
@@ -187,12 +194,13 @@ SLOW = {*OTHER_RECIPES} - {"rtdetr_r18_finetune_mix"}
 )
 def test_other_recipes_train_and_validate(recipe, settings, weights, tmp_path):
     neck, phases = OTHER_RECIPES[recipe]
+    model = f"dict(backbone=dict({TINY_TEXT}), bbox_head=dict({TINY_TEXT}), {neck})"
+    if recipe.startswith("deimv2"):
+        model = model.replace(TINY_TEXT, text_of(TINY_DEIMV2))
+        tiny_twin("deimv2_n", num_classes=80).save_pretrained(tmp_path / "deimv2")
+        weights = f"hf://{tmp_path / 'deimv2'}"
     path = tmp_path / f"{recipe}.py"
-    path.write_text(
-        f"_base_ = {str(CONFIGS / f'{recipe}.py')!r}\n"
-        f"model = dict(backbone=dict({TINY_TEXT}), bbox_head=dict({TINY_TEXT}), "
-        f"{neck})\n"
-    )
+    path.write_text(f"_base_ = {str(CONFIGS / f'{recipe}.py')!r}\nmodel = {model}\n")
     phased = [f"phases.{name}.epochs=({number},{number})" for number, name in enumerate(phases, 1)]
     loaders = [f"{name}_dataloader.num_workers=0" for name in ("train", "val")]
     epochs = max(len(phases), 1)

@@ -1,0 +1,1 @@
+../../../../configs/deimv2_n_featderain_adapter.py
