@@ -14,7 +14,7 @@ TOY_CONFIGS = CONFIGS.parent / "projects/study/configs/toy"
 RTDETR = sorted(
     path for name in ("rtdetr", "dfine", "deimv2") for path in CONFIGS.glob(f"{name}*.py")
 )
-RTDETR.remove(CONFIGS / "rtdetr_r18_featderain_adapter.py")  # sets synthetic_rain, like a child
+RTDETR = [p for p in RTDETR if not p.stem.endswith("_adapter")]  # set synthetic_rain, like a child
 MMDET = sorted(CONFIGS.glob("mmdet/*.py"))
 NAMED = [*RTDETR, *MMDET]
 TOY = sorted({*TOY_CONFIGS.glob("*.py")} - {TOY_CONFIGS / "toy_spdnet_rain.py"})
