@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from derain_plugin.adapting.adapt import adapt
+from derain_plugin.adapting.front_filter import build_filter
 from derain_plugin.adapting.frozen_detector import FrozenDetector, freeze
 from derain_plugin.adapting.losses import LossWeights
 from derain_plugin.adapting.training import Adaptation
@@ -21,16 +24,19 @@ from projects.benchmark.inference import median_interval
 from projects.benchmark.timing import Run, times_in_turns
 
 BOXES = 7  # per image; COCO's mean
+CROP = inspect.signature(adapt).parameters["crop"].default
+SUPERVISED = "supervised"
 
 
 def measure_adapting(
     model: Any, prepare: Any, photos: Sequence[Path], *, batch_size: int, rounds: int
 ) -> dict[str, Any]:
-    """Measure images per second of whole steps on the same rainy images, in turns.
+    """Measure images per second of whole steps, in turns.
 
-    Adapting counts reading photos, rain and both passes; it is a step of ``derain-adapt``. The
-    supervised step of the same detector, every weight of which trains, counts neither reading nor
-    rain; it sees each image once, with boxes that are drawn.
+    Adapting counts reading photos, rain and both passes; it is a step of ``derain-adapt`` with its
+    defaults, and one without the image filter. The supervised step of the same detector, every
+    weight of which trains, counts neither reading nor rain; it sees the rainy images of the step
+    before, with boxes that are drawn.
 
     Args:
         model: Of mmdet, built with its ``train_cfg``.
@@ -40,58 +46,72 @@ def measure_adapting(
         rounds: How often each is timed.
 
     Returns:
-        ``images_per_second`` by step, and ``relative``: adapting's rate over supervised training's,
-        with a 95 % interval (median of paired ratios, bootstrap).
+        ``images_per_second`` by step, and by kind of adapting ``relative``: its rate over
+        supervised training's, with a 95 % interval (median of paired ratios, bootstrap).
     """
-    supervised = copy.deepcopy(model).train()
-    detector = freeze(model, prepare)
-    twins = RainyTwins(photos, prepare, num_samples=(rounds + 2) * batch_size)
-    twins.set_run_seed(0)
-    steps = _Steps(detector, supervised, twins, batch_size)
-    arms = [[steps.adapt], [steps.supervise]]
-    is_cuda = detector.device.type == "cuda"
-    wait: Run = torch.cuda.synchronize if is_cuda else lambda: None
-    adapting, training = np.array(times_in_turns(arms, rounds=rounds, synchronize=wait))[:, 0]
-    ratios = training / adapting
-    rates = {
-        name: 1000 * batch_size / float(np.median(times))
-        for name, times in (("adapting", adapting), ("supervised", training))
+    others = {name: copy.deepcopy(model) for name in ("without the filter", SUPERVISED)}
+    steps = {
+        name: _Adapting(
+            freeze(each, prepare, image_filter=build_filter(each, prepare) if has_filter else None),
+            RainyTwins(
+                photos, prepare, num_samples=(rounds + 2) * batch_size, crop=CROP, distort=True
+            ),
+            batch_size,
+        )
+        for name, each, has_filter in (
+            ("adapting", model, True),
+            ("without the filter", others["without the filter"], False),
+        )
     }
+    supervised = _Supervised(others[SUPERVISED].train(), steps["without the filter"])
+    arms: list[list[Run]] = [*([step.run] for step in steps.values()), [supervised.run]]
+    device = next(model.parameters()).device
+    wait: Run = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    found = np.array(times_in_turns(arms, rounds=rounds, synchronize=wait))[:, 0]
+    times = dict(zip([*steps, SUPERVISED], found, strict=True))
+    ratios = {name: times[SUPERVISED] / times[name] for name in steps}
     return dict(
         rounds=rounds,
         batch_size=batch_size,
-        images_per_second=rates,
-        relative=float(np.median(ratios)),
-        relative_interval=median_interval(ratios),
+        images_per_second={
+            name: 1000 * batch_size / float(np.median(each)) for name, each in times.items()
+        },
+        relative={name: float(np.median(ratio)) for name, ratio in ratios.items()},
+        relative_interval={name: median_interval(ratio) for name, ratio in ratios.items()},
     )
 
 
-class _Steps:
-    """Both steps; the supervised one takes the images that adapting has just had."""
+class _Adapting:
+    """Steps of ``derain-adapt``; ``rainy`` are the images of the last one."""
 
-    def __init__(
-        self, detector: FrozenDetector, supervised: Any, twins: RainyTwins, batch_size: int
-    ) -> None:
-        self._detector, self._supervised = detector, supervised
+    def __init__(self, detector: FrozenDetector, twins: RainyTwins, batch_size: int) -> None:
+        twins.set_run_seed(0)
+        self.detector, self.rainy = detector, None
         self._twins, self._batch_size, self._next = twins, batch_size, 0
         self._adaptation = Adaptation(detector, LossWeights())
-        self._optimizers = [_optimizer(self._adaptation), _optimizer(supervised)]
-        self._rainy: Any = None
+        self._optimizer = _optimizer(self._adaptation)
 
-    def adapt(self) -> None:
+    def run(self) -> None:
         first = self._next
         self._next += self._batch_size
         batch = pseudo_collate([self._twins[index] for index in range(first, self._next)])
-        self._rainy = batch["rainy"]
-        _update(self._optimizers[0], sum(self._adaptation(**batch).values()))
+        self.rainy = batch["rainy"]
+        _update(self._optimizer, sum(self._adaptation(**batch).values()))
 
-    def supervise(self) -> None:
-        images, samples = self._detector.preprocess(self._rainy)
+
+class _Supervised:
+    """Training steps of the detector itself on the images that adapting has just had."""
+
+    def __init__(self, model: Any, adapting: _Adapting) -> None:
+        self._model, self._adapting, self._optimizer = model, adapting, _optimizer(model)
+
+    def run(self) -> None:
+        images, samples = self._adapting.detector.preprocess(self._adapting.rainy)
         for sample in samples:
             sample.gt_instances = _boxes(images)
             sample.ignored_instances = sample.gt_instances[:0]
-        losses = self._supervised.loss(images, samples)
-        _update(self._optimizers[1], self._supervised.parse_losses(losses)[0])
+        losses = self._model.loss(images, samples)
+        _update(self._optimizer, self._model.parse_losses(losses)[0])
 
 
 def _optimizer(model: nn.Module) -> torch.optim.Optimizer:
