@@ -154,7 +154,7 @@ ARMS = (
     RealArm("filter_neck_colours", "filter + multi-scale neck, cropped photos, distorted colours",
             "filter", COLOURS, True),
     RealArm("filter_neck_clean", "filter + multi-scale neck, cropped photos, distorted colours, "
-            "half of the photos stay clean", "filter", COLOURS | dict(clean_share=0.5)),
+            "half of the photos stay clean", "filter", COLOURS | dict(clean_share=0.5), True),
     RealArm("fog_targets", "multi-scale neck, cropped photos, photos of fog as targets", "fog",
             CROPPED),
     RealArm("restorer", "a small SPDNet in front", "restorer", NO_NECK),
