@@ -113,6 +113,8 @@ ARMS = (
     RealArm("all_crop_5e-5", "all weights, lr 5e-5, cropped photos", "all", ALL | dict(lr=5e-5)),
     RealArm("all_colours_1e-5", "all weights, lr 1e-5, cropped photos, distorted colours", "all",
             ALL | COLOURS | dict(lr=1e-5), True),
+    RealArm("all_clean_1e-5", "all weights, lr 1e-5, cropped photos, distorted colours, half of "
+            "the photos stay clean", "all", ALL | COLOURS | dict(lr=1e-5, clean_share=0.5)),
     RealArm("neck_then_all", "multi-scale neck, then all weights, cropped photos",
             "neck_then_all", CROPPED),
     RealArm(
