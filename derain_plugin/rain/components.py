@@ -1,6 +1,7 @@
 """What rain is made of: components to be combined, and which of them an image gets."""
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 
 from derain_plugin.rain.seeding import Seed, random_stream
 
@@ -25,8 +26,8 @@ def component_shares(components: Components) -> dict[str, float]:
         ValueError: A name or share is none, or no component is left.
     """
     if isinstance(components, str):
-        components = dict(_parse(part) for part in components.split(","))
-    elif not isinstance(components, Mapping):
+        return dict(_shares_in_text(components))
+    if not isinstance(components, Mapping):
         components = dict(_parse(part) for part in components)
     for name, share in components.items():
         if name not in COMPONENTS:
@@ -37,6 +38,11 @@ def component_shares(components: Components) -> dict[str, float]:
     if not any(shares.values()):
         raise ValueError(f"rain needs a component, got {components!r}; see {', '.join(COMPONENTS)}")
     return {name: share for name, share in shares.items() if share}
+
+
+@lru_cache  # a run renders every image with the same text
+def _shares_in_text(text: str) -> dict[str, float]:
+    return component_shares(dict(_parse(part) for part in text.split(",")))
 
 
 def _parse(text: str) -> tuple[str, float]:

@@ -1,7 +1,9 @@
 """Render rain on a photograph: its components, and what they do to the pixels."""
 
 import math
+from functools import cache
 from statistics import NormalDist
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +23,9 @@ _SPRAY_GLARE = 1.08
 _DEPTH_UNIT = 240  # px of the height up to which mist follows the edges of a depth map
 _GRAIN_ZERO = 16
 _MAX_SOFTNESS = 1.6  # px; a wider blur is drawn at a lower resolution
+# px; a narrower blur changes no byte: the weights of a pixel's neighbors add up to 0.0014.
+_LEAST_SOFTNESS = 0.25
+_BAND = 2**18  # bytes of the rows that are worked on at a time: they stay in a processor's cache
 NORMAL = np.array([NormalDist().inv_cdf((byte + 0.5) / 256) for byte in range(256)])
 """The normal distribution as a table over random bytes."""
 
@@ -90,21 +95,22 @@ def render_rain_with_streaks(
         _check_depth(depth, image)
     drawn = draw_components(components, seed=seed, lens_drops=lens_drops)
     height, width = image.shape[:2]
-    streaks = np.zeros((height, width), np.uint8)
     if severity == 0:
-        return image.copy(), streaks
+        return image.copy(), np.zeros((height, width), np.uint8)
     parameters, look = SEVERITIES[severity], draw_look(seed)
     air = min(1.0, airlight(mean_light(image)) * look.airlight)
     film = Film(height, width) if depth is None else Film(height, width, max_unit=_DEPTH_UNIT)
     if "wet_ground" in drawn:
         gloss = min(1.0, parameters.gloss * look.gloss)
         wet_the_ground(film, image, horizon=look.horizon, gloss=gloss, seed=seed)
-    _lay_mist(film, parameters, look, drawn, air=air, depth=depth, seed=seed)
     if "soft_focus" in drawn:
         unit = max(height, width / MAX_ASPECT)
         image = _soften(image, parameters.softness * look.softness * unit)
+    _lay_mist(film, parameters, look, drawn, air=air, depth=depth, seed=seed)
     if "streaks" in drawn:
         streaks = streak_mask(height, width, parameters, seed=seed)
+    else:
+        streaks = np.zeros((height, width), np.uint8)
     grain = _grain(height, width, deviation=parameters.noise, seed=seed)
     rainy = _expose(image, film, streaks, glare=min(1.0, _STREAK_GLARE * air), grain=grain)
     if "lens_drops" in drawn:
@@ -143,29 +149,51 @@ def _expose(
     passes = cv2.resize(as_bytes(255 * film.passes), size)
     if streaks.any():
         lit = cv2.LUT(streaks, as_bytes(glare * np.arange(256)))
-        passes = cv2.multiply(passes, cv2.bitwise_not(lit), scale=1 / 255)
+        spare = cv2.bitwise_not(lit)
+        cv2.multiply(passes, spare, passes, scale=1 / 255)
         # They hide as much of the film's light, but as a grey, which costs a third.
-        dark = cv2.resize(as_bytes(255 * (1 - film.light.mean(axis=2))), size)
-        grain = cv2.add(grain, cv2.multiply(lit, dark, scale=1 / 255))
-    rainy = cv2.merge([passes] * 3)
-    cv2.multiply(image, rainy, rainy, scale=1 / 255)
-    added = cv2.resize(as_bytes(255 * film.light), size)
-    cv2.add(rainy, added, rainy)
-    cv2.merge([grain] * 3, added)
-    return cv2.addWeighted(rainy, 1, added, 1, -_GRAIN_ZERO, rainy)
+        grey = (film.light[0] + film.light[1] + film.light[2]) / 3
+        dark = cv2.resize(as_bytes(255 * (1 - grey)), size, spare)
+        cv2.multiply(lit, dark, lit, scale=1 / 255)
+        cv2.add(grain, lit, grain)
+    rainy = cv2.resize(cv2.merge([*as_bytes(255 * film.light)]), size)
+    _add_scene(rainy, image, passes, grain)
+    return rainy
+
+
+def _add_scene(rainy: np.ndarray, image: np.ndarray, passes: np.ndarray, grain: np.ndarray) -> None:
+    """Add to the light in ``rainy`` the share of the image's that passes, and grain, in place."""
+    step = max(1, _BAND // rainy[0].nbytes)
+    spare = np.empty_like(rainy[:step])
+    for top in range(0, len(rainy), step):
+        rows, band = slice(top, top + step), spare[: len(rainy) - top]
+        out = rainy[rows]
+        cv2.cvtColor(passes[rows], cv2.COLOR_GRAY2BGR, band)
+        cv2.multiply(image[rows], band, band, scale=1 / 255)
+        cv2.add(out, band, out)
+        cv2.cvtColor(grain[rows], cv2.COLOR_GRAY2BGR, band)
+        cv2.addWeighted(out, 1, band, 1, -_GRAIN_ZERO, out)
 
 
 def _grain(height: int, width: int, *, deviation: float, seed: Seed) -> np.ndarray:
     """Draw Gaussian sensor noise of this standard deviation around ``_GRAIN_ZERO``."""
     # A table of the normal distribution over random bytes: NumPy's own costs ten times more.
     # It is grey, as cameras smooth the noise of colors.
-    draws = random_stream(seed, "noise").bytes(height * width)
-    grain = np.frombuffer(draws, np.uint8).reshape(height, width)
-    return cv2.LUT(grain, as_bytes(_GRAIN_ZERO + deviation * NORMAL))
+    pixels = height * width
+    draws: Any = random_stream(seed, "noise").bit_generator.random_raw(-(-pixels // 8))
+    grain = draws.astype("<u8", copy=False).view(np.uint8)[:pixels].reshape(height, width)
+    return cv2.LUT(grain, _grain_levels(deviation), grain)
+
+
+@cache
+def _grain_levels(deviation: float) -> np.ndarray:
+    return as_bytes(_GRAIN_ZERO + deviation * NORMAL)
 
 
 def _soften(image: np.ndarray, deviation: float) -> np.ndarray:
     """Blur with this standard deviation in pixels."""
+    if deviation < _LEAST_SOFTNESS:
+        return image
     if deviation > _MAX_SOFTNESS:
         height, width = image.shape[:2]
         step = math.ceil(deviation / _MAX_SOFTNESS)

@@ -1,7 +1,6 @@
 """Streaks: drops smeared by the exposure, at several distances from the camera."""
 
 from dataclasses import dataclass
-from itertools import repeat
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -21,6 +20,7 @@ _MAX_WOBBLE = 2.5  # degrees by which one drop differs from its image's lean
 _MARGIN = 0.1  # streaks also enter from outside the frame
 _SHADES = np.linspace(0.25, 1.0, 6)  # brightness of streaks, dimmest first
 _SUBPIXEL_BITS = 4
+_SUBPIXELS = 2**_SUBPIXEL_BITS  # in a pixel
 # What OpenCV's antialiased lines of thickness 1 and 2 really are: width in pixels (measured).
 _LINE_WIDTHS = {1: 1.4, 2: 3.4}
 _LINE_REACH = 4  # pixels around its ends that a line may color, at most
@@ -79,16 +79,17 @@ def streak_mask(
     """
     unit = max(height, width / MAX_ASPECT)
     scale = min(1.0, max_unit / unit)
-    clear = np.full((_pixels(height * scale), _pixels(width * scale)), 255, np.uint8)
+    size = _pixels(height * scale), _pixels(width * scale)
+    clear: np.ndarray | None = None
     wind = random_stream(seed, "lean", version=version)
     lean = severity.angle + wind.uniform(-severity.angle_spread, severity.angle_spread)
     for index, layer in enumerate(_LAYERS[: severity.num_layers]):
         rng = random_stream(seed, f"layer {index}", version=version)
-        canvas = _Canvas(np.zeros_like(clear), unit=unit * scale)
+        canvas = _Canvas(np.zeros(size, np.uint8), unit=unit * scale)
         _paint(canvas, _scatter(canvas, layer, severity, lean=lean, rng=rng), layer, severity)
         blur = severity.blur * layer.blur * canvas.unit
-        mask = cv2.GaussianBlur(canvas.mask, (0, 0), max(0.3, blur))
-        clear = cv2.multiply(clear, cv2.bitwise_not(mask), scale=1 / 255)
+        unseen = cv2.bitwise_not(cv2.GaussianBlur(canvas.mask, (0, 0), max(0.3, blur)))
+        clear = unseen if clear is None else cv2.multiply(clear, unseen, clear, scale=1 / 255)
     return cv2.resize(cv2.bitwise_not(clear), (width, height))
 
 
@@ -102,9 +103,9 @@ class _Canvas(NamedTuple):
 
 
 class _Streaks(NamedTuple):
-    center: np.ndarray  # (S, 2), x and y in pixels
-    half: np.ndarray  # (S, 2), from the center to the lower end
-    shade: np.ndarray  # (S,), index into _SHADES
+    center: np.ndarray  # (2, S), x and y in subpixels
+    half: np.ndarray  # (2, S), from the center to the lower end
+    counts: np.ndarray  # streaks of each of _SHADES, which they are sorted by
 
 
 def _scatter(
@@ -115,18 +116,30 @@ def _scatter(
     lean: float,
     rng: np.random.Generator,
 ) -> _Streaks:
-    height, width = canvas.mask.shape
-    frame = np.array([width, height]) / canvas.unit + 2 * _MARGIN
+    """Draw the streaks of a layer, without those that cannot be seen in the frame."""
+    size = np.array(canvas.mask.shape[::-1])[:, None]
+    frame = size / canvas.unit + 2 * _MARGIN
     count = round(severity.density * layer.density * frame.prod())
     # Filled row by row, so that more streaks leave the first ones unchanged.
-    x, y, stretch, wobble, light = rng.random((count, 5)).T
+    draws = rng.random((count, 5)).T
+    stretch, wobble, light = draws[2:]
+    unit = canvas.unit * _SUBPIXELS
     length = severity.length * layer.size * (0.4 + 1.2 * stretch)
     angle = np.deg2rad(lean + _MAX_WOBBLE * (2 * wobble - 1))
-    return _Streaks(
-        center=canvas.unit * (np.stack([x, y], axis=1) * frame - _MARGIN),
-        half=canvas.unit * length[:, None] / 2 * np.stack([np.sin(angle), np.cos(angle)], axis=1),
-        shade=(light**2 * len(_SHADES)).astype(int),  # squared: few are bright
-    )
+    center = unit * (draws[:2] * frame - _MARGIN)
+    half = unit * length / 2 * np.stack([np.sin(angle), np.cos(angle)])
+    shade = (light**2 * len(_SHADES)).astype(np.uint8)  # squared: few are bright
+    seen = np.flatnonzero(_touch(size, center, half))
+    order = seen[shade[seen].argsort(kind="stable")]
+    counts = np.bincount(shade[seen], minlength=len(_SHADES))
+    return _Streaks(center[:, order], half[:, order], counts)
+
+
+def _touch(size: np.ndarray, center: np.ndarray, half: np.ndarray) -> np.ndarray:
+    """Tell which streaks may be seen in a frame of this width and height: (S,) bool."""
+    middle = _SUBPIXELS / 2 * size
+    near = np.abs(center - middle) < np.abs(half) + (middle + _SUBPIXELS * _LINE_REACH)
+    return near[0] & near[1]
 
 
 def _paint(canvas: _Canvas, streaks: _Streaks, layer: _Layer, severity: Severity) -> None:
@@ -134,16 +147,15 @@ def _paint(canvas: _Canvas, streaks: _Streaks, layer: _Layer, severity: Severity
     thickness = min(_LINE_WIDTHS, key=lambda t: abs(_LINE_WIDTHS[t] - width))
     # A streak thinner than its line lets more of the scene through.
     peak = 255 * severity.opacity * layer.opacity * min(1.0, width / _LINE_WIDTHS[thickness])
-    order = np.argsort(streaks.shade, kind="stable")
-    order = order[_touches(streaks, canvas)[order]]
-    counts = np.bincount(streaks.shade[order], minlength=len(_SHADES))
-    center, half = streaks.center[order], streaks.half[order]
+    stops = streaks.counts.cumsum().tolist()
+    starts = [0, *stops[:-1]]
     strokes: list[tuple[float, float, np.ndarray]] = []
-    for opacity, reach in layer.taper:
-        ends = np.stack([center - reach * half, center + reach * half], axis=1)
-        lines = np.rint(ends * 2**_SUBPIXEL_BITS).astype(np.int32)
-        by_shade = np.split(lines, np.cumsum(counts)[:-1])
-        strokes += zip(peak * _SHADES * opacity, repeat(reach), by_shade, strict=False)
+    for (opacity, reach), lines in zip(layer.taper, _lines(streaks, layer), strict=True):
+        colors = (peak * _SHADES * opacity).tolist()
+        strokes += (
+            (color, reach, lines[start:stop])
+            for color, start, stop in zip(colors, starts, stops, strict=True)
+        )
     # A stroke replaces what is under it: brightest last, or dim ones would cut bright ones.
     for color, _, lines in sorted(strokes, key=itemgetter(0, 1)):
         cv2.polylines(
@@ -157,7 +169,9 @@ def _paint(canvas: _Canvas, streaks: _Streaks, layer: _Layer, severity: Severity
         )
 
 
-def _touches(streaks: _Streaks, canvas: _Canvas) -> np.ndarray:
-    """Tell which streaks may be seen in the frame: (S,) bool."""
-    size, reach = canvas.mask.shape[::-1], np.abs(streaks.half) + _LINE_REACH
-    return ((streaks.center > -reach) & (streaks.center < size + reach)).all(axis=1)
+def _lines(streaks: _Streaks, layer: _Layer) -> np.ndarray:
+    """Return the ends of each streak's strokes: (stroke, S, end, x or y) int32, in subpixels."""
+    reach = np.array([reach for _, reach in layer.taper])[:, None, None]
+    drawn = reach * streaks.half
+    ends = np.stack([streaks.center - drawn, streaks.center + drawn], axis=1)
+    return np.rint(ends).transpose(0, 3, 1, 2).astype(np.int32, order="C")

@@ -37,5 +37,5 @@ def wet_the_ground(
     glancing = (near / _FADE).clip(0, 1) * (1 - 0.7 * near.clip(0, 1))
     spots = smooth_field(film.height, film.width, random_stream(seed, "puddles"))
     share = gloss * glancing[:, None] * (0.4 + 0.6 * spots)
-    film.lay(_DARKNESS * share, 0.0)
-    film.lay(share, mirrored)
+    film.passes *= 1 - _DARKNESS * share
+    film.lay(share, mirrored.transpose(2, 0, 1))

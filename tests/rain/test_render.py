@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from skimage import data
 
 import derain_plugin
-from derain_plugin.rain import SEVERITIES, image_seed, render_rain, streak_mask
+from derain_plugin.rain import SEVERITIES, image_seed, render, render_rain, streak_mask
 from derain_plugin.rain.mist import airlight
 from derain_plugin.rain.render import mean_light, render_rain_with_streaks
+from derain_plugin.rain.seeding import random_stream
 
 # Loads the renderer without the package around it, which would import mmdet.
 ELSEWHERE = """
@@ -193,3 +194,27 @@ def test_mean_light_is_over_channels():
     image = np.zeros((5, 7, 3), np.uint8)
     image[..., 1] = 255
     assert mean_light(image) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("band", [1, 700, 2**18])
+def test_rows_are_worked_on_in_bands_of_any_size(photo, monkeypatch, band):
+    image = photo[:97, :131]
+    whole = render_rain(image, 4, seed=3)
+    monkeypatch.setattr(render, "_BAND", band)
+    np.testing.assert_array_equal(render_rain(image, 4, seed=3), whole)
+
+
+def test_blur_that_is_left_out_would_change_no_byte():
+    noise = np.random.default_rng(0).integers(0, 2, (64, 64, 3), np.uint8) * 255
+    deviation = render._LEAST_SOFTNESS
+    blurred = cv2.GaussianBlur(noise, (3, 3), np.nextafter(deviation, 0))
+    np.testing.assert_array_equal(blurred, noise)
+    assert render._soften(noise, 2 * deviation).tobytes() != noise.tobytes()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (8, 8)])
+def test_grain_is_drawn_byte_by_byte(size):
+    height, width = size
+    draws = np.frombuffer(random_stream(3, "noise").bytes(height * width), np.uint8)
+    expected = render.as_bytes(16 + 2.5 * render.NORMAL)[draws].reshape(size)
+    np.testing.assert_array_equal(render._grain(*size, deviation=2.5, seed=3), expected)
