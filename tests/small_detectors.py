@@ -151,6 +151,7 @@ KINDS = dict(
     single_map="one-stage", maps="one-stage", c4="two-stage",
     dino="two-stage DETR", rtdetr="RT-DETR", transformers="RT-DETR", dfine="RT-DETR",
     deimv2="RT-DETR", deimv2_lite="RT-DETR", deimv2_dinov3="RT-DETR",
+    rfdetr="LW-DETR", lwdetr="LW-DETR", lwdetr_levels="LW-DETR",
 )  # fmt: skip
 # Modules of each backbone after which early blocks are tried.
 EARLY = dict(
@@ -162,10 +163,12 @@ EARLY = dict(
 TRANSFORMERS = dict(
     transformers="r18", rtdetrv2="rtdetrv2_r18", dfine="dfine_s",
     deimv2="deimv2_n", deimv2_lite="deimv2_atto", deimv2_dinov3="deimv2_s",
+    rfdetr="rfdetr_nano", lwdetr="lwdetr_tiny", lwdetr_levels="lwdetr_large",
 )  # fmt: skip
 IMAGENET = dict(
     do_normalize=True, image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225]
 )
+NORMALISED = ("deimv2_dinov3", "rfdetr", "lwdetr", "lwdetr_levels")
 PIPELINE = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=SIZE, keep_ratio=False),
@@ -196,8 +199,9 @@ def _shaken(model: nn.Module) -> nn.Module:
 
 def prepare_for(name: str) -> Any:
     if name in TRANSFORMERS:
-        normalisation = IMAGENET if name == "deimv2_dinov3" else {}
-        return RTDetrImageProcessor(size=dict(height=SIZE[1], width=SIZE[0]), **normalisation)
+        normalisation = IMAGENET if name in NORMALISED else {}
+        height, width = (96, 96) if name == "rfdetr" else SIZE[::-1]
+        return RTDetrImageProcessor(size=dict(height=height, width=width), **normalisation)
     return PipelineSample(PIPELINE)
 
 

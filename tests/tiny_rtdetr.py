@@ -71,6 +71,25 @@ TINY_DINOV3 = dict(
     spatial_tuning_adapter_inplanes=4,
     encoder_in_channels=[32, 32, 32],
 )
+TINY_GROUPS = dict(
+    d_model=32,
+    decoder_ffn_dim=32,
+    decoder_layers=2,
+    decoder_self_attention_heads=2,
+    decoder_cross_attention_heads=4,
+    num_queries=15,
+    group_detr=3,
+    c2f_num_blocks=1,
+    num_feature_levels=1,
+)
+TINY_VIT = dict(hidden_size=32, num_hidden_layers=4, num_attention_heads=2, out_indices=[1, 3])
+TINY_RFDETR = dict(  # of 96 px; its last layer is one that no map depends on
+    TINY_GROUPS, backbone_config=dict(TINY_VIT, image_size=64, patch_size=16)
+)
+TINY_LWDETR = dict(
+    TINY_GROUPS, backbone_config=dict(TINY_VIT, image_size=64, num_windows=4, patch_size=8)
+)
+del TINY_LWDETR["num_feature_levels"]
 # One architecture of each generation, with what makes it tiny.
 FAMILY = {"r18": TINY, "rtdetrv2_r18": TINY, "dfine_s": TINY_DFINE, "deimv2_n": TINY_DEIMV2}
 # DEIMv2's other encoder, and its other backbone: upstream's own ViT, and DINOv3's gated one.
@@ -80,6 +99,12 @@ OTHER_DEIMV2 = {
     "deimv2_x": dict(TINY_DINOV3, depth_mult=0.67),
 }
 TINY_OF = {**FAMILY, **OTHER_DEIMV2}
+# Detectors of a ViT and groups of queries; LW-DETR with one map, and with two.
+GROUPED = {
+    "rfdetr_nano": TINY_RFDETR,
+    "lwdetr_tiny": TINY_LWDETR,
+    "lwdetr_large": TINY_LWDETR,
+}
 
 
 def rtdetr_cfg(arch: str = "r18", num_classes: int = 2, **overrides: object) -> dict:
@@ -97,7 +122,12 @@ def rtdetr_cfg(arch: str = "r18", num_classes: int = 2, **overrides: object) -> 
 
 def tiny_rtdetr_cfg(num_classes: int = 2, arch: str = "r18", **overrides: object) -> dict:
     """A vanilla detector of some 100 K parameters."""
-    return rtdetr_cfg(arch, num_classes, **{**TINY_OF[arch], **overrides})
+    return rtdetr_cfg(arch, num_classes, **{**tiny(arch), **overrides})
+
+
+def tiny(arch: str) -> dict:
+    """Settings that make an architecture tiny."""
+    return {**TINY_OF, **GROUPED}[arch]
 
 
 def build(cfg: dict) -> nn.Module:
@@ -123,7 +153,7 @@ def transformers_twin(
 
 def tiny_twin(arch: str, num_classes: int = 2, **overrides: object) -> PreTrainedModel:
     """The unsplit transformers model that :func:`tiny_rtdetr_cfg` describes."""
-    return transformers_twin(arch, num_classes, **{**TINY_OF[arch], **overrides})
+    return transformers_twin(arch, num_classes, **{**tiny(arch), **overrides})
 
 
 def our_copy(twin: PreTrainedModel, cfg: dict) -> nn.Module:

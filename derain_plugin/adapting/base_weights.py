@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 
@@ -11,6 +12,9 @@ from torch import Tensor, nn
 from derain_plugin.adapting.early_blocks import early_of
 from derain_plugin.adapting.front_filter import filter_of
 from derain_plugin.models.necks import DerainNeck
+
+# Of mmdet, and of transformers, which has projections in the same module in some detectors.
+BACKBONE = re.compile(r"(model\.)?(backbone|conv_encoder)\.(?!projector\.|encoder_input_proj\.)")
 
 
 def base_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -51,7 +55,7 @@ def backbone_hash(model: nn.Module) -> str:
     tensors = [
         tensor
         for name, tensor in base_weights(model).items()
-        if name.startswith(("backbone.", "model.backbone.")) and tensor.is_floating_point()
+        if BACKBONE.match(name) and tensor.is_floating_point()
     ]
     hashes = sorted(sha256(_bytes(tensor.float())).hexdigest() for tensor in tensors)
     return sha256("".join(hashes).encode()).hexdigest()

@@ -13,6 +13,8 @@ from mmdet.models.detectors import DeformableDETR, SingleStageDetector, TwoStage
 from mmdet.structures.bbox import bbox2roi
 from torch import Tensor, nn
 
+from derain_plugin.models.rtdetr.parts import has_projector
+
 PROPOSALS = 100  # per image: the teacher's best, on which a two-stage head is compared
 
 
@@ -64,20 +66,28 @@ def kind_of(model: nn.Module) -> Kind:
     return next(kind for kind in KINDS if kind.fits(model))
 
 
-def _rtdetr_of(model: Any) -> Any:
-    """Return transformers' RT-DETR inside a model of theirs, or of ours, or None."""
+def _transformers_in(model: Any) -> Any:
+    """Return the ``model`` of transformers' detector inside one of theirs, or of ours, or None."""
     detector = getattr(getattr(model, "bbox_head", None), "detr", getattr(model, "rtdetr", model))
-    inner = getattr(detector, "model", None)
-    return inner if hasattr(inner, "enc_score_head") else None
+    return getattr(detector, "model", None)
 
 
 def _encoder_tokens(model: Any, feats: Sequence[Tensor], _: Any) -> list[DenseOutput]:
     # The queries that the decoder gets are selected from these, and may differ between passes.
-    rtdetr = _rtdetr_of(model)
+    rtdetr = _transformers_in(model)
     levels = [proj(feat) for proj, feat in zip(rtdetr.decoder_input_proj, feats, strict=False)]
     tokens = torch.cat([level.flatten(2).transpose(1, 2) for level in levels], 1)
     memory = rtdetr.enc_output(tokens)
     return [DenseOutput(rtdetr.enc_score_head(memory), rtdetr.enc_bbox_head(memory))]
+
+
+def _first_group(model: Any, feats: Sequence[Tensor], _: Any) -> list[DenseOutput]:
+    detr, shapes = _transformers_in(model), [feat.shape[-2:] for feat in feats]
+    tokens = torch.cat([feat.flatten(2).transpose(1, 2) for feat in feats], 1)
+    is_padding = torch.zeros_like(tokens[..., 0], dtype=torch.bool)
+    inside, _, _ = detr.gen_encoder_output_proposals(tokens, is_padding, shapes)
+    memory = detr.enc_output_norm[0](detr.enc_output[0](inside))
+    return [DenseOutput(detr.enc_out_class_embed[0](memory), detr.enc_out_bbox_embed[0](memory))]
 
 
 def _two_stage_detr(model: Any, feats: Sequence[Tensor], samples: Any) -> list[DenseOutput]:
@@ -141,7 +151,12 @@ def _is_one_stage(model: Any) -> bool:
 
 # The first that fits counts.
 KINDS: tuple[Kind, ...] = (
-    Kind("RT-DETR", lambda model: _rtdetr_of(model) is not None, _encoder_tokens),
+    Kind(
+        "RT-DETR",
+        lambda model: hasattr(_transformers_in(model), "enc_score_head"),
+        _encoder_tokens,
+    ),
+    Kind("LW-DETR", lambda model: has_projector(_transformers_in(model)), _first_group),
     Kind(
         "two-stage DETR",
         lambda model: isinstance(model, DeformableDETR) and model.as_two_stage,

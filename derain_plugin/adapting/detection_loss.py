@@ -10,9 +10,8 @@ import torch
 from mmdet.models.detectors import BaseDetector
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
-from transformers.modeling_outputs import BaseModelOutput
 
-from derain_plugin.models.rtdetr.parts import FeatureMaps, without_encoder
+from derain_plugin.models.rtdetr.parts import inputs_of, without_encoder
 
 
 def require_loss(model: Any) -> None:
@@ -56,10 +55,23 @@ def detection_loss(
     if isinstance(model, BaseDetector):
         return _of_mmdet(model, images, encoded, samples, objects)
     labels = [_normalised(each, images.device) for each in objects]
-    maps = FeatureMaps(encoded)
-    outputs = BaseModelOutput(last_hidden_state=maps)
-    with without_encoder(model.rtdetr.model):
-        return model.rtdetr(None, inputs_embeds=maps, encoder_outputs=outputs, labels=labels).loss
+    detector = model.rtdetr
+    with without_encoder(detector.model), _one_group(detector.config):
+        return detector(**inputs_of(detector.model, encoded), labels=labels).loss
+
+
+@contextmanager
+def _one_group(config: Any) -> Iterator[None]:
+    # In eval mode RF-DETR and LW-DETR have one group of queries, which transformers' loss splits.
+    groups = getattr(config, "group_detr", None)
+    if groups is None:
+        yield
+        return
+    config.group_detr = 1
+    try:
+        yield
+    finally:
+        config.group_detr = groups
 
 
 def _of_mmdet(

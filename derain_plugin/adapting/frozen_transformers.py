@@ -15,11 +15,11 @@ from transformers import PreTrainedModel
 from derain_plugin.adapting.base_frozen_detector import FrozenDetector
 from derain_plugin.hf.configuration_feature_derain_rtdetr import FeatureDerainRTDetrConfig
 from derain_plugin.hf.modeling_feature_derain_rtdetr import FeatureDerainRTDetr
-from derain_plugin.models.rtdetr.parts import backbone_of, channels_given, maps_of, projected
+from derain_plugin.models.rtdetr.parts import backbone_of, channels_given, encoded, maps_of
 
 
 class FrozenTransformersDetector(FrozenDetector):
-    """An RT-DETR, RT-DETRv2, D-FINE or DEIMv2 of transformers.
+    """An RT-DETR of transformers, or one of its kin.
 
     Args:
         model: The detector, with a de-rain module or without.
@@ -48,11 +48,10 @@ class FrozenTransformersDetector(FrozenDetector):
         return tuple(self.model.extract(images))
 
     def encode(self, feats: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Return the features after the hybrid encoder."""
-        detector = self.model.rtdetr.model
+        """Return the features after the hybrid encoder or the projector."""
         if self.model.derain_module is not None:
             feats = self.model.derain_module(feats)
-        return tuple(maps_of(detector.encoder(projected(detector, feats))))
+        return tuple(maps_of(encoded(self.model.rtdetr.model, feats)))
 
     def _take_neck_out(self) -> None:
         self.model.derain_module = None

@@ -67,8 +67,11 @@ class DetectorGraph(nn.Module):
 def _bound_anchors(decoder: Any) -> None:
     """Give cells at the border a large logit, where transformers has the largest float.
 
-    With that, whoever quantises the file gets a scale of 1e36, and every anchor becomes 0.
+    With that, whoever quantises the file gets a scale of 1e36, and every anchor becomes 0. RF-DETR
+    and LW-DETR have no such anchors.
     """
+    if not hasattr(decoder, "generate_anchors"):
+        return
     generate = decoder.generate_anchors
 
     def bounded(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
@@ -133,8 +136,10 @@ def _batch_norm(frozen: Any) -> nn.BatchNorm2d:
     return norm
 
 
-def _single_convolution(block: Any) -> nn.Sequential:
+def _single_convolution(block: Any) -> nn.Module:
     convolution, pointwise = block.conv1.conv, block.conv2.conv
+    if pointwise.kernel_size != (1, 1):  # of RF-DETR and LW-DETR, where one comes after the other
+        return block
     convolution.weight += pad(pointwise.weight, [1, 1, 1, 1])
     convolution.bias += pointwise.bias
     return nn.Sequential(convolution, block.activation)

@@ -8,7 +8,7 @@ from transformers import AutoConfig, PreTrainedConfig, RTDetrConfig
 
 from derain_plugin.version import __version__
 
-DETECTORS = ("rt_detr", "rt_detr_v2", "d_fine", "deimv2")
+DETECTORS = ("rt_detr", "rt_detr_v2", "d_fine", "deimv2", "rf_detr", "lw_detr")
 """transformers' ``model_type`` of the detectors that a de-rain module can clean features for."""
 
 

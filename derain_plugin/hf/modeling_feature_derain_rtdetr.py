@@ -25,10 +25,14 @@ from derain_plugin.models.rtdetr.half_on_cpu import HalfOnCpuWarning
 from derain_plugin.models.rtdetr.parts import (
     backbone_of,
     channels_given,
+    encoded,
     features_of,
-    knows_encoder_outputs,
+    has_projector,
+    inputs_of,
+    maps_of,
     projected,
     stages_of,
+    without_encoder,
 )
 
 # By name, and no others: a registry would call whatever a stranger's config.json names.
@@ -42,7 +46,8 @@ class FeatureDerainRTDetr(PreTrainedModel):
     """An RT-DETR whose encoder gets cleaned features; a model of transformers otherwise.
 
     RT-DETRv2, D-FINE and DEIMv2 will do as well; with a DINOv3 what is cleaned is what its spatial
-    tuning adapter and the ViT give together. With a fresh de-rain module all outputs are bitwise
+    tuning adapter and the ViT give together. So will RF-DETR and LW-DETR, of which the maps of the
+    ViT are cleaned in front of the projector. With a fresh de-rain module all outputs are bitwise
     those of the detector alone. Both parts have their own parameters, so that each can be frozen
     or have a learning rate of its own. ``from_pretrained`` refuses weights that do not fill the
     model.
@@ -101,7 +106,8 @@ class FeatureDerainRTDetr(PreTrainedModel):
 
         Args:
             pixel_values: ``(N, 3, H, W)``, RGB, 0-1, as ``RTDetrImageProcessor`` gives them.
-            pixel_mask: Accepted and not used, as in transformers' RT-DETR.
+            pixel_mask: ``(N, H, W)``, 0 in the padding; of use for RF-DETR and LW-DETR alone, as
+                in transformers.
             labels: Per image ``class_labels`` (M,), int64, and ``boxes`` (M, 4) as cx, cy, w, h
                 in 0-1.
             **kwargs: Other options of ``RTDetrForObjectDetection``, such as
@@ -119,12 +125,17 @@ class FeatureDerainRTDetr(PreTrainedModel):
         if self.derain_module is not None:
             feats = self.derain_module(feats)
         self._warn_of_half(feats, channels=self.rtdetr.config.d_model)
-        maps = projected(self.rtdetr.model, feats)
-        if not knows_encoder_outputs(self.rtdetr.model):
+        model = self.rtdetr.model
+        if has_projector(model):
+            inputs = inputs_of(model, maps_of(encoded(model, feats)))
+            with without_encoder(model):
+                return self.rtdetr(**inputs, pixel_mask=pixel_mask, labels=labels, **kwargs)
+        maps = projected(model, feats)
+        if hasattr(model, "conv_encoder"):  # DEIMv2 takes no encoder_outputs
             return self.rtdetr(None, inputs_embeds=maps, labels=labels, **kwargs)
-        encoded = self.rtdetr.model.encoder(maps, **kwargs)
+        outputs = model.encoder(maps, **kwargs)
         return self.rtdetr(
-            None, inputs_embeds=maps, encoder_outputs=encoded, labels=labels, **kwargs
+            None, inputs_embeds=maps, encoder_outputs=outputs, labels=labels, **kwargs
         )
 
     def extract(self, pixel_values: Tensor) -> list[Tensor]:

@@ -18,6 +18,7 @@ from derain_plugin.hf.configuration_feature_derain_rtdetr import FeatureDerainRT
 from derain_plugin.hf.hf_checkpoint import (
     DERAINED_KEY_PREFIXES,
     KEY_PREFIXES,
+    is_second_name,
     to_transformers_keys,
 )
 from derain_plugin.hf.modeling_feature_derain_rtdetr import (
@@ -198,14 +199,14 @@ def _derain_settings(derain: nn.Module, section: Mapping[str, Any]) -> dict[str,
 
 
 def _load(
-    model: PreTrainedModel, weights: Mapping[str, Tensor], prefixes: Mapping[str, str | None]
+    model: PreTrainedModel, weights: Mapping[str, Tensor], prefixes: Mapping[str, str]
 ) -> None:
     # Second names of shared weights, which ours do without, are filled by the first ones.
-    second = tuple(prefix for prefix, ours in prefixes.items() if ours is None)
     try:
-        renamed = to_transformers_keys(weights, model.state_dict(), prefixes)
+        expected = model.state_dict()
+        renamed = to_transformers_keys(weights, expected, prefixes)
         report = model.load_state_dict(renamed, strict=False)
-        missing = [key for key in report.missing_keys if not key.startswith(second)]
+        missing = [key for key in report.missing_keys if not is_second_name(key, expected)]
         if missing or report.unexpected_keys:
             raise RuntimeError(f"missing {missing}, unexpected {report.unexpected_keys}")
     except RuntimeError as error:

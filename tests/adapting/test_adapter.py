@@ -15,7 +15,7 @@ from derain_plugin.adapting.adapter_file import CONFIG, WEIGHTS
 from derain_plugin.adapting.base_weights import hash_of
 from derain_plugin.adapting.frozen_detector import DERAIN, freeze
 
-NAMES = ("yolox", "rtdetr", "transformers")
+NAMES = ("yolox", "rtdetr", "transformers", "rfdetr", "lwdetr")
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -70,17 +70,18 @@ def test_one_adapter_at_a_time(adapted):
         remove_adapter(remove_adapter(loaded))
 
 
-def test_one_adapter_serves_both_libraries(tmp_path):
-    twin = tiny_twin("r18")
-    ours = our_copy(twin, tiny_rtdetr_cfg()).eval()
+@pytest.mark.parametrize("arch", ["r18", "deimv2_n", "rfdetr_nano", "lwdetr_large"])
+def test_one_adapter_serves_both_libraries(arch, tmp_path):
+    twin = tiny_twin(arch)
+    ours = our_copy(twin, tiny_rtdetr_cfg(arch=arch)).eval()
     detector = freeze(ours, prepare_for("rtdetr"))
     shake(detector.derain)
     save_adapter(detector, tmp_path, base="ours", derain=DERAIN)
     loaded = load_adapter(twin.eval(), tmp_path)
-    images = torch.rand(1, 3, 64, 96)
+    images = torch.rand(1, 3, 96, 96)
     with torch.no_grad():
         logits, _ = ours(images, mode="tensor")
-        assert torch.equal(loaded(images).logits, logits)
+        torch.testing.assert_close(loaded(images).logits, logits, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(

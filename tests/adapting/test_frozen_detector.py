@@ -113,9 +113,12 @@ def test_hashes_do_not_count_the_neck_and_notice_one_weight(name):
     assert hash_of(detector.weights()) != plain[1]
 
 
-def test_the_same_backbone_in_both_libraries_has_one_hash():
-    twin = tiny_twin("r18")
-    assert backbone_hash(twin) == backbone_hash(our_copy(twin, tiny_rtdetr_cfg()))
+@pytest.mark.parametrize("arch", ["r18", "deimv2_n", "deimv2_s", "rfdetr_nano", "lwdetr_large"])
+def test_the_same_backbone_in_both_libraries_has_one_hash(arch):
+    twin = tiny_twin(arch)
+    found = backbone_hash(twin)
+    assert found == backbone_hash(our_copy(twin, tiny_rtdetr_cfg(arch=arch)))
+    assert found != backbone_hash(tiny_twin(arch, seed=1))
 
 
 def test_what_cannot_be_adapted_is_refused_by_name():

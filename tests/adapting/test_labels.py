@@ -13,6 +13,7 @@ from test_agreement import Scripted, found
 
 from derain_plugin.adapting.adapt import adapt
 from derain_plugin.adapting.base_weights import hash_of
+from derain_plugin.adapting.detection_loss import detection_loss
 from derain_plugin.adapting.labels import measure_ap, names_of, read_all_labels, read_labels
 from derain_plugin.adapting.losses import LossWeights
 from derain_plugin.adapting.plan import Length
@@ -145,6 +146,30 @@ def test_the_detectors_own_loss_reaches_the_neck_alone(name, photos):
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in detector.derain.parameters())
     assert hash_of(detector.weights()) == before
     assert not any(module.training for module in detector.model.modules())
+
+
+@pytest.mark.parametrize("name", ["rfdetr", "lwdetr"])
+def test_the_loss_of_a_detector_with_groups_is_that_of_the_one_that_detects(name):
+    """In eval mode transformers' own loss splits its queries, and matches in each part."""
+    detector = frozen(name)
+    plain = detector.model.rtdetr
+    images, objects = (
+        torch.rand(1, 3, 96, 96),
+        InstanceData(
+            bboxes=torch.tensor([[10.0, 10, 40, 40]]),
+            labels=torch.tensor([1]),
+            is_crowd=torch.tensor([False]),
+            metainfo=dict(shape=(96, 96)),
+        ),
+    )
+    encoded = detector.encode(detector.extract(images))
+    found = detection_loss(detector.model, images, encoded, None, [objects])
+    labels = [dict(class_labels=objects.labels, boxes=torch.tensor([[25.0, 25, 30, 30]]) / 96)]
+    wrong = plain(images, labels=labels).loss
+    assert plain.config.group_detr == 3
+    plain.config.group_detr = 1
+    torch.testing.assert_close(found, plain(images, labels=labels).loss)
+    assert not torch.allclose(found, wrong)
 
 
 def test_boxes_follow_the_flip_of_their_photo(photos):

@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 from mmdet.structures import DetDataSample
-from tiny_rtdetr import TINY, TINY_OF, build, tiny_rtdetr_cfg
+from tiny_rtdetr import GROUPED, TINY, TINY_OF, build, tiny_rtdetr_cfg
 from torch import nn
 
 from derain_plugin.export.detector_graph import DetectorGraph, fused_copy
@@ -43,7 +43,7 @@ def test_from_pixels_to_boxes_as_predict(detector, images, half):
     check_same(detector.model, images, tolerance=0.01 if half else 1e-4, half=half)
 
 
-@pytest.mark.parametrize("arch", TINY_OF)
+@pytest.mark.parametrize("arch", [*TINY_OF, *GROUPED])
 def test_each_architecture(arch, images, shaken):
     torch.manual_seed(0)
     check_same(shaken(build(tiny_rtdetr_cfg(arch=arch))), images, tolerance=1e-4)

@@ -4,7 +4,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from tiny_rtdetr import TINY_OF, build, tiny_rtdetr_cfg
+from tiny_rtdetr import GROUPED, TINY_OF, build, tiny_rtdetr_cfg
 
 from derain_plugin.apis.exported_model import INPUT_NAMES, Metadata
 from derain_plugin.export.conversion import to_onnx
@@ -15,9 +15,11 @@ SIZES = np.array([[40, 70]])
 
 def derained_cfg(arch):
     cfg = tiny_rtdetr_cfg(arch=arch)
-    derain = dict(type="MultiScaleFeatureDerain", in_channels=TINY_OF[arch]["encoder_in_channels"])
+    channels = [32, 32] if arch in GROUPED else TINY_OF[arch]["encoder_in_channels"]
+    derain = dict(type="MultiScaleFeatureDerain", in_channels=channels)
     has_blocks = arch.startswith(("dfine", "deimv2"))  # that are named, not of this class
-    early = {} if has_blocks else dict(early_derain=dict(type="EarlyFeatureDerain"))
+    has_early = not has_blocks and arch not in GROUPED
+    early = dict(early_derain=dict(type="EarlyFeatureDerain")) if has_early else {}
     return dict(
         cfg,
         backbone=dict(cfg["backbone"], **early),
@@ -26,7 +28,7 @@ def derained_cfg(arch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", TINY_OF)
+@pytest.mark.parametrize("arch", [*TINY_OF, *GROUPED])
 def test_onnx_finds_what_the_graph_finds(arch, shaken):
     torch.manual_seed(0)
     graph = DetectorGraph(shaken(build(derained_cfg(arch))))

@@ -6,12 +6,15 @@ from mmdet.apis import init_detector
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import load_checkpoint
-from tiny_rtdetr import FAMILY, TINY_OF, build, tiny_rtdetr_cfg, tiny_twin
+from tiny_rtdetr import FAMILY, GROUPED, TINY_OF, build, tiny_rtdetr_cfg, tiny_twin
 from transformers import DetrConfig
+
+from derain_plugin.datasets.labels.classes import CATEGORY_IDS, COCO_NAMES
+from derain_plugin.hf.hf_checkpoint import processor_statistics
 
 pytestmark = pytest.mark.usefixtures("installed")
 
-IMAGES = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,7 @@ def through_init_detector(source, arch="r18"):
 
 
 @pytest.mark.parametrize("load", [through_load_checkpoint, through_init_cfg, through_init_detector])
-@pytest.mark.parametrize("arch", TINY_OF, indirect=True)
+@pytest.mark.parametrize("arch", [*TINY_OF, *GROUPED], indirect=True)
 def test_every_entry_point_gives_transformers_outputs(load, hub_folder, reference, arch):
     model = load(f"hf://{hub_folder}", arch).eval()
     with torch.no_grad():
@@ -93,6 +96,57 @@ def test_pixels_of_another_mean_are_told(matches, tmp_path, caplog):
     told = [r.getMessage() for r in caplog.records if "trained on pixels" in r.getMessage()]
     assert len(told) == (0 if matches else 1)
     assert matches or "mean=[123.675, 116.28, 103.53]" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "mean"),
+    [
+        ("RfDetrImageProcessor", {}, 123.675),
+        ("DetrImageProcessorFast", dict(image_mean=[0.5] * 3), 127.5),
+        ("DeformableDetrImageProcessor", dict(do_normalize=False), 0),
+        ("RTDetrImageProcessor", {}, 0),
+    ],
+)
+def test_pixels_that_a_processor_normalises_unless_told(kind, settings, mean):
+    found = processor_statistics(dict(image_processor_type=kind, **settings))
+    assert found["mean"][0] == pytest.approx(mean)
+
+
+NAMED = dict.fromkeys(range(91), "N/A") | {id: name for name, id in CATEGORY_IDS.items()}
+
+
+@pytest.mark.parametrize("id2label", [None, NAMED], ids=["numbered", "named"])
+def test_coco_classes_of_a_head_with_a_class_for_each_category_id(id2label, tmp_path):
+    twin = tiny_twin("rfdetr_nano", 91).eval()
+    twin.config.id2label = id2label or twin.config.id2label
+    twin.save_pretrained(tmp_path)
+    model = build(tiny_rtdetr_cfg(80, "rfdetr_nano")).eval()
+    checkpoint = load_checkpoint(model, f"hf://{tmp_path}")
+    assert checkpoint["meta"]["dataset_meta"]["classes"] == COCO_NAMES
+    head, theirs = model.bbox_head.detr, twin.state_dict()
+    assert torch.equal(head.class_embed.bias[1], theirs["class_embed.bias"][2])  # bicycle
+    assert torch.equal(head.class_embed.weight[79], theirs["class_embed.weight"][90])
+    rows = list(CATEGORY_IDS.values())
+    for ours, layer in zip(
+        head.model.enc_out_class_embed, twin.model.enc_out_class_embed, strict=True
+    ):
+        assert torch.equal(ours.weight, layer.weight[rows])
+    whole = build(tiny_rtdetr_cfg(91, "rfdetr_nano")).eval()
+    load_checkpoint(whole, f"hf://{tmp_path}")
+    with torch.no_grad():
+        torch.testing.assert_close(whole(IMAGES, mode="tensor")[0], twin(IMAGES).logits)
+
+
+def test_other_classes_start_anew(tmp_path, caplog):
+    twin = tiny_twin("rfdetr_nano", 91)
+    twin.save_pretrained(tmp_path)
+    model = build(tiny_rtdetr_cfg(5, "rfdetr_nano"))
+    before = model.bbox_head.detr.class_embed.weight.clone()
+    load_checkpoint(model, f"hf://{tmp_path}")
+    assert torch.equal(model.bbox_head.detr.class_embed.weight, before)
+    assert len(model.bbox_head._reinitialised) == 2 + 2 * 3  # the decoder's, and three groups'
+    boxes = model.bbox_head.detr.bbox_embed.layers[0].weight
+    assert torch.equal(boxes, twin.bbox_embed.layers[0].weight)
 
 
 def test_uncached_id_offline_says_what_to_do():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
-from tiny_rtdetr import TINY, TINY_OF, build, our_copy, tiny_rtdetr_cfg, transformers_twin
+from tiny_rtdetr import GROUPED, TINY, TINY_OF, build, our_copy, tiny_rtdetr_cfg, transformers_twin
 from transformers import AutoModelForObjectDetection, RTDetrForObjectDetection
 
 from derain_plugin.hf import FeatureDerainRTDetr, create_feature_derain_rtdetr
@@ -16,7 +16,7 @@ from derain_plugin.hf.to_transformers import (
 )
 
 pytestmark = pytest.mark.usefixtures("installed")
-SIZE = (64, 96)
+SIZE = (96, 96)
 CLASSES = ("square", "disc")
 IMAGES = torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(0))
 NECKS = ["MultiScaleFeatureDerain", "LightweightFeatureDerain", "PlainFeatureRefine", None]
@@ -67,7 +67,7 @@ def test_out_and_back(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["MultiScaleFeatureDerain", None])
-@pytest.mark.parametrize("arch", [each for each in TINY_OF if each != "r18"])
+@pytest.mark.parametrize("arch", [each for each in (*TINY_OF, *GROUPED) if each != "r18"])
 def test_later_generations_out_and_back(arch, kind, tmp_path):
     cfg = tiny_rtdetr_cfg(2, arch)
     if kind:

@@ -1,4 +1,4 @@
-"""RT-DETR's ResNet-vd, D-FINE's HGNetV2 and DEIMv2's DINOv3 as an mmdet backbone."""
+"""RT-DETR's ResNet-vd, D-FINE's HGNetV2, DEIMv2's DINOv3 and other ViTs as an mmdet backbone."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from derain_plugin.models.rtdetr.parts import (
     features_of,
     layers_of,
     stages_of,
+    unused_parameters,
 )
 
 
@@ -27,10 +28,11 @@ class RTDETRBackbone(BaseModule):
 
     RT-DETR and RT-DETRv2 have a ResNet-vd, D-FINE and DEIMv2 to N have an HGNetV2, of which N
     gives two maps and the smaller ones of DEIMv2 give one. DEIMv2 from S on has a DINOv3 ViT; its
-    maps are what the ViT and the convolutions beside it give together, and it wants images
-    normalised by ImageNet's mean and deviation. The state-dict names are those of
-    ``RTDetrForObjectDetection`` (and its kin) under ``model.backbone.``. Without pretrained
-    weights it starts as upstream's PyTorch code does.
+    maps are what the ViT and the convolutions beside it give together. RF-DETR has a DINOv2 with
+    windows, LW-DETR a ViT of its own; both give three or four maps of one size, stride 16 (14 for
+    ``rfdetr_base``). All ViTs want images normalised by ImageNet's mean and deviation. The
+    state-dict names are those of ``RTDetrForObjectDetection`` (and its kin) under
+    ``model.backbone.``. Without pretrained weights it starts as upstream's PyTorch code does.
 
     Early de-rain blocks may clean its features on the way: a vanilla detector becomes one with
     ``model = dict(backbone=dict(early_derain=dict(type='EarlyFeatureDerain')))``. Their weights
@@ -54,12 +56,13 @@ class RTDETRBackbone(BaseModule):
         last_rain_masks: Likewise the blocks' masks, ``(N, 1, H_i, W_i)``, 0-1; else empty.
 
     Shape:
-        - Input: ``(N, 3, H, W)``, RGB, 0-1; for a DINOv3 normalised, sides in multiples of 32.
+        - Input: ``(N, 3, H, W)``, RGB, 0-1; for a ViT normalised, sides in multiples of 32, or of
+          the windows; for RF-DETR ``H = W``.
         - Output: tuple of ``(N, C_i, H / s_i, W / s_i)`` for ``s_i`` in 8, 16, 32.
 
     Raises:
         ValueError: Unknown ``arch``, field or number of frozen stages; places of early de-rain
-            blocks that the backbone has not; images of other sizes for a DINOv3.
+            blocks that the backbone has not; images of other sizes for a ViT.
     """
 
     def __init__(
@@ -82,9 +85,8 @@ class RTDETRBackbone(BaseModule):
         self.frozen_stages = frozen_stages
         for part in self._frozen_parts():
             part.requires_grad_(False)
-        for name, parameter in self.model.named_parameters():
-            if name.endswith("mask_token"):  # no output depends on a ViT's, and DDP would wait
-                parameter.requires_grad_(False)
+        for parameter in unused_parameters(self.model):  # for which DDP would wait
+            parameter.requires_grad_(False)
         self.derain: Any = None if early_derain is None else self._build_derain(early_derain)
         self.last_rain_gate: Tensor | None = None
         self.last_rain_masks: tuple[Tensor, ...] = ()

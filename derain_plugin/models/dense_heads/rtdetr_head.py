@@ -15,9 +15,9 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from derain_plugin.models.rtdetr.config import rtdetr_config
-from derain_plugin.models.rtdetr.family import family_of
+from derain_plugin.models.rtdetr.family import decoder_channels, family_of
 
-CLASS_LAYERS = ("denoising_class_embed", "enc_score_head", "class_embed")
+CLASS_LAYERS = ("denoising_class_embed", "enc_score_head", "class_embed", "enc_out_class_embed")
 MEAN_LOSS = "loss_ddf"  # the one that is not divided by the number of boxes
 
 
@@ -27,9 +27,11 @@ class RTDETRHead(BaseModule):
 
     RT-DETRv2 samples features in another way, and D-FINE (Peng et al. 2024) refines
     distributions of the box edges, with losses of its own; DEIMv2 (Huang et al. 2025) does so, too,
-    and matches each box to what any decoder layer matched. The state-dict names are those of
-    ``RTDetrForObjectDetection`` (and its kin) under ``detr.``. A checkpoint with another number
-    of classes loads all but the class layers, and a log line says so.
+    and matches each box to what any decoder layer matched. RF-DETR (Robinson et al. 2025) and
+    LW-DETR (Chen et al. 2024) have no denoising, but several groups of queries in training. The
+    state-dict names are those of ``RTDetrForObjectDetection`` (and its kin) under ``detr.``. A
+    checkpoint with another number of classes loads all but the class layers, and a log line says
+    so.
 
     Args:
         num_classes: Number of foreground classes.
@@ -64,11 +66,11 @@ class RTDETRHead(BaseModule):
             raise ValueError("set num_classes instead of num_labels")
         config = rtdetr_config(arch, num_labels=num_classes, **overrides)
         self.num_classes = num_classes
-        self.in_channels = tuple(config.decoder_in_channels)
+        self.in_channels = decoder_channels(config)
         self.max_per_img = (test_cfg or {}).get("max_per_img", 300)
         self.detr = family_of(config).decoder(config)
         self._reinitialised: list[str] = []
-        self.register_load_state_dict_pre_hook(_skip_class_layers_of_other_size)
+        self.register_load_state_dict_pre_hook(_fit_class_layers)
         self.register_load_state_dict_post_hook(_forgive_skipped_class_layers)
 
     def forward(self, feats: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
@@ -99,10 +101,13 @@ class RTDETRHead(BaseModule):
         Returns:
             ``loss_vfl``, ``loss_bbox``, ``loss_giou`` and their ``_aux_i`` and ``_dn_i``; with
             D-FINE ``loss_fgl`` (edge distributions) and ``loss_ddf`` (their distillation) of
-            these as well. DEIMv2 has ``loss_mal`` for ``loss_vfl``.
+            these as well. DEIMv2 has ``loss_mal`` for ``loss_vfl``. RF-DETR and LW-DETR have
+            ``loss_ce``, ``loss_bbox``, ``loss_giou`` and their ``_i`` and ``_enc``.
         """
         labels = [_to_detr_target(sample) for sample in batch_data_samples]
-        losses = self.detr(feats, labels=labels).loss_dict
+        losses = self.detr.weighted(self.detr(feats, labels=labels).loss_dict)
+        if self.detr.averages_boxes:
+            return losses
         num_boxes = sum(len(label["boxes"]) for label in labels)
         mean_boxes = reduce_mean(feats[0].new_tensor(num_boxes, dtype=torch.float32))
         scale = max(num_boxes, 1) / mean_boxes.clamp(min=1)
@@ -179,16 +184,24 @@ def _to_pixels(boxes: Tensor, meta: dict[str, Any], rescale: bool) -> Tensor:
     return boxes
 
 
-def _skip_class_layers_of_other_size(
-    head: RTDETRHead, state_dict: dict[str, Tensor], prefix: str, *_: Any
+def _fit_class_layers(
+    head: RTDETRHead, state_dict: dict[str, Tensor], prefix: str, metadata: dict[str, Any], *_: Any
 ) -> None:
-    head._reinitialised = []
+    """Take class layers of another size apart: the rows that ``hf://`` names, or none."""
+    head._reinitialised, rows = [], metadata.get("class_rows", ())
+    taken = False
     for name, tensor in head.state_dict().items():
         saved = state_dict.get(prefix + name)
         is_class_layer = any(layer in name.split(".") for layer in CLASS_LAYERS)
-        if is_class_layer and saved is not None and saved.shape != tensor.shape:
+        if not is_class_layer or saved is None or saved.shape == tensor.shape:
+            continue
+        if len(rows) == head.num_classes:
+            state_dict[prefix + name], taken = saved[list(rows)], True
+        else:
             head._reinitialised.append(prefix + name)
             del state_dict[prefix + name]
+    if taken:
+        print_log(f"Of the checkpoint's classes the {len(rows)} of COCO are taken", "current")
     if head._reinitialised:
         print_log(
             f"The checkpoint has another number of classes than {head.num_classes}; these layers "

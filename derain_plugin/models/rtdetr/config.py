@@ -11,6 +11,7 @@ from transformers import HGNetV2Config
 from derain_plugin.models.rtdetr.deimv2_sizes import DEIMV2_SIZES
 from derain_plugin.models.rtdetr.dfine_sizes import DFINE_SIZES
 from derain_plugin.models.rtdetr.family import FAMILIES
+from derain_plugin.models.rtdetr.rfdetr_sizes import LWDETR_SIZES, RFDETR_SIZES
 
 _BASIC_BLOCKS: dict[str, Any] = dict(
     encoder_in_channels=[128, 256, 512], hidden_expansion=0.5, freeze_backbone_batch_norms=False
@@ -48,6 +49,8 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"rtdetrv2_{name}": ("rt_detr_v2", settings) for name, settings in _RESNETS.items()},
     **{f"dfine_{name}": ("d_fine", settings) for name, settings in DFINE_SIZES.items()},
     **{f"deimv2_{name}": ("deimv2", settings) for name, settings in DEIMV2_SIZES.items()},
+    **{f"rfdetr_{name}": ("rf_detr", settings) for name, settings in RFDETR_SIZES.items()},
+    **{f"lwdetr_{name}": ("lw_detr", settings) for name, settings in LWDETR_SIZES.items()},
 }
 
 
@@ -59,12 +62,15 @@ def rtdetr_config(arch: str, **overrides: Any) -> Any:
             ``rtdetrv2_r18`` to ``rtdetrv2_r101``, ``dfine_n``, ``dfine_s``, ``dfine_m``,
             ``dfine_l``, ``dfine_x``; of DEIMv2 ``deimv2_atto``, ``deimv2_femto``,
             ``deimv2_pico``, ``deimv2_n``, ``deimv2_s``, ``deimv2_m``, ``deimv2_l``,
-            ``deimv2_x``.
+            ``deimv2_x``; of RF-DETR ``rfdetr_nano``, ``rfdetr_small``, ``rfdetr_base``,
+            ``rfdetr_medium``, ``rfdetr_large``; of LW-DETR ``lwdetr_tiny``, ``lwdetr_small``,
+            ``lwdetr_medium``, ``lwdetr_large``, ``lwdetr_xlarge``.
         **overrides: Fields of transformers' ``RTDetrConfig``, ``RTDetrV2Config``,
-            ``DFineConfig`` or ``Deimv2Config``, plus ``num_labels``. A ``backbone_config`` dict
-            of fields of ``RTDetrResNetConfig`` (D-FINE, DEIMv2 to N: ``HGNetV2Config``; DEIMv2
-            from S: ``DINOv3ViTConfig``) is merged into the architecture's, so that it may name a
-            single field.
+            ``DFineConfig``, ``Deimv2Config``, ``RfDetrConfig`` or ``LwDetrConfig``, plus
+            ``num_labels``. A ``backbone_config`` dict of fields of ``RTDetrResNetConfig``
+            (D-FINE, DEIMv2 to N: ``HGNetV2Config``; DEIMv2 from S: ``DINOv3ViTConfig``; RF-DETR:
+            ``RfDetrDinov2Config``; LW-DETR: ``LwDetrViTConfig``) is merged into the
+            architecture's, so that it may name a single field.
 
     Raises:
         ValueError: ``arch`` or a field does not exist; the message names the nearest ones.

@@ -1,4 +1,4 @@
-"""The part of transformers' RT-DETR and its successors that comes after the hybrid encoder."""
+"""The part of transformers' RT-DETR and its successors that comes after encoder or projector."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from transformers import (
     Deimv2ForObjectDetection,
     DFineConfig,
     DFineForObjectDetection,
+    LwDetrConfig,
+    LwDetrForObjectDetection,
     PreTrainedModel,
+    RfDetrConfig,
+    RfDetrForObjectDetection,
     RTDetrConfig,
     RTDetrForObjectDetection,
     RTDetrV2Config,
@@ -22,7 +26,7 @@ from transformers import (
 
 from derain_plugin.models.rtdetr.half_on_cpu import HalfOnCpuWarning
 from derain_plugin.models.rtdetr.init import init_like_upstream
-from derain_plugin.models.rtdetr.parts import AlreadyEncoded, FeatureMaps
+from derain_plugin.models.rtdetr.parts import inputs_of, stand_in
 
 
 class EncoderlessDetector(PreTrainedModel):
@@ -38,19 +42,26 @@ class EncoderlessDetector(PreTrainedModel):
 
     Attributes:
         class_loss: transformers' name for the loss of the classes.
+        copied_heads: Second names of heads, which are the decoder's.
+        averages_boxes: Whether the loss is divided by the mean number of boxes over the ranks.
     """
 
     _tied_weights_keys = None  # of RT-DETRv2 and later: to heads that are taken out, too
     class_loss = "loss_vfl"
+    copied_heads: tuple[str, ...] = ("class_embed", "bbox_embed")
+    averages_boxes = False
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.loss_type = type(self).__bases__[-1].__name__  # transformers takes the class's name
+        substitute = stand_in(self.model)
         for name in ("backbone", "conv_encoder", "encoder_input_proj", "encoder"):
             if hasattr(self.model, name):
                 delattr(self.model, name)
-        for name in ("class_embed", "bbox_embed"):
-            if hasattr(self, name):  # a copy of the decoder's, which alone is used
+        if substitute is not None:
+            self.model.add_module(*substitute)
+        for name in self.copied_heads:
+            if hasattr(self, name):
                 delattr(self, name)
         init_like_upstream(self)
         self._warn_of_half = HalfOnCpuWarning()
@@ -73,10 +84,11 @@ class EncoderlessDetector(PreTrainedModel):
         """
         self._require_enough(feats)
         self._warn_of_half(feats, channels=self.config.d_model)
-        maps = FeatureMaps(feats)
-        return super().forward(
-            pixel_values=None, inputs_embeds=maps, encoder_outputs=(maps,), labels=labels
-        )
+        return super().forward(**inputs_of(self.model, feats), labels=labels)
+
+    def weighted(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the terms of ``loss_dict`` as their sum is the loss; here they are so."""
+        return losses
 
     def _require_enough(self, feats: tuple[Tensor, ...]) -> None:
         count = sum(feat.shape[-2] * feat.shape[-1] for feat in feats)
@@ -132,9 +144,44 @@ class DEIMv2Decoder(EncoderlessDetector, Deimv2ForObjectDetection):
     config: Deimv2Config
     class_loss = "loss_mal"
 
-    def __init__(self, config: Deimv2Config) -> None:
-        super().__init__(config)
-        self.model.encoder = AlreadyEncoded()
+
+class GroupedDecoder(EncoderlessDetector):
+    """What comes after the projector of an RF-DETR or LW-DETR.
+
+    In training there are ``group_detr`` groups of queries, each matched for itself (Chen et al.
+    2023, https://arxiv.org/abs/2207.13085); only the first one detects.
+    """
+
+    class_loss = "loss_ce"
+    copied_heads = ()
+    averages_boxes = True
+
+    def weighted(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the terms with their weights, without ``cardinality_error``, which is none."""
+        config = self.config
+        weights = dict(
+            loss_ce=config.class_loss_coefficient,
+            loss_bbox=config.bbox_loss_coefficient,
+            loss_giou=config.giou_loss_coefficient,
+        )
+        return {
+            name: loss * weight
+            for name, loss in losses.items()
+            for kind, weight in weights.items()
+            if name.startswith(kind)
+        }
+
+
+class RFDETRDecoder(GroupedDecoder, RfDetrForObjectDetection):
+    """``RfDetrForObjectDetection`` (Robinson et al. 2025, arXiv 2511.09554) after its projector."""
+
+    config: RfDetrConfig
+
+
+class LWDETRDecoder(GroupedDecoder, LwDetrForObjectDetection):
+    """``LwDetrForObjectDetection`` (Chen et al. 2024, arXiv 2406.03459) after its projector."""
+
+    config: LwDetrConfig
 
 
 def _nan_loss(inputs: list[Tensor], name: str) -> tuple[Tensor, dict[str, Tensor], None]:

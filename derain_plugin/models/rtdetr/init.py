@@ -1,11 +1,13 @@
-"""Upstream's initialisation for transformers' RT-DETR, RT-DETRv2, D-FINE and DEIMv2 modules.
+"""Upstream's initialisation for transformers' modules of the RT-DETR family.
 
 transformers draws BatchNorm weights, convolutions and linears from N(0, 0.01), which is of no
 matter when weights are loaded but leaves a detector trained from scratch nearly still. Sources:
 https://github.com/lyuwenyu/RT-DETR/blob/94f5e16708329d2f2716426868ec89aa774af016/rtdetr_pytorch/src/zoo/rtdetr/rtdetr_decoder.py
 https://github.com/lyuwenyu/RT-DETR/blob/366ce5109af5b8c76ef8e86d827672045032dcab/rtdetrv2_pytorch/src/zoo/rtdetr/rtdetrv2_decoder.py
 https://github.com/Peterande/D-FINE/blob/0eb0cfe773be10875d338ccfbea7ae418fd7e760/src/zoo/dfine/dfine_decoder.py
-DEIMv2's decoder starts as D-FINE's. A DINOv3 starts as transformers has it, which is Meta's way.
+https://github.com/Atten4Vis/LW-DETR/blob/7141c43088944371b2acbf450da2c6da546261c9/models/lwdetr.py
+DEIMv2's decoder starts as D-FINE's, and RF-DETR's as LW-DETR's. A DINOv3 or another ViT starts as
+transformers has it, which is Meta's way.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from torch import nn
 from transformers.models.d_fine import modeling_d_fine as dfine
 from transformers.models.deimv2 import modeling_deimv2 as deimv2
 from transformers.models.dinov3_vit.modeling_dinov3_vit import DINOv3ViTBackbone
+from transformers.models.lw_detr import modeling_lw_detr as lwdetr
+from transformers.models.rf_detr import modeling_rf_detr as rfdetr
 from transformers.models.rt_detr import modeling_rt_detr as v1
 from transformers.models.rt_detr_v2 import modeling_rt_detr_v2 as v2
 
@@ -36,12 +40,17 @@ SAMPLING_ATTENTIONS = (  # without projections
 DEFORMABLE_ATTENTIONS = (
     v1.RTDetrMultiscaleDeformableAttention,
     v2.RTDetrV2MultiscaleDeformableAttention,
+    lwdetr.LwDetrMultiscaleDeformableAttention,
+    rfdetr.RfDetrMultiscaleDeformableAttention,
     *SAMPLING_ATTENTIONS,
 )
 MODELS = (v1.RTDetrModel, v2.RTDetrV2Model, dfine.DFineModel, deimv2.Deimv2Model)
 REFINING_DECODERS = (dfine.DFineDecoder, deimv2.Deimv2Decoder)  # of distributions of the edges
 DECODERS = (v1.RTDetrDecoder, v2.RTDetrV2Decoder, *REFINING_DECODERS)
 GATES = (dfine.DFineGate, deimv2.Deimv2Gate)
+GROUPED_MODELS = (lwdetr.LwDetrModel, rfdetr.RfDetrModel)
+GROUPED_DETECTORS = (lwdetr.LwDetrForObjectDetection, rfdetr.RfDetrForObjectDetection)
+VITS = (DINOv3ViTBackbone, lwdetr.LwDetrViTBackbone, rfdetr.RfDetrDinov2Backbone)
 QUALITIES = (dfine.DFineLQE, deimv2.Deimv2LQE)
 
 
@@ -63,6 +72,11 @@ def init_like_upstream(module: nn.Module) -> None:
             _init_query_selection(part)
         elif isinstance(part, DECODERS):
             _init_decoder(part)
+        elif isinstance(part, GROUPED_MODELS):
+            _init_groups(part)
+        elif isinstance(part, GROUPED_DETECTORS):
+            _init_class_head(part.class_embed)
+            _zero(part.bbox_embed.layers[-1])
         elif isinstance(part, GATES):
             _zero(part.gate)
         elif isinstance(part, QUALITIES):
@@ -72,7 +86,7 @@ def init_like_upstream(module: nn.Module) -> None:
 
 
 def _reset_leaves(module: nn.Module) -> None:
-    if isinstance(module, DINOv3ViTBackbone):
+    if isinstance(module, VITS):
         return
     reset = getattr(module, "reset_parameters", None)
     if callable(reset):
@@ -137,6 +151,19 @@ def _init_decoder(decoder: Any) -> None:
         _zero(box_head.layers[-1])
     if isinstance(decoder, REFINING_DECODERS):
         _zero(decoder.pre_bbox_head.layers[-1])
+
+
+def _init_groups(model: Any) -> None:
+    """Start queries at the proposals they are given, and every group's heads alike."""
+    for layer in (*model.decoder.modules(), *model.enc_output):
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(model.reference_point_embed.weight)
+    for class_head, box_head in zip(
+        model.enc_out_class_embed, model.enc_out_bbox_embed, strict=True
+    ):
+        _init_class_head(class_head)
+        _zero(box_head.layers[-1])
 
 
 def _init_class_head(head: nn.Linear) -> None:

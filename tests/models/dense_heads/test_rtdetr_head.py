@@ -4,6 +4,7 @@ import pytest
 import torch
 from tiny_rtdetr import (
     FAMILY,
+    GROUPED,
     TINY,
     TINY_OF,
     build,
@@ -46,6 +47,14 @@ def test_losses_divide_by_the_mean_number_of_boxes_over_ranks(model, monkeypatch
         torch.testing.assert_close(loss, alone[name] * (1 if is_mean else 4 / 8), msg=name)
 
 
+@pytest.mark.parametrize("arch", ["rfdetr_nano"])
+def test_a_loss_that_knows_of_ranks_is_left_alone(model, monkeypatch):
+    """transformers divides RF-DETR's by the mean number of boxes over the ranks itself."""
+    alone = losses_of(model, [3, 1])
+    monkeypatch.setattr(rtdetr_head, "reduce_mean", lambda number: number * 0 + 8.0)
+    assert losses_of(model, [3, 1]) == alone
+
+
 @pytest.mark.parametrize("arch", ["r18", "deimv2_n"])
 def test_an_empty_rank_counts_as_the_others_do(model, monkeypatch):
     name = model.bbox_head.detr.class_loss
@@ -55,7 +64,7 @@ def test_an_empty_rank_counts_as_the_others_do(model, monkeypatch):
     torch.testing.assert_close(losses_of(model, [0])[name], alone / 5)
 
 
-@pytest.mark.parametrize("arch", TINY_OF)
+@pytest.mark.parametrize("arch", [*TINY_OF, *GROUPED])
 @pytest.mark.parametrize("boxes_per_image", [[0, 0], [0, 2], [40]])
 def test_every_parameter_has_a_gradient_whatever_the_boxes(model, boxes_per_image):
     model.train()
@@ -72,7 +81,7 @@ def test_an_image_with_fewer_locations_than_queries_is_refused(model):
         model.eval()(torch.rand(1, 3, 32, 32), data_samples([1], (32, 32)), mode="predict")
 
 
-@pytest.mark.parametrize("arch", FAMILY)
+@pytest.mark.parametrize("arch", [*FAMILY, "rfdetr_nano"])
 def test_loss_under_autocast_is_computed_in_fp32(model, monkeypatch):
     seen = []
     inner = PreTrainedModel.loss_function.fget
@@ -168,7 +177,7 @@ def test_rtdetrv2_projects_with_xavier():
         assert 0.95 < weight.abs().max() / math.sqrt(6 / (32 + 96)) <= 1
 
 
-@pytest.mark.parametrize("arch", TINY_OF)
+@pytest.mark.parametrize("arch", [*TINY_OF, *GROUPED])
 def test_loss_of_nan_predictions_is_nan_and_reaches_every_parameter(model):
     """The matcher would raise an error on one rank, and the others would wait."""
     reached = []

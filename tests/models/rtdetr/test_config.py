@@ -10,6 +10,10 @@ PUBLISHED = dict(r18=20, r34=31, r50=42, r101=76)
 PUBLISHED |= {f"rtdetrv2_{arch}": size for arch, size in PUBLISHED.items()}
 PUBLISHED |= dict(dfine_n=4, dfine_s=10, dfine_m=19, dfine_l=31, dfine_x=62)
 PUBLISHED |= dict(deimv2_atto=0.5, deimv2_femto=1.0, deimv2_pico=1.5, deimv2_n=3.6)
+# RF-DETR and LW-DETR with a class for each of COCO's category ids, and all groups of queries.
+PUBLISHED |= dict(rfdetr_nano=30.5, rfdetr_small=32.1, rfdetr_medium=33.7, rfdetr_large=33.9)
+PUBLISHED |= dict(rfdetr_base=32.2, lwdetr_tiny=12.1, lwdetr_small=14.6, lwdetr_medium=28.2)
+PUBLISHED |= dict(lwdetr_large=46.8, lwdetr_xlarge=118.0)
 PUBLISHED |= dict(deimv2_s=9.7, deimv2_m=18.1, deimv2_l=32.2, deimv2_x=50.3)
 
 
@@ -37,11 +41,13 @@ def test_architectures(arch, decoder_layers, hidden, channels, frozen_norms):
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_sizes_are_the_published_ones(arch):
-    config = rtdetr_config(arch, num_labels=80)
+    is_vit = arch.startswith(("rfdetr", "lwdetr"))
+    config = rtdetr_config(arch, num_labels=91 if is_vit else 80)
     with torch.device("meta"):
         model = family_of(config).detector(config)
     error = abs(sum(p.numel() for p in model.parameters()) / 1e6 - PUBLISHED[arch])
-    assert error < (max(0.06, 0.02 * PUBLISHED[arch]) if arch.startswith("deimv2") else 1)
+    most = max(0.06, 0.02 * PUBLISHED[arch]) if arch.startswith("deimv2") else 1
+    assert error < (0.06 if is_vit else most)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +92,9 @@ def test_backbone_fields_are_merged():
         ("dfine_s", {"backbone_config": {"layer_type": "basic"}}, "HGNetV2Config has no field"),
         ("deimv2_n", {"backbone_config": {"rope_theta": 9.0}}, "HGNetV2Config has no field"),
         ("deimv2_s", {"backbone_config": {"stem_channels": [3]}}, "DINOv3ViTConfig has no field"),
+        ("rfdetr_nano", {"num_denoising": 3}, "RfDetrConfig has no field 'num_denoising'"),
+        ("rfdetr_nano", {"backbone_config": {"depths": []}}, "RfDetrDinov2Config has no field"),
+        ("lwdetr_tiny", {"backbone_config": {"depths": []}}, "LwDetrViTConfig has no field"),
         ("deimv2_s", {"decoder_n_levels": 3}, "Deimv2Config has no field 'decoder_n_levels'"),
     ],
 )

@@ -1,0 +1,73 @@
+"""RF-DETR and LW-DETR of transformers with a de-rain module between ViT and projector."""
+
+import pytest
+import torch
+from test_feature_derain_rtdetr import LABELS, assert_same_outputs, moved
+from tiny_rtdetr import GROUPED, tiny_twin
+
+from derain_plugin.hf import FeatureDerainRTDetr, create_feature_derain_rtdetr
+
+IMAGES = torch.rand(2, 3, 96, 96)
+
+
+@pytest.fixture(params=GROUPED)
+def plain(request, tmp_path):
+    """A detector and the folder it is saved in."""
+    model = tiny_twin(request.param).eval()
+    model.save_pretrained(tmp_path / "plain")
+    return model, str(tmp_path / "plain")
+
+
+@torch.no_grad()
+def detect(model, **options):
+    return model(IMAGES, **options)
+
+
+@pytest.mark.parametrize("derain_type", ["multiscale", "lightweight"])
+def test_a_fresh_module_changes_nothing_and_a_trained_one_is_kept(plain, derain_type, tmp_path):
+    reference, folder = plain
+    model = create_feature_derain_rtdetr(folder, derain_type)
+    assert_same_outputs(detect(model), detect(reference))
+    torch.manual_seed(7)
+    loss = model.train()(IMAGES, labels=LABELS).loss
+    torch.manual_seed(7)
+    assert torch.equal(loss, reference.train()(IMAGES, labels=LABELS).loss)
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in model.derain_module.parameters())
+    moved(model).eval().save_pretrained(tmp_path / "saved")
+    loaded = FeatureDerainRTDetr.from_pretrained(tmp_path / "saved")
+    assert_same_outputs(detect(loaded), detect(model))
+    assert not torch.equal(detect(model).logits, detect(reference.eval()).logits)
+
+
+def test_padding_is_told_to_the_decoder(plain):
+    reference, folder = plain
+    mask = torch.ones(2, 96, 96, dtype=torch.long)
+    mask[1, 64:] = 0
+    model = create_feature_derain_rtdetr(folder)
+    masked = detect(model, pixel_mask=mask)
+    assert_same_outputs(masked, detect(reference, pixel_mask=mask))
+    assert not torch.equal(masked.pred_boxes[1], detect(model).pred_boxes[1])
+
+
+def test_the_detector_inside_stays_whole(plain):
+    reference, folder = plain
+    model = create_feature_derain_rtdetr(folder)
+    detect(model)
+    with pytest.raises(TypeError):
+        model(IMAGES, labels=3)
+    assert list(model.rtdetr.state_dict()) == list(reference.state_dict())
+    assert_same_outputs(detect(model.rtdetr), detect(reference))
+
+
+def test_in_a_pipeline(plain, tmp_path):
+    from PIL import Image
+    from transformers import RTDetrImageProcessor, pipeline
+
+    create_feature_derain_rtdetr(plain[1]).save_pretrained(tmp_path / "saved")
+    processor = RTDetrImageProcessor(size=dict(height=96, width=96), do_normalize=True)
+    processor.save_pretrained(tmp_path / "saved")
+    detector = pipeline("object-detection", model=str(tmp_path / "saved"), threshold=0.0)
+    found = detector(Image.new("RGB", (100, 50)))
+    assert len(found) == 15
+    assert {box["label"] for box in found} <= {"LABEL_0", "LABEL_1"}
