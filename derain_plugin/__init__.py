@@ -13,6 +13,7 @@ from derain_plugin.version import __version__
 __all__ = [
     "__version__",
     "adapt",
+    "create_feature_derain",
     "create_feature_derain_rtdetr",
     "datasets",
     "engine",
@@ -30,6 +31,7 @@ _REGISTERING = (
 )
 _HOMES = dict(
     adapt="derain_plugin.adapting",
+    create_feature_derain="derain_plugin.hf",
     create_feature_derain_rtdetr="derain_plugin.hf",
     load_adapter="derain_plugin.adapting",
     load_config="derain_plugin.config",

@@ -19,7 +19,12 @@ from derain_plugin.adapting.agreement import Agreement, measure_agreement
 from derain_plugin.adapting.base_weights import hash_of
 from derain_plugin.adapting.early_blocks import build_early
 from derain_plugin.adapting.front_filter import build_filter
-from derain_plugin.adapting.frozen_detector import DERAIN, FrozenDetector, check_detector, freeze
+from derain_plugin.adapting.frozen_detector import (
+    FrozenDetector,
+    check_detector,
+    default_derain,
+    freeze,
+)
 from derain_plugin.adapting.labels import (
     LabelledAP,
     LabelledPhotos,
@@ -85,7 +90,7 @@ def adapt(
     crop: float = CROP,
     distort: bool = True,
     weights: LossWeights | None = None,
-    derain: Mapping[str, Any] = DERAIN,
+    derain: Mapping[str, Any] | None = None,
     early: Sequence[str] = (),
     image_filter: bool = True,
     renderer: Renderer = "ours",
@@ -102,8 +107,8 @@ def adapt(
     They are a neck in front of the detector's own, and an image filter in front of its backbone.
 
     Args:
-        model: Of mmdet, or an RT-DETR, RT-DETRv2, D-FINE or DEIMv2 of transformers, where it shall
-            train.
+        model: Of mmdet, or an RT-DETR, RT-DETRv2, D-FINE, DEIMv2, RF-DETR or LW-DETR of
+            transformers, where it shall train.
         photos: Files, folders or globs of photographs in clear weather; no labels.
         out: Folder for the adapter; a new one unless ``resume``.
         prepare: For transformers the image processor; for mmdet what makes a packed sample of an
@@ -120,7 +125,8 @@ def adapt(
         distort: Whether contrast, brightness, saturation and hue change at random, of the rainy
             and the clean image alike, so that what only looks like haze is left alone.
         weights: Of the parts of the loss.
-        derain: ``type`` and options of the neck, without ``in_channels``.
+        derain: ``type`` and options of the neck, without ``in_channels``; by default a multi-scale
+            one.
         early: Modules of the backbone after which a block cleans, too, such as ``("stem",)``;
             see :func:`~derain_plugin.adapting.early_blocks.build_early`.
         image_filter: Whether a filter of haze and contrast trains in front of the
@@ -157,6 +163,7 @@ def adapt(
         )
     taught = read_all_labels(photos, model) if labels else []
     judged = [read_labels(file, model) for file in val]
+    derain = derain or default_derain(model)
     blocks = build_early(model, early, seed=seed)
     prepare = prepare or prepare_of(model)
     in_front = build_filter(model, prepare, seed=seed) if image_filter else None

@@ -35,7 +35,7 @@ def load_adapter(model: nn.Module, path: str | Path) -> Any:
     """Put an adapter into a detector that is loaded already.
 
     Args:
-        model: A detector of mmdet, or an RT-DETR, RT-DETRv2, D-FINE or DEIMv2 of transformers;
+        model: A detector of mmdet, or an RT-DETR of transformers or one of its kin, up to LW-DETR;
             with the weights that the adapter was trained for, in their own precision.
         path: Folder of the adapter.
 

@@ -66,7 +66,7 @@ def kind_of(model: nn.Module) -> Kind:
     return next(kind for kind in KINDS if kind.fits(model))
 
 
-def _transformers_in(model: Any) -> Any:
+def transformers_in(model: Any) -> Any:
     """Return the ``model`` of transformers' detector inside one of theirs, or of ours, or None."""
     detector = getattr(getattr(model, "bbox_head", None), "detr", getattr(model, "rtdetr", model))
     return getattr(detector, "model", None)
@@ -74,7 +74,7 @@ def _transformers_in(model: Any) -> Any:
 
 def _encoder_tokens(model: Any, feats: Sequence[Tensor], _: Any) -> list[DenseOutput]:
     # The queries that the decoder gets are selected from these, and may differ between passes.
-    rtdetr = _transformers_in(model)
+    rtdetr = transformers_in(model)
     levels = [proj(feat) for proj, feat in zip(rtdetr.decoder_input_proj, feats, strict=False)]
     tokens = torch.cat([level.flatten(2).transpose(1, 2) for level in levels], 1)
     memory = rtdetr.enc_output(tokens)
@@ -82,7 +82,7 @@ def _encoder_tokens(model: Any, feats: Sequence[Tensor], _: Any) -> list[DenseOu
 
 
 def _first_group(model: Any, feats: Sequence[Tensor], _: Any) -> list[DenseOutput]:
-    detr, shapes = _transformers_in(model), [feat.shape[-2:] for feat in feats]
+    detr, shapes = transformers_in(model), [feat.shape[-2:] for feat in feats]
     tokens = torch.cat([feat.flatten(2).transpose(1, 2) for feat in feats], 1)
     is_padding = torch.zeros_like(tokens[..., 0], dtype=torch.bool)
     inside, _, _ = detr.gen_encoder_output_proposals(tokens, is_padding, shapes)
@@ -153,10 +153,10 @@ def _is_one_stage(model: Any) -> bool:
 KINDS: tuple[Kind, ...] = (
     Kind(
         "RT-DETR",
-        lambda model: hasattr(_transformers_in(model), "enc_score_head"),
+        lambda model: hasattr(transformers_in(model), "enc_score_head"),
         _encoder_tokens,
     ),
-    Kind("LW-DETR", lambda model: has_projector(_transformers_in(model)), _first_group),
+    Kind("LW-DETR", lambda model: has_projector(transformers_in(model)), _first_group),
     Kind(
         "two-stage DETR",
         lambda model: isinstance(model, DeformableDETR) and model.as_two_stage,

@@ -8,7 +8,7 @@ import torch
 from mmdet.models.detectors import BaseDetector
 from torch import nn
 
-from derain_plugin.hf.hf_checkpoint import processor_statistics
+from derain_plugin.hf.image_processor import processor_statistics
 from derain_plugin.hf.modeling_feature_derain_rtdetr import FeatureDerainRTDetr
 from derain_plugin.models.backbones import ImageFilter, add_image_filter, remove_image_filter
 from derain_plugin.models.data_preprocessors.pixel_statistics import pixel_statistics

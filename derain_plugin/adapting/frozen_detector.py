@@ -14,6 +14,7 @@ from mmdet.models.detectors import BaseDetector
 from torch import nn
 
 from derain_plugin.adapting.base_frozen_detector import FrozenDetector
+from derain_plugin.adapting.dense_outputs import transformers_in
 from derain_plugin.adapting.early_blocks import AdapterBlocks, early_of
 from derain_plugin.adapting.front_filter import AdapterFilter, filter_of
 from derain_plugin.adapting.frozen_mmdet import FrozenMMDetDetector
@@ -22,6 +23,7 @@ from derain_plugin.hf.configuration_feature_derain_rtdetr import (
     DETECTORS,
     FeatureDerainRTDetrConfig,
 )
+from derain_plugin.models.rtdetr.parts import NARROW, has_projector
 
 DERAIN = dict(type="MultiScaleFeatureDerain")
 
@@ -30,7 +32,7 @@ def freeze(
     model: nn.Module,
     prepare: Any,
     *,
-    derain: Mapping[str, Any] = DERAIN,
+    derain: Mapping[str, Any] | None = None,
     early: AdapterBlocks | None = None,
     image_filter: AdapterFilter | None = None,
     seed: int = 0,
@@ -38,10 +40,11 @@ def freeze(
     """Freeze a detector and put de-rain blocks into it, fresh ones unless it has an adapter's.
 
     Args:
-        model: A detector of mmdet, or an RT-DETR, RT-DETRv2, D-FINE or DEIMv2 of transformers.
+        model: A detector of mmdet, or an RT-DETR of transformers or one of its kin, up to LW-DETR.
         prepare: For mmdet what makes of an image, ``(H, W, 3)`` uint8, BGR, a packed sample: the
             test pipeline; for transformers the image processor.
-        derain: ``type`` and options of a de-rain neck; its channels are the backbone's.
+        derain: ``type`` and options of a de-rain neck; its channels are the backbone's. By
+            default those of :func:`default_derain`.
         early: Blocks for inside its backbone, see :func:`build_early`.
         image_filter: For in front of it, see :func:`build_filter`.
         seed: Of the weights of a fresh neck.
@@ -50,6 +53,7 @@ def freeze(
         TypeError: A detector of another library.
     """
     check_detector(model)
+    derain = derain or default_derain(model)
     is_mmdet = isinstance(model, BaseDetector)
     kind: Any = FrozenMMDetDetector if is_mmdet else FrozenTransformersDetector
     with torch.random.fork_rng(devices=[]):
@@ -62,6 +66,11 @@ def freeze(
         detector.image_filter = image_filter.eval().requires_grad_(True)
     detector.put_in()
     return detector
+
+
+def default_derain(model: nn.Module) -> dict[str, Any]:
+    """Return ``type`` and options of the neck that a detector gets where none is asked for."""
+    return {**DERAIN, **(NARROW if has_projector(transformers_in(model)) else {})}
 
 
 def check_detector(model: nn.Module) -> None:

@@ -19,7 +19,7 @@ EPILOG = """\
 DETECTOR is one of
   CONFIG CHECKPOINT   of mmdet: YOLOX, RTMDet, RetinaNet, Faster R-CNN, DINO, our RT-DETR, and
                       others; CONFIG may be mmdet::yolox/yolox_nano_8xb8-300e_coco.py
-  FOLDER or HUB_ID    of transformers: RT-DETR, RT-DETRv2, D-FINE, DEIMv2
+  FOLDER or HUB_ID    of transformers: RT-DETR, RT-DETRv2, D-FINE, DEIMv2, RF-DETR, LW-DETR
 
 In DIR: adapter.safetensors and adapter_config.json, before_after.jpg to look at, and training/
 with the checkpoint that --resume goes on from. A few hundred photos from where the detector is

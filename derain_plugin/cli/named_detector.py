@@ -54,12 +54,10 @@ def _load_mmdet(args: argparse.Namespace) -> Loaded:
 
 
 def _load_transformers(args: argparse.Namespace) -> Loaded:
-    from transformers import RTDetrImageProcessor
-
+    from derain_plugin.hf.image_processor import load_processor
     from derain_plugin.hf.pretrained import load_pretrained
 
     (name,) = args.detector
     model: Any = load_pretrained(name).to(args.device)
     classes = [model.config.id2label[index] for index in sorted(model.config.id2label)]
-    processor = RTDetrImageProcessor.from_pretrained(name)
-    return Loaded(model, processor, classes, "random", None, None)
+    return Loaded(model, load_processor(name), classes, "random", None, None)

@@ -73,7 +73,7 @@ class FeatureDerainRTDetrConfig(PreTrainedConfig):
         if model_type != self.model_type:
             raise ValueError(
                 f"these are the settings of a {model_type!r} model without de-rain module: "
-                "create_feature_derain_rtdetr(model_name) puts one in"
+                "create_feature_derain(model_name) puts one in"
             )
         kwargs.pop("plugin_version", None)
         self.plugin_version = __version__

@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Collection, Container, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.image_processing_base import ImageProcessingMixin
-from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from derain_plugin.datasets.labels.classes import CATEGORY_IDS, COCO_NAMES
 from derain_plugin.engine.safety import scheme
+from derain_plugin.hf.image_processor import processor_settings, processor_statistics
 from derain_plugin.hf.modeling_feature_derain_rtdetr import FeatureDerainRTDetr
 from derain_plugin.hf.pretrained import load_pretrained
 from derain_plugin.models.rtdetr.family import FAMILIES
@@ -59,9 +57,6 @@ def is_second_name(key: str, keys: Container[str]) -> bool:
     """
     found = HEAD.fullmatch(key)
     return found is not None and f"{found[1] or ''}model.decoder.{found[2]}" in keys
-
-
-IMAGENET = dict(do_normalize=True, image_mean=IMAGENET_DEFAULT_MEAN, image_std=IMAGENET_DEFAULT_STD)
 
 
 def to_mmdet_keys(
@@ -162,26 +157,9 @@ def rows_of_coco(classes: Sequence[str], model_type: str) -> list[int] | None:
 
 def _pixels_of(source: str) -> dict[str, list[float]] | None:
     try:
-        settings, _ = ImageProcessingMixin.get_image_processor_dict(Path(source).expanduser())
+        return processor_statistics(processor_settings(source))
     except OSError:
         return None
-    return processor_statistics(settings)
-
-
-def processor_statistics(settings: Mapping[str, Any]) -> dict[str, list[float]]:
-    """Return mean and deviation of pixels 0-255, as mmdet's data preprocessor takes them.
-
-    Args:
-        settings: Of an image processor, as ``preprocessor_config.json`` has them. Processors of
-            RF-DETR and LW-DETR, which are DETR's, normalise by ImageNet's unless they say no.
-    """
-    is_detr = re.match(r"(Rf|Deformable)?Detr", str(settings.get("image_processor_type")))
-    settings = {**(IMAGENET if is_detr else {}), **settings}
-    factor = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0
-    mean, std = [0.0] * 3, [1.0] * 3
-    if settings.get("do_normalize"):
-        mean, std = settings["image_mean"], settings["image_std"]
-    return dict(mean=[each / factor for each in mean], std=[each / factor for each in std])
 
 
 def _mmdet_state_dict(model: PreTrainedModel) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from derain_plugin.hf.configuration_feature_derain_rtdetr import (
     FeatureDerainRTDetrConfig,
 )
 from derain_plugin.hf.modeling_feature_derain_rtdetr import FeatureDerainRTDetr, refuse_missing
-from derain_plugin.models.rtdetr.parts import backbone_of, channels_given
+from derain_plugin.models.rtdetr.parts import NARROW, backbone_of, channels_given, has_projector
 
 HUB_OPTIONS = (
     "cache_dir",
@@ -32,23 +32,24 @@ SHARED_BOX_HEAD = {r"decoder\.bbox_embed\.\d+\.": "decoder.bbox_embed.0."}
 DERAIN_TYPES = {"multiscale": "MultiScaleFeatureDerain", "lightweight": "LightweightFeatureDerain"}
 
 
-def create_feature_derain_rtdetr(
+def create_feature_derain(
     model_name: str = "PekingU/rtdetr_r18vd",
     derain_type: str | None = "multiscale",
     *,
-    num_residual_blocks: int = 2,
+    num_residual_blocks: int | None = None,
     freeze_backbone: bool = False,
     device: str | torch.device | None = None,
     **kwargs: Any,
 ) -> FeatureDerainRTDetr:
-    """Put a fresh de-rain module into a pretrained RT-DETR; its detections do not change yet.
+    """Put a fresh de-rain module into a pretrained detector; its detections do not change yet.
 
     Args:
-        model_name: A hub id, or a folder that ``RTDetrForObjectDetection.save_pretrained`` wrote;
-            RT-DETRv2, D-FINE and DEIMv2 will do as well.
+        model_name: A hub id, or a folder that ``save_pretrained`` wrote, of an RT-DETR, RT-DETRv2,
+            D-FINE, DEIMv2, RF-DETR or LW-DETR.
         derain_type: ``multiscale``, ``lightweight``, or None for the detector as it is.
         num_residual_blocks: Residual blocks per level of ``multiscale``; 0 keeps mask,
-            suppression and a linear correction. ``lightweight`` has none.
+            suppression and a linear correction. ``lightweight`` has none. Default 2; for the
+            levels of RF-DETR and LW-DETR, all of one size, 1, and half as wide.
         freeze_backbone: Whether parameters and BatchNorm statistics of the backbone stay as they
             are in training.
         device: Of the model; default the CPU.
@@ -66,12 +67,15 @@ def create_feature_derain_rtdetr(
         RuntimeError: Weights have another shape than ``kwargs`` ask for.
 
     Example:
-        >>> model = create_feature_derain_rtdetr("PekingU/rtdetr_r18vd", "lightweight")
+        >>> model = create_feature_derain("PekingU/rtdetr_r18vd", "lightweight")
         >>> model(torch.rand(1, 3, 640, 640)).logits.shape
         torch.Size([1, 300, 80])
     """
     options = _derain_options(derain_type, num_residual_blocks)
     rtdetr: Any = load_pretrained(model_name, **kwargs)
+    if derain_type == "multiscale":
+        defaults = NARROW if has_projector(rtdetr.model) else dict(num_residual_blocks=2)
+        options = {**defaults, **(options or {})}
     channels = list(channels_given(backbone_of(rtdetr.model)))
     config = FeatureDerainRTDetrConfig(
         rtdetr_config=rtdetr.config,
@@ -79,6 +83,10 @@ def create_feature_derain_rtdetr(
         freeze_backbone=freeze_backbone,
     )
     return FeatureDerainRTDetr(config, rtdetr).to(device, rtdetr.dtype).eval()
+
+
+create_feature_derain_rtdetr = create_feature_derain
+"""By the name that it had before it took other detectors."""
 
 
 def load_pretrained(
@@ -129,14 +137,20 @@ def _explained(source: str, *errors: type[Exception]) -> Iterator[None]:
         ) from error
 
 
-def _derain_options(derain_type: str | None, num_residual_blocks: int) -> dict[str, Any] | None:
+def _derain_options(
+    derain_type: str | None, num_residual_blocks: int | None
+) -> dict[str, Any] | None:
     if derain_type is None:
         return None
     if derain_type not in DERAIN_TYPES:
         raise ValueError(
             f"derain_type must be {', '.join(map(repr, DERAIN_TYPES))} or None, got {derain_type!r}"
         )
+    options: dict[str, Any] = {"type": DERAIN_TYPES[derain_type]}
+    if num_residual_blocks is None:
+        return options
     if not isinstance(num_residual_blocks, int) or num_residual_blocks < 0:
         raise ValueError(f"num_residual_blocks must be 0 or more, got {num_residual_blocks!r}")
-    options = {"num_residual_blocks": num_residual_blocks} if derain_type == "multiscale" else {}
-    return {"type": DERAIN_TYPES[derain_type], **options}
+    if derain_type == "multiscale":
+        options["num_residual_blocks"] = num_residual_blocks
+    return options

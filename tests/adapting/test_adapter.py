@@ -13,7 +13,7 @@ from derain_plugin.adapting import load_adapter, remove_adapter, save_adapter
 from derain_plugin.adapting.adapter import derain_of
 from derain_plugin.adapting.adapter_file import CONFIG, WEIGHTS
 from derain_plugin.adapting.base_weights import hash_of
-from derain_plugin.adapting.frozen_detector import DERAIN, freeze
+from derain_plugin.adapting.frozen_detector import default_derain, freeze
 
 NAMES = ("yolox", "rtdetr", "transformers", "rfdetr", "lwdetr")
 
@@ -24,7 +24,8 @@ def adapted(request, tmp_path_factory):
     detector = frozen(request.param)
     shake(detector.derain)
     folder = tmp_path_factory.mktemp(request.param)
-    save_adapter(detector, folder, base="some/detector", derain=DERAIN, training=dict(photos=6))
+    derain = default_derain(detector.model)
+    save_adapter(detector, folder, base="some/detector", derain=derain, training=dict(photos=6))
     return request.param, detector, folder
 
 
@@ -45,10 +46,11 @@ def test_an_adapter_gives_the_adapted_detector_and_leaves_as_it_came(adapted, ph
 
 
 def test_what_the_files_say(adapted):
-    _, detector, folder = adapted
+    name, detector, folder = adapted
     config = json.loads((folder / CONFIG).read_text())
     assert config["base_model_name_or_path"] == "some/detector"
     assert config["derain"]["in_channels"] == list(detector.derain.in_channels)
+    assert config["derain"].get("reduction", 4) == (8 if name in ("rfdetr", "lwdetr") else 4)
     assert config["training"] == {"photos": 6}
     assert sorted(path.name for path in folder.iterdir()) == [WEIGHTS, CONFIG]
 
@@ -76,7 +78,7 @@ def test_one_adapter_serves_both_libraries(arch, tmp_path):
     ours = our_copy(twin, tiny_rtdetr_cfg(arch=arch)).eval()
     detector = freeze(ours, prepare_for("rtdetr"))
     shake(detector.derain)
-    save_adapter(detector, tmp_path, base="ours", derain=DERAIN)
+    save_adapter(detector, tmp_path, base="ours", derain=default_derain(ours))
     loaded = load_adapter(twin.eval(), tmp_path)
     images = torch.rand(1, 3, 96, 96)
     with torch.no_grad():
@@ -106,7 +108,7 @@ def test_one_adapter_serves_both_libraries(arch, tmp_path):
 )
 def test_damaged_files_are_refused(change, error, match, tmp_path):
     detector = frozen("rtdetr")
-    save_adapter(detector, tmp_path, base="x", derain=DERAIN)
+    save_adapter(detector, tmp_path, base="x", derain=default_derain(detector.model))
     change(tmp_path)
     model = model_of("rtdetr")
     with pytest.raises(error, match=match):

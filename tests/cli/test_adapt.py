@@ -49,23 +49,27 @@ QUICK = ["--iterations", "2", "--batch-size", "2", "--lr", "0.01", "--device", "
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """A YOLOX of mmdet, an RT-DETR of transformers, and photos; one of them is broken."""
+    """A YOLOX of mmdet, two detectors of transformers, and photos; one of them is broken."""
     root = tmp_path_factory.mktemp("adapt")
     (root / "yolox.py").write_text(YOLOX)
     torch.save(dict(state_dict=model_of("yolox").state_dict()), root / "yolox.pth")
-    model_of("transformers").save_pretrained(root / "rtdetr")
-    prepare_for("transformers").save_pretrained(root / "rtdetr")
+    for name, kind in (("rtdetr", "transformers"), ("rfdetr", "rfdetr")):
+        model_of(kind).save_pretrained(root / name)
+        prepare_for(kind).save_pretrained(root / name)
+    settings = json.loads((root / "rfdetr/preprocessor_config.json").read_text())
+    settings["image_processor_type"] = "RfDetrImageProcessor"  # as on the hub; needs torchvision
+    (root / "rfdetr/preprocessor_config.json").write_text(json.dumps(settings))
     write_photos(root / "photos")
     (root / "photos/broken.jpg").write_bytes(b"no image")
     return root
 
 
 def detector(folder: Path, name: str) -> list[str]:
-    files = ["yolox.py", "yolox.pth"] if name == "yolox" else ["rtdetr"]
+    files = ["yolox.py", "yolox.pth"] if name == "yolox" else [name]
     return [str(folder / file) for file in files]
 
 
-@pytest.fixture(scope="module", params=["yolox", "rtdetr"])
+@pytest.fixture(scope="module", params=["yolox", "rtdetr", "rfdetr"])
 def adapted(folder, request, tmp_path_factory) -> tuple[list[str], Path, str]:
     """The words of a detector, the folder of its adapter, and what the command said."""
     words, out = detector(folder, request.param), tmp_path_factory.mktemp("out") / "adapted"

@@ -5,7 +5,7 @@ import torch
 from test_feature_derain_rtdetr import LABELS, assert_same_outputs, moved
 from tiny_rtdetr import GROUPED, tiny_twin
 
-from derain_plugin.hf import FeatureDerainRTDetr, create_feature_derain_rtdetr
+from derain_plugin.hf import FeatureDerainRTDetr, create_feature_derain
 
 IMAGES = torch.rand(2, 3, 96, 96)
 
@@ -26,7 +26,7 @@ def detect(model, **options):
 @pytest.mark.parametrize("derain_type", ["multiscale", "lightweight"])
 def test_a_fresh_module_changes_nothing_and_a_trained_one_is_kept(plain, derain_type, tmp_path):
     reference, folder = plain
-    model = create_feature_derain_rtdetr(folder, derain_type)
+    model = create_feature_derain(folder, derain_type)
     assert_same_outputs(detect(model), detect(reference))
     torch.manual_seed(7)
     loss = model.train()(IMAGES, labels=LABELS).loss
@@ -40,11 +40,18 @@ def test_a_fresh_module_changes_nothing_and_a_trained_one_is_kept(plain, derain_
     assert not torch.equal(detect(model).logits, detect(reference.eval()).logits)
 
 
+@pytest.mark.parametrize(("given", "blocks"), [(None, 1), (3, 3)])
+def test_a_neck_for_maps_of_one_size_is_narrow(plain, given, blocks):
+    model = create_feature_derain(plain[1], num_residual_blocks=given)
+    expected = dict(num_residual_blocks=blocks, reduction=8, in_channels=[32, 32])
+    assert model.config.derain == dict(type="MultiScaleFeatureDerain", **expected)
+
+
 def test_padding_is_told_to_the_decoder(plain):
     reference, folder = plain
     mask = torch.ones(2, 96, 96, dtype=torch.long)
     mask[1, 64:] = 0
-    model = create_feature_derain_rtdetr(folder)
+    model = create_feature_derain(folder)
     masked = detect(model, pixel_mask=mask)
     assert_same_outputs(masked, detect(reference, pixel_mask=mask))
     assert not torch.equal(masked.pred_boxes[1], detect(model).pred_boxes[1])
@@ -52,7 +59,7 @@ def test_padding_is_told_to_the_decoder(plain):
 
 def test_the_detector_inside_stays_whole(plain):
     reference, folder = plain
-    model = create_feature_derain_rtdetr(folder)
+    model = create_feature_derain(folder)
     detect(model)
     with pytest.raises(TypeError):
         model(IMAGES, labels=3)
@@ -64,7 +71,7 @@ def test_in_a_pipeline(plain, tmp_path):
     from PIL import Image
     from transformers import RTDetrImageProcessor, pipeline
 
-    create_feature_derain_rtdetr(plain[1]).save_pretrained(tmp_path / "saved")
+    create_feature_derain(plain[1]).save_pretrained(tmp_path / "saved")
     processor = RTDetrImageProcessor(size=dict(height=96, width=96), do_normalize=True)
     processor.save_pretrained(tmp_path / "saved")
     detector = pipeline("object-detection", model=str(tmp_path / "saved"), threshold=0.0)

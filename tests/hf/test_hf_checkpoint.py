@@ -10,7 +10,6 @@ from tiny_rtdetr import FAMILY, GROUPED, TINY_OF, build, tiny_rtdetr_cfg, tiny_t
 from transformers import DetrConfig
 
 from derain_plugin.datasets.labels.classes import CATEGORY_IDS, COCO_NAMES
-from derain_plugin.hf.hf_checkpoint import processor_statistics
 
 pytestmark = pytest.mark.usefixtures("installed")
 
@@ -96,20 +95,6 @@ def test_pixels_of_another_mean_are_told(matches, tmp_path, caplog):
     told = [r.getMessage() for r in caplog.records if "trained on pixels" in r.getMessage()]
     assert len(told) == (0 if matches else 1)
     assert matches or "mean=[123.675, 116.28, 103.53]" in told[0]
-
-
-@pytest.mark.parametrize(
-    ("kind", "settings", "mean"),
-    [
-        ("RfDetrImageProcessor", {}, 123.675),
-        ("DetrImageProcessorFast", dict(image_mean=[0.5] * 3), 127.5),
-        ("DeformableDetrImageProcessor", dict(do_normalize=False), 0),
-        ("RTDetrImageProcessor", {}, 0),
-    ],
-)
-def test_pixels_that_a_processor_normalises_unless_told(kind, settings, mean):
-    found = processor_statistics(dict(image_processor_type=kind, **settings))
-    assert found["mean"][0] == pytest.approx(mean)
 
 
 NAMED = dict.fromkeys(range(91), "N/A") | {id: name for name, id in CATEGORY_IDS.items()}

@@ -22,6 +22,9 @@ from transformers.models.rf_detr.modeling_rf_detr import RfDetrDinov2Backbone
 
 VITS = (RfDetrDinov2Backbone, LwDetrViTBackbone)
 """Backbones whose attention has windows; they give maps of one size."""
+NARROW: dict[str, Any] = dict(num_residual_blocks=1, reduction=8)
+"""Options of a multi-scale neck for such maps: there are up to four of the same width, and with its
+defaults it would take more than 3 % of the detector's time."""
 
 
 class FeatureMaps(list[Tensor]):

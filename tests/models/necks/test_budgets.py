@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +11,13 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import RTDetrConfig, RTDetrForObjectDetection, RTDetrResNetConfig
 
+from derain_plugin.models.rtdetr.config import rtdetr_config
+from derain_plugin.models.rtdetr.family import encoder_channels, family_of
+from derain_plugin.models.rtdetr.parts import NARROW
+
 NECKS = ("MultiScaleFeatureDerain", "LightweightFeatureDerain")
 R18, R50 = (128, 256, 512), (512, 1024, 2048)
+VIT_S = (384,) * 4  # of RF-DETR; four maps of stride 16
 RTDETR_R18_FLOPS = 60e9  # Zhao et al. 2023, table 2
 
 
@@ -30,6 +36,7 @@ def make_feats(in_channels: tuple[int, ...] = R18) -> tuple[torch.Tensor, ...]:
         ("MultiScaleFeatureDerain", R50, 2_000_000, 4_000_000),
         ("LightweightFeatureDerain", R18, 10_000, 60_000),
         ("LightweightFeatureDerain", R50, 10_000, 200_000),
+        ("LightweightFeatureDerain", VIT_S, 10_000, 60_000),
     ],
 )
 def test_parameters(name, in_channels, least, most):
@@ -44,6 +51,29 @@ def test_flops(name, share):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         neck(feats)
     assert 0 < counter.get_total_flops() <= share * RTDETR_R18_FLOPS
+
+
+@pytest.mark.parametrize("arch", ["rfdetr_nano", "lwdetr_tiny"])
+def test_shares_of_detectors_with_a_vit(arch):
+    """FLOPs are counted of the ViT and the projector alone, which are most of them."""
+    config = rtdetr_config(arch)
+    image, mask = torch.rand(1, 3, 384, 384, device="meta"), torch.ones(1, 384, 384, device="meta")
+    with torch.device("meta"):
+        detector = family_of(config).detector(config).eval().requires_grad_(False)
+    encoder = detector.model.backbone
+    feats, total = encoder.backbone(image).feature_maps, flops_of(encoder, image, mask)
+    for name, options, share in ((NECKS[0], NARROW, 0.015), (NECKS[1], {}, 0.005)):
+        with torch.device("meta"):
+            neck = MODELS.build(dict(type=name, in_channels=encoder_channels(config), **options))
+        sizes = [sum(p.numel() for p in part.parameters()) for part in (neck, detector)]
+        assert 0 < sizes[0] <= share * sizes[1]
+        assert 0 < flops_of(neck.eval(), feats) <= share * total
+
+
+def flops_of(module: nn.Module, *inputs: Any) -> int:
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(*inputs)
+    return counter.get_total_flops()
 
 
 @pytest.mark.slow
