@@ -57,11 +57,11 @@ def test_flops(name, share):
 def test_shares_of_detectors_with_a_vit(arch):
     """FLOPs are counted of the ViT and the projector alone, which are most of them."""
     config = rtdetr_config(arch)
-    image, mask = torch.rand(1, 3, 384, 384, device="meta"), torch.ones(1, 384, 384, device="meta")
     with torch.device("meta"):
         detector = family_of(config).detector(config).eval().requires_grad_(False)
-    encoder = detector.model.backbone
-    feats, total = encoder.backbone(image).feature_maps, flops_of(encoder, image, mask)
+        image, encoder = torch.rand(1, 3, 384, 384), detector.model.backbone
+        feats = encoder.backbone(image).feature_maps
+        total = flops_of(encoder, image, torch.ones(1, 384, 384))
     for name, options, share in ((NECKS[0], NARROW, 0.015), (NECKS[1], {}, 0.005)):
         with torch.device("meta"):
             neck = MODELS.build(dict(type=name, in_channels=encoder_channels(config), **options))
