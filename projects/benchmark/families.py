@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from derain_plugin.cli.machine import ROOT
 from derain_plugin.export.calibration_images import read_images
 from derain_plugin.export.export_detector import DisagreementError, Export, export_detector
 from derain_plugin.models.rtdetr.config import ARCHITECTURES, rtdetr_config
+from derain_plugin.models.rtdetr.family import encoder_channels
 from projects.benchmark.inference import measure_inference
 from projects.benchmark.setting import Setting
 from projects.benchmark.transformers_arm import transformers_twin
@@ -22,6 +24,7 @@ from projects.benchmark.transformers_arm import transformers_twin
 SHIPPED = {  # by the start of an architecture's name, the longest first
     "deimv2_s": "deimv2_s", "deimv2_m": "deimv2_s", "deimv2_l": "deimv2_s",
     "deimv2_x": "deimv2_s", "deimv2_": "deimv2_n", "dfine_": "dfine_s",
+    "rfdetr_": "rfdetr_nano", "lwdetr_": "rfdetr_nano",
     "rtdetrv2_": "rtdetrv2_r18", "r": "rtdetr_r18",
 }  # fmt: skip
 CONFIG = """\
@@ -34,7 +37,8 @@ model = dict(
 image_size = {size}
 """
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
-PARITY_SIZES = 256, 320  # px
+UNITS = {"rfdetr_base": 224}  # px, of which sides are multiples: four windows of patches of 14
+UNIT = 32
 
 
 def write_config(arch: str, folder: Path, *, size: int) -> Path:
@@ -43,7 +47,7 @@ def write_config(arch: str, folder: Path, *, size: int) -> Path:
     Raises:
         ValueError: There is no such architecture.
     """
-    channels = list(rtdetr_config(arch).encoder_in_channels)
+    channels = list(encoder_channels(rtdetr_config(arch)))
     shipped = next(name for start, name in SHIPPED.items() if arch.startswith(start))
     base = str(ROOT / f"configs/{shipped}_featderain_ms.py")
     path = folder / f"{arch}.py"
@@ -74,14 +78,16 @@ def measure_architecture(
         ``cost`` as a row of ``measure_inference``, ``parity`` as ``measure_parity`` has it, and by
         format and precision ``exports``, as ``try_export`` has them.
     """
+    unit = UNITS.get(arch, UNIT)
+    setting = replace(setting, size=-(-setting.size // unit) * unit)
     with tempfile.TemporaryDirectory() as name:
         config = write_config(arch, Path(name), size=setting.size)
         (cost,) = measure_inference([config], setting, rounds=rounds, seconds=seconds, tell=tell)
         tell(f"{arch}: parity")
         torch.manual_seed(0)
         detector = Detector(str(config), None, device="cpu")
-        unsettle(detector.model)
-        parity = measure_parity(detector.model)
+        unsettle(detector.model, size=max(128, unit))
+        parity = measure_parity(detector.model, sizes=(max(320, 2 * unit), max(384, 3 * unit)))
         checkpoint = Path(name, "weights.pth")
         torch.save(dict(state_dict=detector.model.state_dict()), checkpoint)
         files = {}
@@ -94,7 +100,7 @@ def measure_architecture(
 
 
 @torch.no_grad()
-def unsettle(model: nn.Module) -> None:
+def unsettle(model: nn.Module, *, size: int = 128) -> None:
     """Move every weight and statistic of a detector, but for the de-rain neck's, as training does.
 
     Fresh BatchNorm layers do nothing, and fresh class layers score all alike.
@@ -107,20 +113,20 @@ def unsettle(model: nn.Module) -> None:
         parameter.add_(torch.randn_like(parameter) * spread * (1.0 if is_score else 0.1))
     model.train()
     for _ in range(10):
-        model.neck(model.backbone(torch.rand(2, 3, 128, 128)))
+        model.neck(model.backbone(torch.rand(2, 3, size, size)))
     model.eval()
 
 
 @torch.no_grad()
-def measure_parity(model: Any) -> dict[str, float]:
+def measure_parity(model: Any, *, sizes: Sequence[int] = (320, 384)) -> dict[str, float]:
     """Compare a detector, whose neck is fresh, with the unsplit one of transformers.
 
     Returns:
-        Largest differences of ``logits`` and of ``boxes`` (0-1), over two sizes, two images each.
+        Largest differences of ``logits`` and of ``boxes`` (0-1), over sizes (px), two images each.
     """
     twin: Any = transformers_twin(model).eval()
     largest = dict(logits=0.0, boxes=0.0)
-    for size in PARITY_SIZES:
+    for size in sizes:
         images = torch.rand(2, 3, size, size)
         theirs = twin(pixel_values=images)
         logits, boxes = model.bbox_head(model.neck(model.backbone(images)))

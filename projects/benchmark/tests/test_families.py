@@ -7,6 +7,7 @@ from tiny_rtdetr import TINY_OF, tiny_rtdetr_cfg
 
 from derain_plugin.config import load_config
 from derain_plugin.models.rtdetr.config import ARCHITECTURES, rtdetr_config
+from derain_plugin.models.rtdetr.family import encoder_channels
 from projects.benchmark.cli.benchmark_families import main, report_text
 from projects.benchmark.families import measure_parity, unsettle, write_config
 
@@ -28,7 +29,7 @@ def test_every_architecture_has_a_config_of_its_own_channels(arch, tmp_path):
     cfg = load_config(write_config(arch, tmp_path, size=320)).model
     parts = cfg.backbone, cfg.neck.neck, cfg.bbox_head
     assert [part.arch for part in parts] == [arch] * 3
-    assert cfg.neck.derain.in_channels == list(rtdetr_config(arch).encoder_in_channels)
+    assert cfg.neck.derain.in_channels == list(encoder_channels(rtdetr_config(arch)))
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,9 @@ def test_without_windows_images_need_not_be_square():
 
 def test_fewer_positions_than_queries_are_told():
     model = build(tiny_rtdetr_cfg(arch="rfdetr_nano", num_queries=40)).eval()
-    with pytest.raises(ValueError, match="36 locations on maps of 6 x 6, fewer than the 40 queries"):
+    with pytest.raises(
+        ValueError, match="36 locations on maps of 6 x 6, fewer than the 40 queries"
+    ):
         model(torch.rand(1, 3, 96, 96), mode="tensor")
 
 
