@@ -88,6 +88,7 @@ def test_copies_and_pickles(arch):
 
 @pytest.mark.parametrize("arch", FAMILY)
 def test_batched_equals_single(arch):
+    torch.manual_seed(1)  # with 0 and transformers 5.18 two queries have scores that are equal
     model = build(tiny_rtdetr_cfg(arch=arch)).eval()
     images = torch.rand(3, 3, 64, 96)
     with torch.no_grad():

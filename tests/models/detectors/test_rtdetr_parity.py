@@ -94,7 +94,7 @@ def test_losses_and_gradients(arch, overrides, size):
 
 @pytest.mark.parametrize("arch", TINY_OF)
 def test_predictions_are_transformers_top_k(arch):
-    twin = tiny_twin(arch, num_classes=3).eval()
+    twin = tiny_twin(arch, num_classes=3, seed=3).eval()  # with others scores may be equal
     model = our_copy(twin, tiny_rtdetr_cfg(3, arch)).eval()
     images, samples = torch.rand(2, 3, 64, 96), data_samples([0, 0], (64, 96))
     with torch.no_grad():
