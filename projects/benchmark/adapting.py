@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,15 @@ from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from derain_plugin.adapting.adapt import adapt
 from derain_plugin.adapting.front_filter import build_filter
 from derain_plugin.adapting.frozen_detector import FrozenDetector, freeze
 from derain_plugin.adapting.losses import LossWeights
-from derain_plugin.adapting.training import Adaptation
+from derain_plugin.adapting.training import CROP, Adaptation
 from derain_plugin.adapting.twins import RainyTwins
 from projects.benchmark.inference import median_interval
 from projects.benchmark.timing import Run, times_in_turns
 
 BOXES = 7  # per image; COCO's mean
-CROP = inspect.signature(adapt).parameters["crop"].default
 SUPERVISED = "supervised"
 
 
