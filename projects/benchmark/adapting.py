@@ -61,10 +61,10 @@ def measure_adapting(
         )
     }
     supervised = _Supervised(others[SUPERVISED].train(), steps["without the filter"])
-    arms: list[list[Run]] = [*([step.run] for step in steps.values()), [supervised.run]]
+    runs: list[Run] = [*(step.run for step in steps.values()), supervised.run]
     device = next(model.parameters()).device
     wait: Run = torch.cuda.synchronize if device.type == "cuda" else lambda: None
-    found = np.array(times_in_turns(arms, rounds=rounds, synchronize=wait))[:, 0]
+    found = np.array(times_in_turns([[r] for r in runs], rounds=rounds, synchronize=wait))[:, 0]
     times = dict(zip([*steps, SUPERVISED], found, strict=True))
     ratios = {name: times[SUPERVISED] / times[name] for name in steps}
     return dict(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from derain_plugin.apis import Detector
 from derain_plugin.cli.machine import ROOT
@@ -100,7 +100,7 @@ def measure_architecture(
 
 
 @torch.no_grad()
-def unsettle(model: nn.Module, *, size: int = 128) -> None:
+def unsettle(model: Any, *, size: int = 128) -> None:
     """Move every weight and statistic of a detector, but for the de-rain neck's, as training does.
 
     Fresh BatchNorm layers do nothing, and fresh class layers score all alike.
