@@ -86,7 +86,7 @@ def adapt(
     batch_size: int | None = None,
     lr: float = 1e-3,
     severity: tuple[int, int] = (1, 5),
-    clean_share: float = 0.3,
+    clean_share: float = 0.5,
     crop: float = CROP,
     distort: bool = True,
     weights: LossWeights | None = None,

@@ -62,7 +62,7 @@ class Schedule:
     lr: float = 1e-3
     weight_decay: float = 1e-4
     severity: tuple[int, int] = (1, 5)
-    clean_share: float = 0.3
+    clean_share: float = 0.5
     crop: float = CROP
     distort: bool = True
     seed: int = 0

@@ -56,7 +56,7 @@ class RainyTwins(SeededDataset):
         num_samples: int,
         seed: int = 0,
         severity: tuple[int, int] = (1, 5),
-        clean_share: float = 0.3,
+        clean_share: float = 0.5,
         crop: float = 0.0,
         distort: bool = False,
         renderer: Renderer = "ours",

@@ -74,7 +74,7 @@ def _parse_adapt(words: Sequence[str]) -> argparse.Namespace:
         help="rain to train with, mildest and worst; default 1-5",
     )  # fmt: skip
     parser.add_argument(
-        "--clean-share", type=_share, default=0.3, metavar="S",
+        "--clean-share", type=_share, default=0.5, metavar="S",
         help="of the samples that stay clean, 0-1; default %(default)s",
     )  # fmt: skip
     parser.add_argument(
