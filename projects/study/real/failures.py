@@ -97,7 +97,7 @@ def table(rows: Mapping[tuple[str, str], Mapping[str, float]]) -> str:
 def draw(rows: Mapping[tuple[str, str], Mapping[str, float]], path: Path) -> None:
     """Draw the share of cars found by size: a set a panel, an arm a bar."""
     sets = list(dict.fromkeys(name for name, _ in rows))
-    figure = Figure(figsize=(4 * len(sets), 4), layout="constrained")
+    figure = Figure(figsize=(4 * len(sets), 4.5), layout="constrained")
     panels = figure.subplots(1, len(sets), sharey=True, squeeze=False)[0]
     for panel, name in zip(panels, sets, strict=True):
         arms = [arm for found, arm in rows if found == name]
@@ -109,7 +109,7 @@ def draw(rows: Mapping[tuple[str, str], Mapping[str, float]], path: Path) -> Non
         panel.set_title(name)
     panels[0].set_ylabel(f"share of cars found, score from {SCORE}")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize="small")
+    figure.legend(handles, labels, loc="outside lower left", fontsize="small")
     image = io.BytesIO()
     figure.savefig(image, dpi=110, format="png")
     atomic_write(path, image.getvalue())

@@ -26,7 +26,7 @@ def draw_differences(
         path: The image to write, a PNG.
     """
     shown = [each for each in SETS if rows[each.name]]
-    figure = Figure(figsize=(12, 5), layout="constrained")
+    figure = Figure(figsize=(9, 5.5), layout="constrained")
     axes = figure.subplots()
     for number, (name, title) in enumerate(titles.items()):
         points = [
@@ -49,7 +49,7 @@ def draw_differences(
     axes.set_ylabel(f"{MEASURE}, difference from vanilla")
     axes.grid(axis="y", alpha=0.3)
     if axes.has_data():
-        figure.legend(loc="outside right upper", fontsize="small")
+        figure.legend(loc="outside lower left", fontsize="small")
     image = io.BytesIO()
     figure.savefig(image, dpi=110, format="png")
     atomic_write(path, image.getvalue())
