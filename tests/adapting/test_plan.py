@@ -98,4 +98,4 @@ def test_the_plan_says_when_memory_decides(photos, batch, is_free, is_said):
     )  # fmt: skip
     assert f"3 iterations of {batch}" in said
     assert ("as many as fit into memory" in said) == is_said
-    assert f"rain:      ours {RENDERER_VERSION}, severity 1-5; 30% stay clean" in said
+    assert f"rain:      ours {RENDERER_VERSION}, severity 1-5; 50% stay clean" in said

@@ -10,7 +10,7 @@ STUDY_RESULTS = ROOT / "projects/study/results"
 BENCHMARK_RESULTS = ROOT / "projects/benchmark/results"
 TABLES = {
     "demo.md": [STUDY_RESULTS / "demo/report.md"],
-    "real_rain.md": list(STUDY_RESULTS.glob("real/report.md")),
+    "real_rain.md": [STUDY_RESULTS / "real/report.md", STUDY_RESULTS / "real/failures.md"],
     "benchmarks.md": [
         BENCHMARK_RESULTS / "benchmark/cpu_fp32_640px_batch1.md",
         BENCHMARK_RESULTS / "benchmark/training_cpu_fp32_640px_batch2.md",
