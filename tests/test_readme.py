@@ -31,6 +31,8 @@ def rows(text, first_columns):
     return found
 
 
+REAL_RAIN = (ROOT / "docs/real_rain.md").read_text()
+REAL_RESULTS = (ROOT / "projects/study/results/real/report.md").read_text()
 QUOTED = rows(README, COLUMNS)
 
 
@@ -63,16 +65,18 @@ def test_the_page_quotes_the_study():
 
 
 def verdict_intervals():
-    """Numbers with an interval, in the verdict."""
+    """Numbers with an interval, in the verdict and in what the page on real rain says."""
     verdict = README.partition("## The verdict")[2].partition("\n## ")[0]
-    return re.findall(r"-?(\d\.\d+) (?:of clean AP |)?\[([^\]]+)\]", " ".join(verdict.split()))
+    verdict += REAL_RAIN.partition("## What it says")[2].partition("\n## ")[0]
+    text = " ".join(verdict.split())
+    return re.findall(r"-?(\d\.\d+) (?:car AP |)\[([^\]]+)\]", text)
 
 
 @pytest.mark.parametrize(("value", "interval"), verdict_intervals())
 def test_the_verdict_is_that_of_the_study(value, interval):
     """Differences may be said the other way round, with the signs turned."""
     bounds = [float(bound) for bound in interval.split(", ")]
-    study = " ".join(STUDY.replace("+", "").split())
+    study = " ".join(REAL_RESULTS.replace("+", "").split())
     turned = [-bounds[1], -bounds[0]]
     said = [f"{value} [{low:.3f}, {high:.3f}]" for low, high in (bounds, turned)]
     assert any(words in study for words in said), said
