@@ -9,8 +9,8 @@
 # Seen: the same for a square image, another one for the wide image: heads then read a patch's feature
 # at another place. Partition into windows takes height for width, the way back does not:
 #
-#     128 x 128 px: 0 of 64 patches moved
-#     64 x 128 px:  16 of 32 patches moved; the first row holds patches [0, 1, 4, 5, 2, 3, 6, 7]
+#     128 x 128 px: 0 of 64 patches moved; first row [0, 1, 2, 3, 4, 5, 6, 7]
+#     64 x 128 px: 16 of 32 patches moved; first row [0, 1, 4, 5, 2, 3, 6, 7]
 #
 # Ours: RTDETRBackbone refuses such images by name (tests/models/backbones/test_vit_backbones.py).
 # Exits with 0 as long as transformers behaves so. Needs python3.11 and a package index.

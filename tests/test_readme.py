@@ -32,6 +32,7 @@ def rows(text, first_columns):
 
 
 REAL_RAIN = (ROOT / "docs/real_rain.md").read_text()
+ADAPT = (ROOT / "docs/adapt.md").read_text()
 REAL_RESULTS = (ROOT / "projects/study/results/real/report.md").read_text()
 QUOTED = rows(README, COLUMNS)
 
@@ -65,11 +66,12 @@ def test_the_page_quotes_the_study():
 
 
 def verdict_intervals():
-    """Numbers with an interval, in the verdict and in what the page on real rain says."""
+    """Numbers with an interval, in the verdict and in what two pages say of real rain."""
     verdict = README.partition("## The verdict")[2].partition("\n## ")[0]
     verdict += REAL_RAIN.partition("## What it says")[2].partition("\n## ")[0]
+    verdict += ADAPT.partition("## What it has gained")[2].partition("\n## ")[0]
     text = " ".join(verdict.split())
-    return re.findall(r"-?(\d\.\d+) (?:car AP |)\[([^\]]+)\]", text)
+    return re.findall(r"-?(\d\.\d+) (?:car AP |AP |)\[([^\]]+)\]", text)
 
 
 @pytest.mark.parametrize(("value", "interval"), verdict_intervals())
