@@ -39,7 +39,7 @@ from derain_plugin.adapting.plan import Length, begin, check_out, describe_plan,
 from derain_plugin.adapting.progress import ProgressHook
 from derain_plugin.adapting.renderers import Rain, Renderer, rain_of
 from derain_plugin.adapting.step_cost import MOST, default_workers
-from derain_plugin.adapting.training import CROP, Schedule, train
+from derain_plugin.adapting.training import CLEAN_SHARE, CROP, Schedule, train
 from derain_plugin.adapting.twins import split_held_out
 from derain_plugin.config.loading import first_dataset
 
@@ -86,7 +86,7 @@ def adapt(
     batch_size: int | None = None,
     lr: float = 1e-3,
     severity: tuple[int, int] = (1, 5),
-    clean_share: float = 0.5,
+    clean_share: float = CLEAN_SHARE,
     crop: float = CROP,
     distort: bool = True,
     weights: LossWeights | None = None,

@@ -29,8 +29,8 @@ from derain_plugin.engine.safety import install
 
 DEPRECATED = ('"FileClient"', '"HardDiskBackend"')
 ROUND = 50  # iterations between two checkpoints, at most
-CROP = 0.6
-"""Share of the sides that crops may lose; it kept clean AP on photographs: docs/real_rain.md."""
+CROP, CLEAN_SHARE = 0.6, 0.5
+"""Shares of the sides that crops may lose and of the samples without rain: docs/real_rain.md."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Schedule:
     lr: float = 1e-3
     weight_decay: float = 1e-4
     severity: tuple[int, int] = (1, 5)
-    clean_share: float = 0.5
+    clean_share: float = CLEAN_SHARE
     crop: float = CROP
     distort: bool = True
     seed: int = 0

@@ -36,8 +36,6 @@ KEY_PREFIXES: dict[str, str] = {
 }
 # The same for a FeatureDerainRTDetr with a de-rain module, and a detector with a DerainNeck.
 DERAINED_KEY_PREFIXES: dict[str, str] = {
-    "model.backbone.backbone.": "backbone.model.",  # of RF-DETR and LW-DETR
-    "model.backbone.projector.": "neck.encoder.",
     "derain_module.": "neck.derain.",
     "early_derain.": "backbone.derain.",
     "image_filter.": "backbone.image_filter.",

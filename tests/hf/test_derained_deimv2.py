@@ -2,10 +2,30 @@
 
 import pytest
 import torch
-from test_feature_derain_rtdetr import IMAGES, LABELS, assert_same_outputs, detect, moved
+from test_feature_derain_rtdetr import IMAGES, LABELS, assert_same_outputs, moved
 from tiny_rtdetr import tiny_twin
 
 from derain_plugin.hf import FeatureDerainRTDetr, create_feature_derain_rtdetr
+
+
+def assert_fresh_changes_nothing_and_trained_is_kept(model, reference, images, folder):
+    """Compare a detector and the same behind a fresh module, which is then moved and saved."""
+
+    @torch.no_grad()
+    def detect(detector):
+        return detector(images)
+
+    assert_same_outputs(detect(model), detect(reference))
+    torch.manual_seed(7)
+    loss = model.train()(images, labels=LABELS).loss
+    torch.manual_seed(7)
+    assert torch.equal(loss, reference.train()(images, labels=LABELS).loss)
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in model.derain_module.parameters())
+    moved(model).eval().save_pretrained(folder)
+    loaded = FeatureDerainRTDetr.from_pretrained(folder)
+    assert_same_outputs(detect(loaded), detect(model))
+    assert not torch.equal(detect(model).logits, detect(reference.eval()).logits)
 
 
 @pytest.mark.parametrize("arch", ["deimv2_n", "deimv2_atto", "deimv2_x"])
@@ -13,17 +33,7 @@ def test_deimv2_with_each_encoder_and_backbone(arch, tmp_path):
     reference = tiny_twin(arch).eval()
     reference.save_pretrained(tmp_path / "plain")
     model = create_feature_derain_rtdetr(str(tmp_path / "plain"))
-    assert_same_outputs(detect(model), detect(reference))
-    torch.manual_seed(7)
-    loss = model.train()(IMAGES, labels=LABELS).loss
-    torch.manual_seed(7)
-    assert torch.equal(loss, reference.train()(IMAGES, labels=LABELS).loss)
-    loss.backward()
-    assert all(parameter.grad is not None for parameter in model.derain_module.parameters())
-    moved(model).eval().save_pretrained(tmp_path / "saved")
-    loaded = FeatureDerainRTDetr.from_pretrained(tmp_path / "saved")
-    assert_same_outputs(detect(loaded), detect(model))
-    assert not torch.equal(detect(model).logits, detect(reference.eval()).logits)
+    assert_fresh_changes_nothing_and_trained_is_kept(model, reference, IMAGES, tmp_path / "saved")
 
 
 def test_deimv2_in_a_pipeline(tmp_path):

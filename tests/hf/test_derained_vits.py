@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from test_feature_derain_rtdetr import LABELS, assert_same_outputs, moved
+from test_derained_deimv2 import assert_fresh_changes_nothing_and_trained_is_kept
+from test_feature_derain_rtdetr import assert_same_outputs
 from tiny_rtdetr import GROUPED, tiny_twin
 
-from derain_plugin.hf import FeatureDerainRTDetr, create_feature_derain
+from derain_plugin.hf import create_feature_derain
 
 IMAGES = torch.rand(2, 3, 96, 96)
 
@@ -27,17 +28,7 @@ def detect(model, **options):
 def test_a_fresh_module_changes_nothing_and_a_trained_one_is_kept(plain, derain_type, tmp_path):
     reference, folder = plain
     model = create_feature_derain(folder, derain_type)
-    assert_same_outputs(detect(model), detect(reference))
-    torch.manual_seed(7)
-    loss = model.train()(IMAGES, labels=LABELS).loss
-    torch.manual_seed(7)
-    assert torch.equal(loss, reference.train()(IMAGES, labels=LABELS).loss)
-    loss.backward()
-    assert all(parameter.grad is not None for parameter in model.derain_module.parameters())
-    moved(model).eval().save_pretrained(tmp_path / "saved")
-    loaded = FeatureDerainRTDetr.from_pretrained(tmp_path / "saved")
-    assert_same_outputs(detect(loaded), detect(model))
-    assert not torch.equal(detect(model).logits, detect(reference.eval()).logits)
+    assert_fresh_changes_nothing_and_trained_is_kept(model, reference, IMAGES, tmp_path / "saved")
 
 
 @pytest.mark.parametrize(("given", "blocks"), [(None, 1), (3, 3)])

@@ -152,20 +152,17 @@ def encoded(model: Any, feats: Sequence[Tensor], **options: Any) -> Any:
     return encoder(projected(model, feats), **options)
 
 
-def inputs_of(model: Any, maps: Sequence[Tensor], encoder_outputs: Any = None) -> dict[str, Any]:
+def inputs_of(model: Any, maps: Sequence[Tensor]) -> dict[str, Any]:
     """Return arguments with which a detector starts from encoded maps, see :func:`without_encoder`.
 
     Args:
         model: Its ``model``.
         maps: From its encoder.
-        encoder_outputs: All that the encoder gave, where it gave more.
     """
     maps = FeatureMaps(maps)
     if has_projector(model):
         return dict(pixel_values=maps)
-    outputs = (
-        BaseModelOutput(last_hidden_state=maps) if encoder_outputs is None else encoder_outputs
-    )
+    outputs = BaseModelOutput(last_hidden_state=maps)
     return dict(pixel_values=None, inputs_embeds=maps, encoder_outputs=outputs)
 
 
