@@ -183,6 +183,7 @@ def _with_other_bases() -> dict[tuple[str, str], tuple[Path, Options]]:
             | {
                 "train_cfg.max_epochs": 20,  # 4
                 "optim_wrapper.optimizer.lr": 1e-3,  # 2e-3
+                "param_scheduler.0.end": 200,  # 50
                 "param_scheduler.1.begin": 10,  # 2
                 "param_scheduler.1.end": 20,  # 4
             },

@@ -133,7 +133,7 @@ class Plan:
         """Adapt to the training images; of their annotations nothing is read."""
         images, out = self.data / "train2017", self.adapter
         length = "--iterations", self.iterations, "--batch-size", BATCH_SIZE
-        how = "--lr", LEARNING_RATE, "--no-filter"  # which takes less time
+        how = "--lr", LEARNING_RATE
         return Step(
             "adapt vanilla without labels",
             self._tool("adapt", *self._vanilla, images, "--out", out, *length, *how),

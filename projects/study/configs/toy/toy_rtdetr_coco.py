@@ -16,7 +16,7 @@ optim_wrapper = dict(
     ),
 )
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=200),  # 2000
+    dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=50),  # 2000
     dict(type="CosineAnnealingLR", begin=2, end=4, eta_min_ratio=0.05, convert_to_iter_based=True),
 ]
 ema = dict(**_base_.custom_hooks[0])
