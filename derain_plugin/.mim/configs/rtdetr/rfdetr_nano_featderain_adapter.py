@@ -1,0 +1,1 @@
+../../../../configs/rfdetr_nano_featderain_adapter.py
