@@ -1,16 +1,22 @@
 """One evaluation run over clean and rainy images, and the gap between them."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from mmdet.evaluation import MultiDatasetsEvaluator
 from mmdet.registry import EVALUATOR
-from mmengine.dist import get_rank, get_world_size
+from mmengine.dist import (
+    broadcast_object_list,
+    collect_results,
+    get_rank,
+    get_world_size,
+    is_main_process,
+)
 from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.evaluator.metric import _to_cpu
 from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 
+from derain_plugin.datasets.interleaved_dataset import parts_in_order
 from derain_plugin.evaluation.robustness import (
     as_report,
     comparable_rows,
@@ -24,8 +30,10 @@ ELSEWHERE = "elsewhere"
 
 
 @EVALUATOR.register_module()
-class CleanRainEvaluator(MultiDatasetsEvaluator):
-    """Evaluate each dataset of a ``ConcatDataset`` with its own metric, and add the gap.
+class CleanRainEvaluator(Evaluator):
+    """Evaluate each of several datasets with its own metric, and add the gap.
+
+    The datasets are those of an ``InterleavedDataset`` or of mmdet's ``ConcatDataset``.
 
     ``gap/bbox_mAP`` is the clean value minus the mean over the rainy datasets, what rain costs;
     the same for ``mAP_50``. With a dataset per severity, ``robustness/bbox_P``, ``bbox_mPC`` and
@@ -33,11 +41,11 @@ class CleanRainEvaluator(MultiDatasetsEvaluator):
     clean images, its mean over the severities, and the share of the former that the latter is.
 
     Each sample goes only to the metric of its dataset, so the work does not grow with the number
-    of datasets. Which dataset that is follows, as in mmdet's own slicing of the results, from
-    the order in which a non-shuffling ``DefaultSampler`` deals samples to the ranks. Metrics
-    must add one result per sample, as ``CocoMetric`` does. Metrics appended after construction,
-    such as the ``DumpDetResults`` of ``tools/test.py --out``, see all samples, in the order of
-    the datasets and with the prefix of their dataset under ``dataset``.
+    of datasets. Which dataset that is follows from the order in which a non-shuffling
+    ``DefaultSampler`` deals samples to the ranks. Metrics must add one result per sample, as
+    ``CocoMetric`` does. Metrics appended after construction, such as the ``DumpDetResults`` of
+    ``tools/test.py --out``, see all samples, in their order and with the prefix of their
+    dataset under ``dataset``.
 
     Args:
         metrics: One metric (or config of one) per dataset, in the order of the datasets.
@@ -62,7 +70,8 @@ class CleanRainEvaluator(MultiDatasetsEvaluator):
         dataset_prefixes: Sequence[str] = ("clean", "rainy"),
         rainy_prefixes: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(metrics, list(dataset_prefixes))
+        super().__init__(metrics)
+        self.dataset_prefixes = list(dataset_prefixes)
         if len(self.metrics) != len(self.dataset_prefixes) or len(self.metrics) < 2:
             raise ValueError(
                 "CleanRainEvaluator needs one metric per dataset, two at least, got "
@@ -89,14 +98,18 @@ class CleanRainEvaluator(MultiDatasetsEvaluator):
     @dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict | Sequence[dict]) -> None:
         Evaluator.dataset_meta.fset(self, dataset_meta)
-        first = dataset_meta if isinstance(dataset_meta, dict) else dataset_meta[0]
-        sizes = first.get("cumulative_sizes", [])
+        metas = [dataset_meta] if isinstance(dataset_meta, dict) else dataset_meta
+        sizes = metas[0].get("cumulative_sizes", [])
         if len(sizes) != len(self.dataset_prefixes):
             raise ValueError(
-                f"dataset_prefixes={self.dataset_prefixes} needs a ConcatDataset of "
-                f"{len(self.dataset_prefixes)} datasets (mmdet's, in this order), but the "
+                f"dataset_prefixes={self.dataset_prefixes} needs an InterleavedDataset or mmdet's "
+                f"ConcatDataset of {len(self.dataset_prefixes)} datasets, in this order, but the "
                 f"dataset under evaluation has {len(sizes) or 'no'} parts"
             )
+        self._parts = parts_in_order(sizes, interleaved=metas[0].get("interleaved", False))
+        if len(metas) > 1:  # classes differ
+            for metric, meta in zip(self._split_metrics()[0], metas, strict=True):
+                metric.dataset_meta = meta
 
     def process(
         self, data_samples: Sequence[BaseDataElement | dict], data_batch: Any = None
@@ -108,12 +121,11 @@ class CleanRainEvaluator(MultiDatasetsEvaluator):
             data_batch: The batch that they come from.
         """
         own, appended = self._split_metrics()
-        cumulative_sizes = self._get_cumulative_sizes()
         for data_sample in data_samples:
             sample = data_sample if isinstance(data_sample, dict) else data_sample.to_dict()
             # The sampler pads with the first samples again; collect_results cuts those off.
             index = len(own[0].results) * get_world_size() + get_rank()
-            part = bisect_right(cumulative_sizes, index % cumulative_sizes[-1])
+            part = self._parts[index % len(self._parts)]
             for i, metric in enumerate(own):
                 if i == part:
                     metric.process(data_batch, [sample])
@@ -133,9 +145,11 @@ class CleanRainEvaluator(MultiDatasetsEvaluator):
             ``{prefix}/{metric prefix}/{name}`` of every dataset, ``gap/{name}``,
             ``robustness/{name}``, and whatever the appended metrics return.
         """
-        _, appended = self._split_metrics()
-        results = super().evaluate(size)
+        own, appended = self._split_metrics()
         names = self.dataset_prefixes
+        results: dict[str, float] = {}
+        for name, metric in zip(names, own, strict=True):
+            results |= _evaluate_part(name, metric, size)
         rows = comparable_rows(results, names)
         gaps = rain_gaps(rows, names[0], self.rainy_prefixes)
         measures = robustness(rows, names[0], self.rainy_prefixes)
@@ -151,3 +165,19 @@ class CleanRainEvaluator(MultiDatasetsEvaluator):
     def _split_metrics(self) -> tuple[list[BaseMetric], list[BaseMetric]]:
         count = len(self.dataset_prefixes)
         return self.metrics[:count], self.metrics[count:]
+
+
+def _evaluate_part(name: str, metric: BaseMetric, size: int) -> dict[str, float]:
+    """Return what a metric finds in the samples of its own dataset, the same on all ranks."""
+    collected = collect_results(metric.results, size, metric.collect_device)
+    metric.results.clear()
+    found: dict[str, float] = {}
+    if is_main_process():
+        results = [r for r in collected if not (isinstance(r, str) and r == ELSEWHERE)]
+        prefix = "/".join(filter(None, (name, metric.prefix)))
+        print_log(f"{prefix}:", logger="current")
+        computed = metric.compute_metrics(_to_cpu(results))
+        found = {f"{prefix}/{key}": value for key, value in computed.items()}
+    everywhere = [found]
+    broadcast_object_list(everywhere)
+    return everywhere[0]

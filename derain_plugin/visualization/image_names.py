@@ -1,10 +1,11 @@
 """Names that tell the images of a test apart, whose conditions share their files."""
 
-from bisect import bisect_right
 from pathlib import Path
 
 from mmengine.dist import get_rank, get_world_size
 from mmengine.runner import Runner
+
+from derain_plugin.datasets.interleaved_dataset import InterleavedDataset, parts_in_order
 
 
 class ImageNames:
@@ -21,6 +22,11 @@ class ImageNames:
     def __init__(self, runner: Runner) -> None:
         self._dataset = runner.test_dataloader.dataset
         self._prefixes = getattr(runner.test_evaluator, "dataset_prefixes", None)
+        if self._prefixes is not None:
+            self._parts = parts_in_order(
+                self._dataset.cumulative_sizes,
+                interleaved=isinstance(self._dataset, InterleavedDataset),
+            )
         self._num_seen = 0
         self._taken: set[str] = set()
 
@@ -32,7 +38,7 @@ class ImageNames:
             return None
         parts = [Path(img_path).stem]
         if self._prefixes is not None:
-            parts.append(self._prefixes[bisect_right(self._dataset.cumulative_sizes, index)])
+            parts.append(self._prefixes[self._parts[index]])
         stem = name = "_".join(parts)
         number = 1
         while name in self._taken:

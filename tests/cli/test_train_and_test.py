@@ -126,10 +126,11 @@ def test_scores_every_severity(tested):
 
 def test_dumps_the_predictions_of_every_condition(tested):
     predictions = pickle.loads((tested[1] / "found.pkl").read_bytes())
-    assert [p["dataset"] for p in predictions] == [n for n in CONDITIONS for _ in range(10)]
+    assert [p["dataset"] for p in predictions] == [*CONDITIONS] * 10
     paths = [Path(p["img_path"]).name for p in predictions]
-    assert paths == paths[:10] * 6
-    boxes = [p["pred_instances"]["bboxes"] for p in predictions[::10]]
+    assert paths == [name for name in paths[::6] for _ in CONDITIONS]
+    assert len(set(paths)) == 10
+    boxes = [p["pred_instances"]["bboxes"] for p in predictions[:6]]
     assert all(not torch.equal(boxes[0], others) for others in boxes[1:])
 
 

@@ -24,11 +24,11 @@ PACK = dict(type="PackDetInputs", meta_keys=("img_id", "ori_shape"))
 FLIP = dict(type="RandomFlip", prob=1.0)
 
 
-def concat_cfg(root: Path, parts: int = 2) -> dict:
+def concat_cfg(root: Path, parts: int = 2, *, kind: str = "ConcatDataset") -> dict:
     """The validation images, then the same with every box flipped away (as if rain hid them)."""
     pipelines = [[*LOAD, PACK], *[[*LOAD, FLIP, PACK]] * (parts - 1)]
     return dict(
-        type="ConcatDataset",
+        type=kind,
         datasets=[
             dict(
                 type="CocoDataset",
@@ -64,12 +64,14 @@ class Oracle(BaseModel):
         return data_samples
 
 
-def make_runner(root: Path, work_dir: Path, *, batch_size: int = 3) -> Runner:
+def make_runner(
+    root: Path, work_dir: Path, *, batch_size: int = 3, kind: str = "ConcatDataset"
+) -> Runner:
     return Runner(
         Oracle(),
         work_dir=str(work_dir),
         test_dataloader=dict(
-            dataset=concat_cfg(root),
+            dataset=concat_cfg(root, kind=kind),
             batch_size=batch_size,
             sampler=dict(type="DefaultSampler", shuffle=False),
         ),
@@ -80,8 +82,12 @@ def make_runner(root: Path, work_dir: Path, *, batch_size: int = 3) -> Runner:
     )
 
 
-def test_runner_test_with_out(coco_root, tmp_path, capsys):
-    runner = make_runner(coco_root, tmp_path / "work")
+KINDS = dict(ConcatDataset=[0, 10, 1, 11], InterleavedDataset=[0, 1, 2, 3])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_runner_test_with_out(coco_root, tmp_path, capsys, kind):
+    runner = make_runner(coco_root, tmp_path / "work", kind=kind)
     out = tmp_path / "out.pkl"
     runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=str(out)))
     capsys.readouterr()
@@ -98,10 +104,12 @@ def test_runner_test_with_out(coco_root, tmp_path, capsys):
     }
 
     dumped = load(out)
-    assert [sample["img_id"] for sample in dumped] == [*range(1, 11), *range(1, 11)]
-    assert [sample["dataset"] for sample in dumped] == ["clean"] * 10 + ["rainy"] * 10
-    assert "gt_instances" not in dumped[0]
-    clean, rainy = dumped[0]["pred_instances"]["bboxes"], dumped[10]["pred_instances"]["bboxes"]
+    assert len(dumped) == 20
+    first = [dumped[index] for index in KINDS[kind]]
+    assert [sample["img_id"] for sample in first] == [1, 1, 2, 2]
+    assert [sample["dataset"] for sample in first] == ["clean", "rainy"] * 2
+    assert "gt_instances" not in first[0]
+    clean, rainy = (sample["pred_instances"]["bboxes"] for sample in first[:2])
     assert not torch.equal(clean, rainy)
 
 
@@ -201,9 +209,9 @@ class CollectIds(BaseMetric):
 META = dict(classes=("square",), cumulative_sizes=[5, 9])
 
 
-def collect_ids(rank: int = 0, world_size: int = 1) -> dict:
+def collect_ids(rank: int = 0, world_size: int = 1, **meta: bool) -> dict:
     evaluator = CleanRainEvaluator([CollectIds(), CollectIds()])
-    evaluator.dataset_meta = META
+    evaluator.dataset_meta = META | meta
     evaluator.metrics.append(CollectIds())
     rounded_up = [i % 9 for i in range(9 + -9 % world_size)]
     mine = rounded_up[rank::world_size]
@@ -226,8 +234,15 @@ EXPECTED = {
 }
 
 
+INTERLEAVED = EXPECTED | {
+    "clean/ids/order": [0, 2, 4, 6, 8],
+    "rainy/ids/order": [1, 3, 5, 7],
+}
+
+
 def test_one_process():
     assert collect_ids() == EXPECTED
+    assert collect_ids(interleaved=True) == INTERLEAVED
 
 
 def test_no_metric_works_on_samples_of_another_dataset(monkeypatch):
@@ -243,7 +258,8 @@ def _evaluate_on_rank(rank: int, world_size: int, folder: str) -> None:
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=world_size
     )
-    torch.save(collect_ids(rank, world_size), f"{rank}.pt")
+    found = collect_ids(rank, world_size), collect_ids(rank, world_size, interleaved=True)
+    torch.save(found, f"{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
@@ -255,7 +271,8 @@ def test_two_processes_with_padding(tmp_path):
     )
     assert any(processes.join(timeout=30) for _ in range(2)), "the ranks wait for each other"
     for rank in range(2):
-        assert torch.load(tmp_path / f"{rank}.pt", weights_only=False) == EXPECTED
+        found = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
+        assert found == (EXPECTED, INTERLEAVED)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])

@@ -106,7 +106,7 @@ val_dataloader = dict(
     persistent_workers=True,
     drop_last=False,
     sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(type="ConcatDataset", datasets=[clean_val, rainy_val]),
+    dataset=dict(type="InterleavedDataset", datasets=[clean_val, rainy_val]),
 )
 # Rain rendered on the fly, whatever trained the model; see configs/conditions/ for other tests.
 load, *rest = test_pipeline
@@ -115,7 +115,7 @@ severity_tests = [
     for k in (1, 2, 3, 4, 5)
 ]
 test_dataloader = dict(
-    val_dataloader, dataset=dict(type="ConcatDataset", datasets=[clean_val, *severity_tests])
+    val_dataloader, dataset=dict(type="InterleavedDataset", datasets=[clean_val, *severity_tests])
 )
 
 coco_metric = dict(
