@@ -27,11 +27,20 @@ def derained_cfg(arch):
     )
 
 
+def with_middling_scores(model):
+    """Scores near 0, as the tiny LW-DETR has them, would all be alike."""
+    for name, parameter in model.named_parameters():
+        if "class_embed" in name and name.endswith("bias"):
+            parameter.data.zero_()
+    return model
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", [*TINY_OF, *GROUPED])
 def test_onnx_finds_what_the_graph_finds(arch, shaken):
     torch.manual_seed(0)
-    graph = DetectorGraph(shaken(build(derained_cfg(arch))))
+    model = shaken(build(derained_cfg(arch)))
+    graph = DetectorGraph(with_middling_scores(model) if arch in GROUPED else model)
     images = torch.randint(256, (1, 3, 64, 64), dtype=torch.uint8)
     with torch.no_grad():
         expected = graph(images, torch.tensor(SIZES))
