@@ -18,7 +18,8 @@ class InterleavedDataset(ConcatDataset):
 
     Where the datasets are conditions of a test, they show the same images, and whoever loads the
     samples in their order reads each image once: the ``LoadImageFromFile`` with which pipelines
-    begin, if its options are the same, keeps the last image. A shorter dataset ends earlier.
+    begin, if its options are the same, keeps the last image. On several ranks, among which a
+    sampler deals single samples, less is saved. A shorter dataset ends earlier.
 
     Its ``metainfo`` says ``interleaved``, so that ``CleanRainEvaluator`` knows the order.
 
