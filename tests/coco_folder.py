@@ -1,7 +1,9 @@
 """Write a small COCO-format folder (mmdet layout) of real photos with drawn boxes."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,6 +43,21 @@ def write_coco_folder(
         content = dict(images=images, annotations=annotations, categories=categories)
         (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
     return root
+
+
+def conditions_cfg(
+    root: Path, pipelines: Sequence[list[dict]], *, kind: str = "ConcatDataset"
+) -> dict[str, Any]:
+    """The validation images of such a folder under several conditions, one per pipeline."""
+    one = dict(
+        type="CocoDataset",
+        data_root=str(root),
+        ann_file="annotations/instances_val2017.json",
+        data_prefix=dict(img="val2017"),
+        metainfo=dict(classes=("square", "disc")),
+        test_mode=True,
+    )
+    return dict(type=kind, datasets=[dict(one, pipeline=pipeline) for pipeline in pipelines])
 
 
 def _draw(canvas: np.ndarray, category: int, x: int, y: int, side: int) -> None:

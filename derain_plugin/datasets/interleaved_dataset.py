@@ -37,30 +37,30 @@ class InterleavedDataset(ConcatDataset):
     def full_init(self) -> None:
         """Read the annotations."""
         super().full_init()
-        self._parts = parts_in_order(self.cumulative_sizes, interleaved=True)
-        self._places = np.sort(_places(self.cumulative_sizes))
+        self._order = _order(self.cumulative_sizes)
 
     def _get_ori_dataset_idx(self, idx: int) -> tuple[int, int]:
         self.full_init()
-        return int(self._parts[idx]), int(self._places[idx])
+        return super()._get_ori_dataset_idx(int(self._order[idx]))
 
 
-def parts_in_order(cumulative_sizes: Sequence[int], *, interleaved: bool) -> np.ndarray:
-    """Return which of several datasets each sample is of, ``(n,)``, in the order of a test.
+def parts_in_order(metainfo: dict | Sequence[dict]) -> np.ndarray:
+    """Return which of several datasets each sample of a test is of, ``(n,)``, in the test's order.
 
     Args:
-        cumulative_sizes: Samples of the first dataset, of the first two, and so on.
-        interleaved: Whether the datasets are an ``InterleavedDataset``, or concatenated.
+        metainfo: Of an ``InterleavedDataset`` or of mmdet's ``ConcatDataset``: one dict, or one per
+            dataset where they differ.
     """
-    parts = np.repeat(np.arange(len(cumulative_sizes)), np.diff(cumulative_sizes, prepend=0))
-    if not interleaved:
-        return parts
-    return parts[np.argsort(_places(cumulative_sizes), kind="stable")]
+    meta = metainfo if isinstance(metainfo, dict) else metainfo[0]
+    sizes = meta["cumulative_sizes"]
+    parts = np.repeat(np.arange(len(sizes)), np.diff(sizes, prepend=0))
+    return parts[_order(sizes)] if meta.get("interleaved") else parts
 
 
-def _places(cumulative_sizes: Sequence[int]) -> np.ndarray:
-    """Return the index of each sample in its own dataset, one dataset after another."""
-    return np.concatenate([np.arange(n) for n in np.diff(cumulative_sizes, prepend=0)])
+def _order(cumulative_sizes: Sequence[int]) -> np.ndarray:
+    """Return the place among the concatenated datasets of each sample, ``(n,)``."""
+    places = [np.arange(size) for size in np.diff(cumulative_sizes, prepend=0)]
+    return np.argsort(np.concatenate(places), kind="stable")
 
 
 class _ReadOnce:

@@ -106,7 +106,7 @@ class CleanRainEvaluator(Evaluator):
                 f"ConcatDataset of {len(self.dataset_prefixes)} datasets, in this order, but the "
                 f"dataset under evaluation has {len(sizes) or 'no'} parts"
             )
-        self._parts = parts_in_order(sizes, interleaved=metas[0].get("interleaved", False))
+        self._parts = parts_in_order(dataset_meta)
         if len(metas) > 1:  # classes differ
             for metric, meta in zip(self._split_metrics()[0], metas, strict=True):
                 metric.dataset_meta = meta

@@ -5,7 +5,7 @@ from pathlib import Path
 from mmengine.dist import get_rank, get_world_size
 from mmengine.runner import Runner
 
-from derain_plugin.datasets.interleaved_dataset import InterleavedDataset, parts_in_order
+from derain_plugin.datasets.interleaved_dataset import parts_in_order
 
 
 class ImageNames:
@@ -23,10 +23,7 @@ class ImageNames:
         self._dataset = runner.test_dataloader.dataset
         self._prefixes = getattr(runner.test_evaluator, "dataset_prefixes", None)
         if self._prefixes is not None:
-            self._parts = parts_in_order(
-                self._dataset.cumulative_sizes,
-                interleaved=isinstance(self._dataset, InterleavedDataset),
-            )
+            self._parts = parts_in_order(self._dataset.metainfo)
         self._num_seen = 0
         self._taken: set[str] = set()
 

@@ -3,6 +3,7 @@
 import mmengine.fileio
 import numpy as np
 import pytest
+from coco_folder import conditions_cfg
 from mmdet.registry import DATASETS, TRANSFORMS
 from mmengine.dataset import ConcatDataset
 
@@ -21,21 +22,13 @@ class Blacken:
         return results
 
 
-def conditions(root, *steps, sizes=(4, 4, 4), loads=(LOAD, LOAD, LOAD), **options):
-    datasets = [
-        dict(
-            type="CocoDataset",
-            data_root=str(root),
-            ann_file="annotations/instances_val2017.json",
-            data_prefix=dict(img="val2017"),
-            metainfo=dict(classes=("square", "disc")),
-            test_mode=True,
-            indices=size,
-            pipeline=[load, *([step] if step else []), PACK],
-        )
-        for size, load, step in zip(sizes, loads, steps or (None,) * 3, strict=True)
-    ]
-    return DATASETS.build(dict(dict(type="InterleavedDataset", datasets=datasets), **options))
+def conditions(root, *steps, sizes=(4, 4, 4), loads=(LOAD,) * 3, kind="InterleavedDataset"):
+    middle = [[step] if step else [] for step in steps or (None,) * 3]
+    pipelines = [[load, *steps, PACK] for load, steps in zip(loads, middle, strict=True)]
+    cfg = conditions_cfg(root, pipelines, kind=kind)
+    for dataset, size in zip(cfg["datasets"], sizes, strict=True):
+        dataset["indices"] = size
+    return DATASETS.build(cfg)
 
 
 @pytest.fixture
@@ -53,7 +46,7 @@ RAIN = [None, *(dict(type="SyntheticRain", severity=k, seed=0) for k in (2, 4))]
 
 def test_samples_are_those_of_a_concatenated_one(coco_root):
     dataset = conditions(coco_root, *RAIN)
-    concatenated = conditions(coco_root, *RAIN, type="ConcatDataset")
+    concatenated = conditions(coco_root, *RAIN, kind="ConcatDataset")
     assert isinstance(dataset, ConcatDataset)
     assert len(dataset) == len(concatenated) == 12
     for index in range(12):
@@ -95,6 +88,7 @@ def test_a_shorter_dataset_ends_earlier(coco_root):
     ids = [sample["data_samples"].img_id for sample in dataset]
     assert ids == [1, 1, 1, 2, 2, 3]
     assert dataset.metainfo["interleaved"]
-    parts = parts_in_order(dataset.metainfo["cumulative_sizes"], interleaved=True)
-    np.testing.assert_array_equal(parts, [0, 1, 2, 0, 2, 0])
-    np.testing.assert_array_equal(parts_in_order([3, 4, 6], interleaved=False), [0, 0, 0, 1, 2, 2])
+    np.testing.assert_array_equal(parts_in_order(dataset.metainfo), [0, 1, 2, 0, 2, 0])
+    concatenated = dict(cumulative_sizes=[3, 4, 6])
+    np.testing.assert_array_equal(parts_in_order(concatenated), [0, 0, 0, 1, 2, 2])
+    np.testing.assert_array_equal(parts_in_order([concatenated] * 3), [0, 0, 0, 1, 2, 2])

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.multiprocessing as mp
+from coco_folder import conditions_cfg
 from mmdet.evaluation import CocoMetric, DumpDetResults
 from mmdet.registry import DATASETS, EVALUATOR
 from mmdet.structures import DetDataSample
@@ -27,21 +28,7 @@ FLIP = dict(type="RandomFlip", prob=1.0)
 def concat_cfg(root: Path, parts: int = 2, *, kind: str = "ConcatDataset") -> dict:
     """The validation images, then the same with every box flipped away (as if rain hid them)."""
     pipelines = [[*LOAD, PACK], *[[*LOAD, FLIP, PACK]] * (parts - 1)]
-    return dict(
-        type=kind,
-        datasets=[
-            dict(
-                type="CocoDataset",
-                data_root=str(root),
-                ann_file="annotations/instances_val2017.json",
-                data_prefix=dict(img="val2017"),
-                metainfo=dict(classes=("square", "disc")),
-                test_mode=True,
-                pipeline=pipeline,
-            )
-            for pipeline in pipelines
-        ],
-    )
+    return conditions_cfg(root, pipelines, kind=kind)
 
 
 def evaluator_cfg(root: Path, prefixes: tuple[str, ...] = ("clean", "rainy")) -> dict:
@@ -82,7 +69,10 @@ def make_runner(
     )
 
 
-KINDS = dict(ConcatDataset=[0, 10, 1, 11], InterleavedDataset=[0, 1, 2, 3])
+KINDS = dict(
+    ConcatDataset=([*range(1, 11)] * 2, ["clean"] * 10 + ["rainy"] * 10),
+    InterleavedDataset=([i for i in range(1, 11) for _ in range(2)], ["clean", "rainy"] * 10),
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -104,12 +94,12 @@ def test_runner_test_with_out(coco_root, tmp_path, capsys, kind):
     }
 
     dumped = load(out)
-    assert len(dumped) == 20
-    first = [dumped[index] for index in KINDS[kind]]
-    assert [sample["img_id"] for sample in first] == [1, 1, 2, 2]
-    assert [sample["dataset"] for sample in first] == ["clean", "rainy"] * 2
-    assert "gt_instances" not in first[0]
-    clean, rainy = (sample["pred_instances"]["bboxes"] for sample in first[:2])
+    image_ids, datasets = KINDS[kind]
+    assert [sample["img_id"] for sample in dumped] == image_ids
+    assert [sample["dataset"] for sample in dumped] == datasets
+    assert "gt_instances" not in dumped[0]
+    first = [dumped[datasets.index(name)] for name in ("clean", "rainy")]
+    clean, rainy = (sample["pred_instances"]["bboxes"] for sample in first)
     assert not torch.equal(clean, rainy)
 
 
@@ -234,10 +224,7 @@ EXPECTED = {
 }
 
 
-INTERLEAVED = EXPECTED | {
-    "clean/ids/order": [0, 2, 4, 6, 8],
-    "rainy/ids/order": [1, 3, 5, 7],
-}
+INTERLEAVED = EXPECTED | {"clean/ids/order": [0, 2, 4, 6, 8], "rainy/ids/order": [1, 3, 5, 7]}
 
 
 def test_one_process():
@@ -271,7 +258,7 @@ def test_two_processes_with_padding(tmp_path):
     )
     assert any(processes.join(timeout=30) for _ in range(2)), "the ranks wait for each other"
     for rank in range(2):
-        found = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
+        found = torch.load(tmp_path / f"{rank}.pt")
         assert found == (EXPECTED, INTERLEAVED)
 
 
