@@ -82,6 +82,18 @@ FAMILIES = {
 }  # fmt: skip
 
 
+def _early_after(*places: str) -> Options:
+    return {"model.backbone.early_derain": dict(type="EarlyFeatureDerain", places=places)}
+
+
+ADAPTERS = {
+    "early_ms_adapter": {},  # after stem and stage1
+    "early_ms_adapter_stem": _early_after("stem"),
+    "early_ms_adapter_stage2": _early_after("stem", "stage2"),
+}
+"""Where the early blocks of adapters are, by the adapter's name."""
+
+
 def arm_config(family: str, name: str, options: Mapping[str, Any] | None = None) -> Config:
     """Return the config ``name`` of the arms of a family, see ``Arm.config``.
 
@@ -158,7 +170,10 @@ def _table(family: Family, base: Config) -> dict[str, Options]:
         "mask": twin | _losses(mask=1.0) | neck_alone_then_all,
         "early_ms_twin": early_ms | twin | losses,
         # Beside a detector that stays as it is, for all epochs.
-        "early_ms_adapter": early_ms | twin | losses | _adapter_phases(),
+        **{
+            name: early_ms | places | twin | losses | _adapter_phases()
+            for name, places in ADAPTERS.items()
+        },
         "bn_affine": _phases(_phase("norms", 1, 5, dict.fromkeys(BATCH_NORMS, family.norms))),
         "bn_statistics": {},  # for tools/recalibrate_bn.py: the images of the other arms
         "spdnet": control
@@ -200,10 +215,13 @@ def _with_other_bases() -> dict[tuple[str, str], tuple[Path, Options]]:
         ),
         (COCO, "rtdetr_coco"): (shipped / "rtdetr_r18_coco.py", {}),
         (COCO, "spdnet_rain"): (shipped / "spdnet_rain.py", {}),
-        (COCO, "early_ms_adapter"): (
-            shipped / "rtdetr_r18_featderain_adapter.py",
-            {"default_hooks.checkpoint.max_keep_ckpts": -1},  # 3: all are kept, as of every arm
-        ),
+        **{
+            (COCO, name): (
+                shipped / "rtdetr_r18_featderain_adapter.py",
+                {"default_hooks.checkpoint.max_keep_ckpts": -1} | places,  # 3: all, as of every arm
+            )
+            for name, places in ADAPTERS.items()
+        },
     }
 
 

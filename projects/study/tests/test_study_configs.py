@@ -9,7 +9,7 @@ from torch import nn
 from derain_plugin import load_config
 from derain_plugin.engine.hooks.phase import check_patterns, parse_phases
 from projects.study import settings
-from projects.study.arm_configs import arm_config, main
+from projects.study.arm_configs import ADAPTERS, arm_config, main
 from projects.study.arms import ARMS
 from projects.study.glyphs import CLASSES
 
@@ -23,7 +23,7 @@ TAUGHT = dict(
     finetune_twin={"consistency"},
     mask={"mask"},
     early_ms_twin={"consistency", "mask", "gate"},
-    early_ms_adapter={"consistency", "mask", "gate"},
+    **{name: {"consistency", "mask", "gate"} for name in ADAPTERS},
 )
 
 
