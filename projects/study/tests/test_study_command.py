@@ -36,7 +36,7 @@ def test_what_is_planned_runs_and_is_reported_once(seen, capsys):
     printed = capsys.readouterr().out
     assert "    1:30  first\n" in printed
     assert "2 commands left, about 2:30 with 2 at once" in printed
-    assert printed.endswith("docs of val, this self-made data\n")
+    assert printed.endswith("projects/study/results/study of val, this self-made data\n")
     cli.main(arguments)
     assert seen.read_text() == "val[4, 5]control"
     assert "0 commands left" in capsys.readouterr().out

@@ -16,7 +16,7 @@ from projects.study.glyphs import CLASSES
 FAMILIES = "study", "coco"
 STEMS = sorted({arm.config for arm in ARMS})
 CURRICULUM = "early_ms_mild", "early_ms_curriculum"
-OTHERS = "rtdetr_coco", "bn_affine", "bn_statistics", "spdnet", "early_ms_adapter", *CURRICULUM
+OTHERS = "rtdetr_coco", "bn_affine", "bn_statistics", "spdnet", *ADAPTERS, *CURRICULUM
 JOINT = [stem for stem in STEMS if stem not in OTHERS and "finetune" not in stem]
 TAUGHT = dict(
     consistency={"consistency"},
