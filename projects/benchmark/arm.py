@@ -51,7 +51,7 @@ class Arm:
         self.name = Path(config).stem
         self._setting = setting
         self._batch = setting.draw_batch()
-        self._model: Any = build_detector(config, setting).eval()
+        self._model: Any = build_detector(config, setting).eval().requires_grad_(False)
         self._part: Any = find_part(self._model)
         self.derain = self._part.title if self._part else None
         if self._part:

@@ -44,7 +44,7 @@ class TransformersArm:
         if not isinstance(model, RTDETR):
             raise ValueError(f"{config} has a {type(model).__name__}, but RTDETR is compared with")
         self._setting = setting
-        self._model = transformers_twin(model).eval()
+        self._model = transformers_twin(model).eval().requires_grad_(False)
         self.name, self.derain = f"transformers {type(self._model).__name__}", None
         self._processor = RTDetrImageProcessorPil()
         batch = setting.draw_batch()

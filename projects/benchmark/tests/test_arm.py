@@ -2,6 +2,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from tiny_rtdetr import tiny_rtdetr_cfg
 
 from projects.benchmark.arm import Arm
 from projects.benchmark.resources import count_parameters
@@ -150,3 +151,10 @@ def shake(arm):
 def copy_detector(source, target):
     names = {key.replace("neck.neck.", "neck."): w for key, w in source.state_dict().items()}
     target.load_state_dict({key: names[key] for key in target.state_dict()})
+
+
+def test_counts_a_detector_that_gives_parameters_to_its_layers(tmp_path):
+    """RF-DETR's queries, which torch's counter takes for something to go back through."""
+    Config(dict(model=tiny_rtdetr_cfg(arch="rfdetr_nano"))).dump(tmp_path / "rfdetr.py")
+    arm = Arm(tmp_path / "rfdetr.py", Setting(size=128, batch_size=1))
+    assert arm.count()["gflops"] > 0
