@@ -27,7 +27,21 @@ SHOWN = 5  # differences in a message
 
 
 class DisagreementError(Exception):
-    """The exported detector does not find what the PyTorch model finds."""
+    """The exported detector does not find what the PyTorch model finds.
+
+    Attributes:
+        agreement: How far it does.
+    """
+
+    def __init__(self, agreement: Agreement, precision: str) -> None:
+        shown = list(agreement.differences[:SHOWN])
+        if hidden := len(agreement.differences) - len(shown):
+            shown.append(f"and {hidden} more")
+        super().__init__(
+            f"the exported detector does not find what the PyTorch model finds: {agreement} "
+            f"({precision} allows {TOLERANCES[precision]})\n  " + "\n  ".join(shown)
+        )
+        self.agreement = agreement
 
 
 @dataclass(frozen=True)
@@ -109,10 +123,10 @@ def export_detector(
         agreement = None
         if checkpoint is not None:
             log(f"compare on {len(images)} images")
-            agreement = compare(
-                detector.detect, exported.detect, images, TOLERANCES[export.precision]
-            )
-            _refuse_disagreement(agreement, export.precision)
+            tolerance = TOLERANCES[export.precision]
+            agreement = compare(detector.detect, exported.detect, images, tolerance)
+            if agreement.matched < tolerance.matched * agreement.compared:
+                raise DisagreementError(agreement, export.precision)
         out.unlink(missing_ok=True)  # never an old .xml beside a new .bin
         for file in sorted(folder.iterdir()):  # .bin before .xml
             os.replace(file, out.with_name(file.name))
@@ -176,16 +190,3 @@ def _write(
     if export.precision == "int8":
         converted = quantized(converted, calibration, metadata)
     save(converted, file, half=export.precision == "fp16")
-
-
-def _refuse_disagreement(agreement: Agreement, precision: str) -> None:
-    tolerance = TOLERANCES[precision]
-    if agreement.matched >= tolerance.matched * agreement.compared:
-        return
-    shown = list(agreement.differences[:SHOWN])
-    if hidden := len(agreement.differences) - len(shown):
-        shown.append(f"and {hidden} more")
-    raise DisagreementError(
-        f"the exported detector does not find what the PyTorch model finds: {agreement} "
-        f"({precision} allows {tolerance})\n  " + "\n  ".join(shown)
-    )

@@ -145,8 +145,8 @@ def try_export(
     """Export a detector, and compare the file with it on photographs.
 
     Returns:
-        ``megabytes``, ``compared`` and ``matched`` detections and the largest ``box_difference``
-        (px) and ``score_difference`` of the matched; or ``refused``, with the reason.
+        ``compared`` and ``matched`` detections and the largest ``box_difference`` (px) and
+        ``score_difference`` of the matched; or ``refused``, why there is no file.
     """
     out = folder / f"detector{SUFFIXES[export.format]}"
     images = read_images(None, {}, count=5)
@@ -155,11 +155,9 @@ def try_export(
             detector, out, export, checkpoint=checkpoint, images=images,
             calibration=list(images.values()), log=lambda _: None,
         )  # fmt: skip
-    except (DisagreementError, ValueError) as error:
+    except DisagreementError as error:
+        found = error.agreement
+    except ValueError as error:
         return dict(refused=str(error).splitlines()[0])
-    files = [file for file in folder.glob("detector.*") if file.is_file()]
-    megabytes = sum(file.stat().st_size for file in files) / 1e6
-    for file in files:
-        file.unlink()
     names = ("compared", "matched", "box_difference", "score_difference")
-    return dict(megabytes=megabytes, **{name: getattr(found, name) for name in names})
+    return {name: getattr(found, name) for name in names}

@@ -170,6 +170,7 @@ def test_nothing_bad_or_unfinished_is_left(write, monkeypatch, tmp_path, end):
     if end is DisagreementError:
         assert "PyTorch has label" in str(caught.value)
         assert "nearest is off by 1 px" in str(caught.value)
+        assert caught.value.agreement.matched < caught.value.agreement.compared
 
 
 def shifted(found):
