@@ -22,9 +22,9 @@ that are there; a size whose json is there is not measured again, so a stopped r
 EPILOG = """\
 Examples:
   python tools/benchmark_families.py
-  python tools/benchmark_families.py --archs deimv2_n deimv2_s --exports onnx:fp16
+  python tools/benchmark_families.py --archs deimv2_n deimv2_s --exports onnx:fp32 openvino:fp32
 """
-EXPORTS = ("onnx:fp32", "openvino:fp32")
+EXPORTS = ("onnx:fp32",)
 NOTE = """\
 Behind `MultiScaleFeatureDerain`, {size} x {size} px, one image at a time; neck: its share of
 parameters, of FLOPs, and of the time without it (median of paired differences). Parity: largest
