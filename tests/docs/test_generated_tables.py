@@ -16,6 +16,7 @@ TABLES = {
         BENCHMARK_RESULTS / "benchmark/training_cpu_fp32_640px_batch2.md",
         BENCHMARK_RESULTS / "overhead/cpu_fp32_640px_batch1.md",
         BENCHMARK_RESULTS / "loader/loader.md",
+        BENCHMARK_RESULTS / "metric/metric.md",
         ROOT / "results/rain/benchmark.md",
     ],
 }
