@@ -184,3 +184,11 @@ def test_launch_scripts_pass_their_arguments_on(script, arguments, expected, tmp
     usage = subprocess.run(["bash", f"tools/{script}"], cwd=ROOT, text=True, capture_output=True)
     assert usage.returncode == 2
     assert "Usage:" in usage.stderr
+
+
+def test_test_files_have_names_of_their_own():
+    """Without packages around them pytest refuses a second one, and `make test-all` with it."""
+    names = [
+        path.name for room in ("tests", "projects") for path in (ROOT / room).rglob("test_*.py")
+    ]
+    assert sorted(names) == sorted(set(names))
