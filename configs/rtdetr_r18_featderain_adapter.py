@@ -1,4 +1,4 @@
-# Early de-rain blocks and the multi-scale neck, trained beside an RT-DETR-R18 that stays as it is
+# An early de-rain block and the multi-scale neck, trained beside an RT-DETR-R18 that stays as it is
 # by its detection loss and by the clean twin of each image: see docs/neck.md and docs/study.md.
 _base_ = "./rtdetr_r18_featderain_ms.py"
 synthetic_rain = (1, 5)  # None: losses by the twin need to know where the streaks are
@@ -13,7 +13,7 @@ train_dataloader = dict(
 model = dict(
     type="TwinSupervisedRTDETR",  # RTDETR
     data_preprocessor=dict(type="RainTwinDataPreprocessor"),  # DetDataPreprocessor
-    backbone=dict(early_derain=dict(type="EarlyFeatureDerain")),
+    backbone=dict(early_derain=dict(type="EarlyFeatureDerain", places=("stem",))),
     teacher=_base_.load_from,  # set both alike
     consistency_weight=5.0,  # 0
     mask_weight=1.0,  # 0

@@ -87,7 +87,7 @@ def _early_after(*places: str) -> Options:
 
 
 ADAPTERS = {
-    "early_ms_adapter": {},  # after stem and stage1
+    "early_ms_adapter": {},  # after stem and stage 1
     "early_ms_adapter_stem": _early_after("stem"),
     "early_ms_adapter_stage2": _early_after("stem", "stage2"),
 }
@@ -218,7 +218,8 @@ def _with_other_bases() -> dict[tuple[str, str], tuple[Path, Options]]:
         **{
             (COCO, name): (
                 shipped / "rtdetr_r18_featderain_adapter.py",
-                {"default_hooks.checkpoint.max_keep_ckpts": -1} | places,  # 3: all, as of every arm
+                {"default_hooks.checkpoint.max_keep_ckpts": -1}  # 3: all are kept, as of every arm
+                | (places or _early_after("stem", "stage1")),
             )
             for name, places in ADAPTERS.items()
         },
