@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from derain_plugin.models.layers.cbam import bottleneck_width
+from derain_plugin.models.layers.pointwise_conv import PointwiseConv2d
 from derain_plugin.models.layers.residual_blocks import CBAMResidualBlock, PlainResidualBlock
 
 
@@ -53,11 +54,11 @@ class FeatureDerainBlock(nn.Module):
     ) -> None:
         super().__init__()
         width = bottleneck_width(channels, reduction)
-        self.reduce = nn.Conv2d(channels, width, 1, bias=False)
+        self.reduce = PointwiseConv2d(channels, width, bias=False)
         self.mask = RainMask(width)
         self.blend = nn.Parameter(torch.zeros(()))
         self.refine = nn.Sequential(*(CBAMResidualBlock(width) for _ in range(num_residual_blocks)))
-        self.expand = nn.Conv2d(width, channels, 1, bias=not gated)
+        self.expand = PointwiseConv2d(width, channels, bias=not gated)
         self.init_weights()
 
     def init_weights(self) -> None:
@@ -100,7 +101,7 @@ class LightweightDerainBlock(nn.Module):
 
     def __init__(self, channels: int, *, hidden_channels: int = 16) -> None:
         super().__init__()
-        self.reduce = nn.Conv2d(channels, hidden_channels, 1, bias=False)
+        self.reduce = PointwiseConv2d(channels, hidden_channels, bias=False)
         self.mask = RainMask(hidden_channels)
         self.suppression = nn.Parameter(torch.zeros(channels, 1, 1))
         self.offset = nn.Parameter(torch.zeros(channels, 1, 1))
@@ -136,11 +137,11 @@ class PlainRefineBlock(nn.Module):
     def __init__(self, channels: int, num_residual_blocks: int, *, reduction: int) -> None:
         super().__init__()
         width = bottleneck_width(channels, reduction)
-        self.reduce = nn.Conv2d(channels, width, 1, bias=False)
+        self.reduce = PointwiseConv2d(channels, width, bias=False)
         self.refine = nn.Sequential(
             *(PlainResidualBlock(width) for _ in range(num_residual_blocks))
         )
-        self.expand = nn.Conv2d(width, channels, 1)
+        self.expand = PointwiseConv2d(width, channels)
         self.init_weights()
 
     def init_weights(self) -> None:
@@ -173,9 +174,9 @@ class RainMask(nn.Sequential):
             nn.GroupNorm(1, channels),
             nn.Conv2d(channels, channels, 3, padding=1, groups=channels),
             nn.SiLU(),
-            nn.Conv2d(channels, channels // 2, 1),
+            PointwiseConv2d(channels, channels // 2),
             nn.SiLU(),
-            nn.Conv2d(channels // 2, 1, 1),
+            PointwiseConv2d(channels // 2, 1),
             nn.Sigmoid(),
         )
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from derain_plugin.models.layers.pointwise_conv import PointwiseConv2d
+
 START_LOGIT = 1.0  # a gate of 0.73: open enough for gradients to flow
 SMALLEST = 1e-6  # statistics below it, as of an empty image, count as equal
 
@@ -29,7 +31,7 @@ class RainGate(nn.Module):
 
     def __init__(self, channels: int, *, width: int = 8, hidden: int = 16) -> None:
         super().__init__()
-        self.reduce = nn.Conv2d(channels, width, 1, bias=False)
+        self.reduce = PointwiseConv2d(channels, width, bias=False)
         self.detail = nn.Conv2d(width, width, 3, stride=2, groups=width, bias=False)
         self.judge = nn.Sequential(nn.Linear(3 * width, hidden), nn.SiLU(), nn.Linear(hidden, 1))
         self.init_weights()

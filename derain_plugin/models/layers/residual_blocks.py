@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from derain_plugin.models.layers.cbam import CBAM
+from derain_plugin.models.layers.pointwise_conv import PointwiseConv2d
 
 
 class PlainResidualBlock(nn.Module):
@@ -25,7 +26,7 @@ class PlainResidualBlock(nn.Module):
             nn.GroupNorm(1, channels),
             nn.Conv2d(channels, channels, 3, padding=1, groups=channels),
             nn.SiLU(),
-            nn.Conv2d(channels, channels, 1),
+            PointwiseConv2d(channels, channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
