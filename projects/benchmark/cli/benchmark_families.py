@@ -58,7 +58,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--out",
         type=Path,
-        default=Path("projects/benchmark/results/families"),
+        default=Path("work_dirs/benchmark/families"),
         help="folder; default: %(default)s",
     )
     parser.add_argument("--overwrite", action="store_true", help="measure again what is there")

@@ -12,11 +12,11 @@ from derain_plugin.files import atomic_write
 
 
 def add_arguments(parser: argparse.ArgumentParser, name: str) -> None:
-    """Add ``--out``, by default the folder of this name below the results, and ``--overwrite``."""
+    """Add ``--out``, by default a folder of this name that git ignores, and ``--overwrite``."""
     parser.add_argument(
         "--out",
         type=Path,
-        default=Path("projects/benchmark/results", name),
+        default=Path("work_dirs/benchmark", name),
         help="folder; default: %(default)s",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace earlier results")
