@@ -17,7 +17,7 @@ TABLES = {
         BENCHMARK_RESULTS / "overhead/cpu_fp32_640px_batch1.md",
         BENCHMARK_RESULTS / "loader/loader.md",
         BENCHMARK_RESULTS / "metric/metric.md",
-        ROOT / "results/rain/benchmark.md",
+        BENCHMARK_RESULTS / "rain/benchmark.md",
     ],
 }
 

@@ -8,7 +8,7 @@ class PointwiseConv2d(nn.Conv2d):
     """A 1 x 1 convolution that an eager CPU computes as a matrix product.
 
     For maps in PyTorch's plain order, ``N, C, H, W``, torch's convolution on CPUs goes through an
-    order of its own and back, and takes 1.5 to 12 times as long. Everywhere else, in
+    order of its own and back, which takes longer than the product. Everywhere else, in
     ``channels_last`` and in compiled and exported graphs it is the convolution, which inference
     engines know how to fuse and to quantise.
 
