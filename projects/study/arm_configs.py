@@ -82,18 +82,6 @@ FAMILIES = {
 }  # fmt: skip
 
 
-def _early_after(*places: str) -> Options:
-    return {"model.backbone.early_derain": dict(type="EarlyFeatureDerain", places=places)}
-
-
-ADAPTERS = {
-    "early_ms_adapter": {},  # after stem and stage 1
-    "early_ms_adapter_stem": _early_after("stem"),
-    "early_ms_adapter_stage2": _early_after("stem", "stage2"),
-}
-"""Where the early blocks of adapters are, by the adapter's name."""
-
-
 def arm_config(family: str, name: str, options: Mapping[str, Any] | None = None) -> Config:
     """Return the config ``name`` of the arms of a family, see ``Arm.config``.
 
@@ -142,6 +130,7 @@ def _table(family: Family, base: Config) -> dict[str, Options]:
     early_ms = early | ms | _two_phases(family, EARLY, NECK)
     twin = ms | _twin(base)
     losses = _losses(consistency=5.0, mask=1.0, gate=0.2)
+    adapter = early_ms | twin | losses | _adapter_phases()
     control = _control(family.control)
     return {
         # Fine-tuned without a neck, on the images, rain and order of the others' epochs 6-15.
@@ -170,10 +159,8 @@ def _table(family: Family, base: Config) -> dict[str, Options]:
         "mask": twin | _losses(mask=1.0) | neck_alone_then_all,
         "early_ms_twin": early_ms | twin | losses,
         # Beside a detector that stays as it is, for all epochs.
-        **{
-            name: early_ms | places | twin | losses | _adapter_phases()
-            for name, places in ADAPTERS.items()
-        },
+        "early_ms_adapter": adapter,
+        "early_ms_adapter_stem": adapter | _early_after("stem"),
         "bn_affine": _phases(_phase("norms", 1, 5, dict.fromkeys(BATCH_NORMS, family.norms))),
         "bn_statistics": {},  # for tools/recalibrate_bn.py: the images of the other arms
         "spdnet": control
@@ -189,6 +176,8 @@ def _with_other_bases() -> dict[tuple[str, str], tuple[Path, Options]]:
     study, shipped = Config.fromfile(FAMILIES[EMBEDDED].base), ROOT / "configs"
     data = {"data_root": study.data_root}
     detector = {name: study[name] for name in ("model", "classes", "image_size")}
+    adapter = shipped / "rtdetr_r18_featderain_adapter.py"
+    keep_all = {"default_hooks.checkpoint.max_keep_ckpts": -1}  # 3: as of every arm
     return {
         # The study's vanilla detector: trained on clean images from scratch, as the toy's.
         (EMBEDDED, "rtdetr_coco"): (
@@ -215,14 +204,8 @@ def _with_other_bases() -> dict[tuple[str, str], tuple[Path, Options]]:
         ),
         (COCO, "rtdetr_coco"): (shipped / "rtdetr_r18_coco.py", {}),
         (COCO, "spdnet_rain"): (shipped / "spdnet_rain.py", {}),
-        **{
-            (COCO, name): (
-                shipped / "rtdetr_r18_featderain_adapter.py",
-                {"default_hooks.checkpoint.max_keep_ckpts": -1}  # 3: all are kept, as of every arm
-                | (places or _early_after("stem", "stage1")),
-            )
-            for name, places in ADAPTERS.items()
-        },
+        (COCO, "early_ms_adapter"): (adapter, keep_all | _early_after("stem", "stage1")),
+        (COCO, "early_ms_adapter_stem"): (adapter, keep_all),
     }
 
 
@@ -261,6 +244,10 @@ def _two_phases(family: Family, *parts: str, last: int = 15) -> Options:
 
 def _joint(family: Family, first: int, last: int, *parts: str) -> Options:
     return _phase("joint", first, last, {**dict.fromkeys(parts, family.joint), "*": family.control})
+
+
+def _early_after(*places: str) -> Options:
+    return {"model.backbone.early_derain": dict(type="EarlyFeatureDerain", places=places)}
 
 
 def _adapter_phases() -> Options:

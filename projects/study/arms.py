@@ -94,10 +94,6 @@ ARMS = (
         "early_ms_adapter", decides=True,
     ),
     Arm("adapter_stem", "the same, early block after the stem alone", "early_ms_adapter_stem"),
-    Arm(
-        "adapter_stage2", "the same, early blocks after the stem and stage 2",
-        "early_ms_adapter_stage2",
-    ),
     Arm("bn_affine", "BatchNorm's affine parameters alone", "bn_affine"),
     Arm("bn_statistics", "BatchNorm's statistics alone", "bn_statistics", kind=RECALIBRATION),
     Arm("spdnet_vanilla", "SPDNet + vanilla", "spdnet", kind=EVALUATION, images=100),

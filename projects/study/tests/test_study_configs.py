@@ -9,12 +9,13 @@ from torch import nn
 from derain_plugin import load_config
 from derain_plugin.engine.hooks.phase import check_patterns, parse_phases
 from projects.study import settings
-from projects.study.arm_configs import ADAPTERS, arm_config, main
+from projects.study.arm_configs import arm_config, main
 from projects.study.arms import ARMS
 from projects.study.glyphs import CLASSES
 
 FAMILIES = "study", "coco"
 STEMS = sorted({arm.config for arm in ARMS})
+ADAPTERS = "early_ms_adapter", "early_ms_adapter_stem"
 CURRICULUM = "early_ms_mild", "early_ms_curriculum"
 OTHERS = "rtdetr_coco", "bn_affine", "bn_statistics", "spdnet", *ADAPTERS, *CURRICULUM
 JOINT = [stem for stem in STEMS if stem not in OTHERS and "finetune" not in stem]
