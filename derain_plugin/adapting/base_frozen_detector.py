@@ -84,6 +84,10 @@ class FrozenDetector(ABC):
         """Return what hides the padding of a batch from the de-rain blocks; here there is none."""
         return nullcontext()
 
+    def norms_in_convs(self) -> AbstractContextManager[None]:
+        """Return what makes training steps cheaper where frozen norms follow convolutions."""
+        return nullcontext()
+
     def extract(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the backbone's features; with gradients for early blocks and a filter alone."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.changes_backbone):

@@ -39,7 +39,7 @@ class DenseOutput(NamedTuple):
         logits = self.logits.float()
         if self.is_softmax:
             return logits.softmax(-1)[..., :-1].amax(-1)
-        scores = logits.sigmoid().amax(-1)
+        scores = logits.amax(-1).sigmoid()
         return scores if self.quality is None else scores * self.quality.float().sigmoid()[..., 0]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
 import torch
+from mmcv.cnn import Conv2d, ConvModule
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
@@ -44,6 +45,22 @@ class FrozenMMDetDetector(FrozenDetector):
         """Return what hides the padding of a batch from the de-rain blocks, as in tests."""
         return valid_area_of(samples)
 
+    @contextmanager
+    def norms_in_convs(self) -> Iterator[None]:
+        """Have each convolution compute its frozen BatchNorm as well, for a while.
+
+        mmcv does so with weights made on the fly, so nothing that the detector has changes, and
+        outputs but by rounding. See Efficient ConvBN Blocks, https://arxiv.org/abs/2305.11624.
+        """
+        modules = [module for module in self.model.modules() if _is_plain_pair(module)]
+        for module in modules:
+            module.turn_on_efficient_conv_bn_eval()
+        try:
+            yield
+        finally:
+            for module in modules:
+                module.turn_on_efficient_conv_bn_eval(False)
+
     def _extract(self, images: Tensor) -> tuple[Tensor, ...]:
         return tuple(self.model.backbone(images))
 
@@ -63,6 +80,22 @@ class FrozenMMDetDetector(FrozenDetector):
         (sample,) = self.model.test_step(pseudo_collate([self.prepare(image)]))
         found = sample.pred_instances.cpu()
         return InstanceData(bboxes=found.bboxes, scores=found.scores, labels=found.labels)
+
+
+def _is_plain_pair(module: nn.Module) -> bool:
+    """Tell whether a convolution, which forms its weights no way of its own, goes before a norm.
+
+    Nobody may look at either: an early block has a hook at the module that it comes after.
+    """
+    return (
+        isinstance(module, ConvModule)
+        and module.with_norm
+        and module.efficient_conv_bn_eval_forward is None
+        and type(module.conv) in (nn.Conv2d, Conv2d)
+        and not any(
+            part._forward_hooks or part._forward_pre_hooks for part in (module.conv, module.norm)
+        )
+    )
 
 
 def own_neck(derained: DerainNeck) -> nn.Module | None:

@@ -119,6 +119,16 @@ class Adaptation(BaseModel):
         """
         if mode != "loss":
             raise ValueError(f"mode must be 'loss', got {mode!r}: ask the detector itself")
+        with self._detector[0].norms_in_convs():
+            return self._losses(rainy, clean, severity, objects)
+
+    def _losses(
+        self,
+        rainy: Any,
+        clean: Any,
+        severity: Sequence[int],
+        objects: Sequence[InstanceData] | None,
+    ) -> dict[str, Tensor]:
         detector = self._detector[0]
         images, _ = detector.preprocess(rainy)
         targets, samples = detector.preprocess(clean)
