@@ -2,8 +2,7 @@
 # by its detection loss and by the clean twin of each image: see docs/neck.md and docs/study.md.
 _base_ = "./rtdetr_r18_featderain_ms.py"
 synthetic_rain = (1, 5)  # None: losses by the twin need to know where the streaks are
-load, labels, _, *rest = _base_.train_pipeline  # without Uint8PhotoMetricDistortion
-steps = [labels, *rest]
+load, *steps = [s for s in _base_.train_pipeline if s["type"] != "Uint8PhotoMetricDistortion"]
 train_dataloader = dict(
     dataset=dict(
         clean=dict(pipeline=[load, dict(type="RainTwin", severity=0, seed=0), *steps]),
@@ -25,4 +24,4 @@ phases = dict(
     slow=dict(epochs=(9, 12), lr={"backbone.derain": 1.7e-4, "neck.derain": 1.7e-4}),
     settle=dict(epochs=(13, None), lr={"backbone.derain": 5e-5, "neck.derain": 5e-5}),
 )
-del load, labels, _, rest, steps
+del load, steps

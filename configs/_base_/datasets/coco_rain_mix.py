@@ -47,13 +47,14 @@ settings = dict(
 )
 
 # RT-DETR's augmentation with mmdet's draws and boxes, and the names of mmdet's steps without Uint8,
-# Lazy and Warp, which work here, too. These keep the image uint8 and warp it once.
+# Lazy and Warp, which work here, too. These keep the image uint8 and warp it once. Colours are
+# distorted behind the crop, of what it keeps; mmdet's own step has to stand before Expand.
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True),
-    dict(type="Uint8PhotoMetricDistortion"),
     dict(type="LazyExpand", mean=[0, 0, 0], to_rgb=False, ratio_range=(1, 4), prob=0.5),
     dict(type="RandomApply", transforms=[dict(type="LazyMinIoURandomCrop")], prob=0.8),
+    dict(type="Uint8PhotoMetricDistortion"),
     dict(type="LazyRandomFlip", prob=0.5),
     dict(type="WarpResize", scale=(image_size, image_size), keep_ratio=False),
     dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), keep_empty=False),

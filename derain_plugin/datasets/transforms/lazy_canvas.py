@@ -36,6 +36,10 @@ class LazyCanvas:
         self.shape = (*shape, image.shape[2])
         self.fill = np.broadcast_to(np.asarray(fill, image.dtype), image.shape[2:])
 
+    def holding(self, image: np.ndarray) -> "LazyCanvas":
+        """Return the same canvas with another image, of the same size, in its place."""
+        return LazyCanvas(image, shape=self.shape[:2], left=self.left, top=self.top, fill=self.fill)
+
     def crop(self, left: int, top: int, right: int, bottom: int) -> "np.ndarray | LazyCanvas":
         """Return a part of the canvas, an array where that is a part of the image alone."""
         height, width = self.image.shape[:2]

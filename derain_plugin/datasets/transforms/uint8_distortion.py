@@ -5,6 +5,8 @@ import numpy as np
 from mmdet.datasets.transforms import PhotoMetricDistortion
 from mmdet.registry import TRANSFORMS
 
+from derain_plugin.datasets.transforms.lazy_canvas import LazyCanvas
+
 _ROWS = 64  # of an image at a time: their floats stay in the processor's cache
 
 
@@ -14,15 +16,17 @@ class Uint8PhotoMetricDistortion(PhotoMetricDistortion):
 
     The draws are mmdet's, and so is the result, rounded and cut off at 0 and 255: mmdet's own
     floats leave that range. Arguments are those of ``PhotoMetricDistortion``. Less than half its
-    time; the steps that follow, and the way to the GPU, take a quarter of the bytes.
+    time; the steps that follow, and the way to the GPU, take a quarter of the bytes. Behind
+    ``LazyExpand`` and ``LazyMinIoURandomCrop`` it distorts what is kept of the image, and leaves
+    the colour of the canvas, as it would before them.
 
     Required Keys:
 
-    - img (uint8, H x W x 3, BGR)
+    - img (uint8, H x W x 3, BGR, or a ``LazyCanvas``)
 
     Modified Keys:
 
-    - img (uint8, a new array)
+    - img (a new one)
     """
 
     def transform(self, results: dict) -> dict:
@@ -33,6 +37,13 @@ class Uint8PhotoMetricDistortion(PhotoMetricDistortion):
             ValueError: If it does not have three channels.
         """
         image = results["img"]
+        if isinstance(image, LazyCanvas):
+            results["img"] = image.holding(self._distorted(image.image))
+        else:
+            results["img"] = self._distorted(image)
+        return results
+
+    def _distorted(self, image: np.ndarray) -> np.ndarray:
         _check(image)
         mode, bright, contrast, saturation, hue, swap, delta, alpha, factor, degrees, order = (
             self._random_flags()
@@ -42,6 +53,8 @@ class Uint8PhotoMetricDistortion(PhotoMetricDistortion):
             levels += delta
         if contrast and mode == 1:
             levels *= alpha
+        if not image.size:  # a crop beside the image
+            return image
         gain = alpha if contrast and mode == 0 else 1.0
         # mmdet's way through HSV mirrors what is below 0; without such levels it changes nothing.
         if saturation or hue or levels[0] < 0:
@@ -54,8 +67,7 @@ class Uint8PhotoMetricDistortion(PhotoMetricDistortion):
             )
         else:
             image = cv2.LUT(image, cv2.convertScaleAbs(levels, alpha=gain))
-        results["img"] = _reordered(image, order) if swap else image
-        return results
+        return _reordered(image, order) if swap else image
 
 
 def _check(image: np.ndarray) -> None:

@@ -6,6 +6,7 @@ import pytest
 from mmdet.datasets.transforms import PhotoMetricDistortion
 
 from derain_plugin.datasets.transforms import RainTwin, Uint8PhotoMetricDistortion
+from derain_plugin.datasets.transforms.lazy_canvas import LazyCanvas
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,8 @@ def image():
 
 def distorted(step, image, seed):
     np.random.seed(seed)  # noqa: NPY002
-    result = step(dict(img=image.copy()))["img"]
+    whole = image.copy() if isinstance(image, np.ndarray) else image
+    result = step(dict(img=whole))["img"]
     return result, np.random.rand()  # noqa: NPY002
 
 
@@ -82,3 +84,24 @@ def test_refuses_a_twin():
     twin = RainTwin(severity=0, seed=0)(dict(img=image, img_id=0))
     with pytest.raises(ValueError, match="RainTwin"):
         Uint8PhotoMetricDistortion()(twin)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_of_a_canvas_it_distorts_what_is_kept_of_the_image(image, seed):
+    """The same pixels as from distorting before the expansion and the crop, and the same fill."""
+    corner, crop = dict(shape=(400, 90), left=20, top=100, fill=(7, 8, 9)), (5, 130, 45, 300)
+    before, after = distorted(Uint8PhotoMetricDistortion(), image, seed)
+    part = LazyCanvas(image, **corner).crop(*crop)
+    ours, ours_after = distorted(Uint8PhotoMetricDistortion(), part, seed)
+    assert ours_after == after
+    assert isinstance(ours, LazyCanvas)
+    assert np.array_equal(ours, LazyCanvas(before, **corner).crop(*crop))
+
+
+def test_a_canvas_of_which_nothing_is_kept_has_its_draws(image):
+    nothing = LazyCanvas(image[:0], shape=(40, 50), left=0, top=0, fill=99)
+    for seed in range(8):
+        _, after = distorted(Uint8PhotoMetricDistortion(), image, seed)
+        ours, ours_after = distorted(Uint8PhotoMetricDistortion(), nothing, seed)
+        assert ours_after == after
+        assert np.array_equal(ours, np.full((40, 50, 3), 99))
