@@ -18,6 +18,7 @@ TABLES = {
         BENCHMARK_RESULTS / "loader/loader.md",
         BENCHMARK_RESULTS / "metric/metric.md",
         BENCHMARK_RESULTS / "rain/benchmark.md",
+        BENCHMARK_RESULTS / "train_start/train_start.md",
     ],
 }
 

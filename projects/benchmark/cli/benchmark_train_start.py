@@ -16,7 +16,7 @@ from projects.benchmark.cli.results import add_arguments, check_arguments, write
 DESCRIPTION = """\
 Measure what tools/train.py takes until its first iteration, on a generated data set of COCO's size:
 another checkout of this project and this one, in turns, each start in a process of its own. At the
-default size the data take 1 GB below --data, and the rounds an hour. Writes train_start.md and
+default size the data take 1 GB below --data, and the rounds half an hour. Writes train_start.md and
 train_start.json.
 """
 COUNTS = dict(images=118_000, boxes=860_000, rounds=5)
