@@ -23,6 +23,7 @@ class ExportedArm:
 
     Attributes:
         name: File name, library and precision.
+        kind: Library and precision.
         derain: Class name of the de-rain neck in it; None without one.
 
     Raises:
@@ -35,7 +36,8 @@ class ExportedArm:
         self._model = load_exported(path, threads=torch.get_num_threads())
         metadata = self._model.metadata
         _check(path, metadata.batch, metadata.input_size, setting)
-        self.name = f"{Path(path).name} ({self._model.library}, {metadata.precision})"
+        self.kind = f"{self._model.library}, {metadata.precision}"
+        self.name = f"{Path(path).name} ({self.kind})"
         self.derain = metadata.derain
         batch = setting.draw_batch()
         self._images = torch.stack(batch["inputs"]).numpy()

@@ -40,10 +40,11 @@ def measure_inference(
 
     Returns:
         A row per config, as :func:`summarise` makes them, with sizes and memory, and with
-        ``speed_up``: how much faster the de-rain part is than SPDNet in the same run. With
-        transformers' model ``against_transformers``, how much faster the whole is than that, and
-        a 95 % ``against_transformers_interval`` (medians of paired ratios, bootstrap) where all
-        rounds are paired.
+        ``speed_up``: how much faster the de-rain part is than SPDNet in the same run. An exported
+        file has its part's share in the model if one without it, of the same library and
+        precision, is timed in the same rounds. With transformers' model ``against_transformers``,
+        how much faster the whole is than that, and a 95 % ``against_transformers_interval``
+        (medians of paired ratios, bootstrap) where all rounds are paired.
 
     Raises:
         ValueError: A config or file that cannot be measured under ``setting``, or no config that
@@ -71,8 +72,10 @@ def measure_inference(
     for row, found in zip(rows, times, strict=True):
         row |= summarise(found, batch_size=setting.batch_size)
     _add_speed_up(rows)
+    wholes = [_whole(found) / setting.batch_size for found in times]
+    _add_exported_shares(rows, arms, wholes)
     if with_transformers:
-        _add_ratios(rows, [_whole(found) for found in times])
+        _add_ratios(rows, wholes)
     return rows
 
 
@@ -115,14 +118,20 @@ def summarise(times: Sequence[Sequence[float]], *, batch_size: int) -> dict[str,
         before, _, after, alone = counted
         extra = whole - (before + after) / 2
         detector = float(np.median([before, after]))
-        row |= dict(
-            derain_ms=float(np.median(extra)),
-            derain_ms_interval=median_interval(extra),
+        row |= _share(extra, detector) | dict(
             derain_alone_ms=float(np.median(alone)),
-            overhead=float(np.median(extra)) / detector,
             overhead_alone=float(np.median(alone)) / detector,
         )
     return row
+
+
+def _share(extra: np.ndarray, detector: float) -> dict[str, Any]:
+    """Return what differences of times are in the median, and relative to the detector's time."""
+    return dict(
+        derain_ms=float(np.median(extra)),
+        derain_ms_interval=median_interval(extra),
+        overhead=float(np.median(extra)) / detector,
+    )
 
 
 def _whole(times: Sequence[Sequence[float]]) -> np.ndarray:
@@ -145,6 +154,19 @@ def _add_speed_up(rows: list[dict[str, Any]]) -> None:
         if rival and row["derain"]:
             row["speed_up"] = rival["derain_alone_ms"] / row["derain_alone_ms"]
             row["memory_share"] = row["derain_memory_mb"] / rival["derain_memory_mb"]
+
+
+def _add_exported_shares(
+    rows: list[dict[str, Any]], arms: Sequence[Any], times: Sequence[np.ndarray]
+) -> None:
+    """Compare files with a de-rain part with the one without, of the same library and precision."""
+    found = zip(rows, arms, times, strict=True)
+    exported = [each for each in found if isinstance(each[1], ExportedArm)]
+    plain = {arm.kind: mine for row, arm, mine in exported if not row["derain"]}
+    for row, arm, mine in exported:
+        base = plain.get(arm.kind)
+        if row["derain"] and base is not None and len(base) == len(mine):
+            row |= _share(mine - base, float(np.median(base)))
 
 
 def _add_ratios(rows: list[dict[str, Any]], times: Sequence[np.ndarray]) -> None:

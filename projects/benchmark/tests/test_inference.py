@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from projects.benchmark.inference import measure_inference, median_interval, summarise
+from projects.benchmark.exported_arm import ExportedArm
+from projects.benchmark.inference import (
+    _add_exported_shares,
+    measure_inference,
+    median_interval,
+    summarise,
+)
 from projects.benchmark.setting import Setting
 
 FIRST = [9e9] * 5  # does not count
@@ -68,3 +74,30 @@ def test_rows_of_several_configs(configs):
 def test_without_the_rival_nothing_is_compared_with_it(configs):
     (row,) = measure_inference([configs["ms"]], Setting(size=64), rounds=3, seconds=60)
     assert "speed_up" not in row
+
+
+def exported(kind):
+    arm = object.__new__(ExportedArm)
+    arm.kind = kind
+    return arm
+
+
+def test_a_file_is_compared_with_the_one_of_its_kind_without_a_part():
+    drift = np.array([0, 100, 300, 20, 500.0])
+    arms = [object(), *map(exported, ("ov, bf16", "ov, int8", "ov, bf16", "ov, fp16"))]
+    times = [drift, 40 + drift, 30 + drift, 42 + drift, 50 + drift]
+    rows = [dict(derain=name) for name in (None, None, None, "Neck", "Neck")]
+    _add_exported_shares(rows, arms, times)
+    assert rows[3] == dict(
+        derain="Neck",
+        derain_ms=2,
+        derain_ms_interval=[2, 2],
+        overhead=pytest.approx(2 / np.median(40 + drift)),
+    )
+    assert all(len(row) == 1 for row in (*rows[:3], rows[4]))
+
+
+def test_a_file_that_sat_rounds_out_is_not_paired():
+    rows = [dict(derain=None), dict(derain="Neck")]
+    _add_exported_shares(rows, [exported("ov")] * 2, [np.ones(5), np.ones(4)])
+    assert "overhead" not in rows[1]
