@@ -28,8 +28,9 @@ Faster than transformers: than its own vanilla model in eager mode with its own 
 the same run; medians of paired ratios, with their 95 % interval.
 """
 EXPORTED_NOTE = """\
-Exported files run in the precision beside their names, with as many threads as torch; what de-raining
-takes in them is the paired difference from the file without, of the same library and precision.
+Exported files run in the precision beside their names, with as many threads as torch; what
+de-raining takes in them is the paired difference from the file without, of the same library and
+precision.
 """
 TRAINING_NOTE = """\
 Forward, losses, backward, AdamW; everything trains, at one size; the same images and boxes for
