@@ -68,8 +68,9 @@ def test_workers_change_nothing(photos, tmp_path):
     assert len(hashes) == 1
 
 
-def test_mixed_precision_trains_finite_weights(photos, tmp_path):
-    detector = frozen("rtdetr")
+@pytest.mark.parametrize("name", ["rtdetr", "yolox"])
+def test_mixed_precision_trains_finite_weights(name, photos, tmp_path):
+    detector = frozen(name)
     (losses,) = train(detector, photos, Schedule(1, 2, amp=True), work_dir=tmp_path)
     assert all(torch.isfinite(torch.tensor(loss)) for loss in losses.values())
 
