@@ -170,9 +170,10 @@ def paired_ratio(others: Sequence[float], ours: Sequence[float]) -> tuple[float,
 
 
 def worker_megabytes(recipe: Recipe, samples: Sequence[Sample], *, batches: int) -> float:
-    """Return the peak of a worker's memory (MB) above what it was started with.
+    """Return the peak of a worker's memory (MB) above what it has after its first sample.
 
-    The worker is forked and holds batches, as those of torch's DataLoader on Linux.
+    The worker is forked and holds batches, as those of torch's DataLoader on Linux. By the first
+    sample it has mapped the libraries that it needs, which are its parent's memory.
     """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
@@ -189,6 +190,7 @@ def worker_megabytes(recipe: Recipe, samples: Sequence[Sample], *, batches: int)
 def _work(sender: Any, recipe: Recipe, samples: Sequence[Sample], batches: int) -> None:
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
+    recipe(samples[0])
     Path("/proc/self/clear_refs").write_text("5")  # the peak from now on
     before = _status_bytes("VmRSS")
     held: list[object] = []

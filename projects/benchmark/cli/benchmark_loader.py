@@ -22,7 +22,7 @@ loader.md and loader.json. Needs Linux, for a worker's memory.
 NOTE = """\
 CPU milliseconds per image on one thread, medians of {rounds} rounds in turns over the same
 {images} images. Relative: median of the paired ratios to the shipped pipeline, with its 95 %
-interval. Worker: peak of memory above what it was started with, two batches of 16 held. Pixels:
+interval. Worker: peak of memory above that after a first sample, two batches of 16 held. Pixels:
 what goes to the collate function.
 """
 
