@@ -75,7 +75,8 @@ def measure_architecture(
         tell: Gets a line of progress at a time.
 
     Returns:
-        ``cost`` as a row of ``measure_inference``, ``parity`` as ``measure_parity`` has it, and by
+        ``size`` (px), which is the setting's or the next that its windows fit, ``cost`` as a row
+        of ``measure_inference``, ``parity`` as ``measure_parity`` has it, and by
         format and precision ``exports``, as ``try_export`` has them.
     """
     unit = UNITS.get(arch, UNIT)
@@ -96,7 +97,14 @@ def measure_architecture(
             files[f"{export.format} {export.precision}"] = try_export(
                 detector, Path(name), export, checkpoint=str(checkpoint)
             )
-    return dict(arch=arch, family=ARCHITECTURES[arch][0], cost=cost, parity=parity, exports=files)
+    return dict(
+        arch=arch,
+        family=ARCHITECTURES[arch][0],
+        size=setting.size,
+        cost=cost,
+        parity=parity,
+        exports=files,
+    )
 
 
 @torch.no_grad()

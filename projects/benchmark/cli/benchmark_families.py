@@ -26,12 +26,12 @@ Examples:
 """
 EXPORTS = ("onnx:fp32",)
 NOTE = """\
-Behind `MultiScaleFeatureDerain`, {size} x {size} px, one image at a time; neck: its share of
-parameters, of FLOPs, and of the time without it (median of paired differences). Parity: largest
-difference of logits and boxes (0-1) from transformers' unsplit model, weights moved at random, two
-sizes, batches of two. Exported: detections of 0.05 or more on five photographs that agree with
-PyTorch's, of all that either has. Weights are random, so that is how well the graph is kept, no AP;
-where a few differ, near-equal scores chose other queries.
+Behind `MultiScaleFeatureDerain`, one square image at a time; neck: its share of parameters, of
+FLOPs, and of the time without it (median of paired differences and its 95 % interval). Parity:
+largest difference of logits and boxes (0-1) from transformers' unsplit model, weights moved at
+random, two sizes, batches of two. Exported: detections of 0.05 or more on five photographs that
+agree with PyTorch's, of all that either has. Weights are random, so that is how well the graph is
+kept, no AP; where a few differ, near-equal scores chose other queries.
 """
 
 
@@ -106,39 +106,43 @@ def _measure(archs: Sequence[str], args: argparse.Namespace, command: str) -> No
         row = measure_architecture(
             arch, setting, rounds=args.rounds, seconds=args.seconds, exports=exports
         )
-        report = dict(row, size=args.size, arguments=command, **describe_machine())
+        report = dict(row, arguments=command, **describe_machine())
         atomic_write(file, json.dumps(report, indent=1))
 
 
 def report_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the table of all rows, with what they were measured on."""
     exports = list(dict.fromkeys(name for row in rows for name in row["exports"]))
-    head = ["arch", "parameters (M)", "neck", "GFLOPs", "neck", "ms", "neck", "parity"]
+    head = ["arch", "px", "parameters (M)", "neck", "GFLOPs", "neck", "ms", "neck", "parity"]
     table = [[*head, *exports], ["---", *["---:"] * (len(head) + len(exports) - 1)]]
     table += [_cells(row, exports) for row in rows]
-    sizes = sorted({row["size"] for row in rows})
-    note = NOTE.format(size=" or ".join(map(str, sizes)))
-    runs = {
-        f"`python tools/benchmark_families.py {row['arguments']}`, {row['date']}, commit "
-        f"{row['commit']}, {row['hardware']}, {row['versions']}."
-        for row in rows
-    }
+    runs = {_run(row) for row in rows}
     lines = [f"| {' | '.join(cells)} |" for cells in table]
-    return "\n".join([*lines, "", note, *sorted(runs), ""])
+    return "\n".join([*lines, "", NOTE, *sorted(runs), ""])
+
+
+def _run(row: Mapping[str, Any]) -> str:
+    command = f"python tools/benchmark_families.py {row['arguments']}".strip()
+    return (
+        f"`{command}`, {row['date']}, commit {row['commit']}, {row['hardware']}, {row['versions']}."
+    )
 
 
 def _cells(row: Mapping[str, Any], exports: Sequence[str]) -> list[str]:
     cost, parity = row["cost"], row["parity"]
     share = cost["derain_parameters"] / cost["parameters"]
     detector = cost["gflops"] - cost["derain_gflops"]
+    without = cost["derain_ms"] / cost["overhead"] if cost["overhead"] else cost["total_ms"]
+    low, high = (100 * bound / without for bound in cost["derain_ms_interval"])
     return [
         row["arch"],
+        str(row["size"]),
         f"{cost['parameters'] / 1e6:.2f}",
         f"{share:.1%}",
         f"{cost['gflops']:.1f}",
         f"{cost['derain_gflops'] / detector:.1%}",
         f"{cost['total_ms']:.0f}",
-        f"{cost['overhead']:.1%}",
+        f"{cost['overhead']:.1%} [{low:.1f}, {high:.1f}]",
         f"{max(parity.values()):.1g}",
         *(_exported(row["exports"].get(name)) for name in exports),
     ]

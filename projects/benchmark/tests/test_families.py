@@ -13,7 +13,7 @@ from projects.benchmark.families import measure_parity, unsettle, write_config
 
 COST = dict(
     parameters=1_200_000, derain_parameters=60_000, gflops=10.5, derain_gflops=0.5, total_ms=21.4,
-    overhead=0.031,
+    overhead=0.031, derain_ms=0.62, derain_ms_interval=[-0.2, 1.4],
 )  # fmt: skip
 EXPORTS = {
     "onnx fp32": dict(compared=40, matched=39, box_difference=0.1, score_difference=1e-4),
@@ -63,7 +63,9 @@ def test_the_table_names_shares_and_what_was_refused():
     )  # fmt: skip
     text = report_text([row, dict(row, arch="r34", exports={})])
     first, second = text.splitlines()[2:4]
-    assert first == ("| r18 | 1.20 | 5.0% | 10.5 | 5.0% | 21 | 3.1% | 2e-06 | 39 of 40 | refused |")
+    assert first == (
+        "| r18 | 640 | 1.20 | 5.0% | 10.5 | 5.0% | 21 | 3.1% [-1.0, 7.0] | 2e-06 | 39 of 40 | refused |"
+    )
     assert second.endswith("| 2e-06 | - | - |")
     assert text.count("commit abc") == 1
 
@@ -76,7 +78,7 @@ def test_what_is_there_is_not_measured_again(tmp_path, capsys):
     (tmp_path / "r18.json").write_text(json.dumps(row))
     main(["--archs", "r18", "--out", str(tmp_path)])
     assert "is there" in capsys.readouterr().out
-    assert "| r18 | 1.20 |" in (tmp_path / "families.md").read_text()
+    assert "| r18 | 640 | 1.20 |" in (tmp_path / "families.md").read_text()
 
 
 def test_unknown_architectures_are_refused(tmp_path):
