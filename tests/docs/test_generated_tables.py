@@ -19,6 +19,7 @@ TABLES = {
         BENCHMARK_RESULTS / "metric/metric.md",
         BENCHMARK_RESULTS / "rain/benchmark.md",
         BENCHMARK_RESULTS / "train_start/train_start.md",
+        BENCHMARK_RESULTS / "families/families.md",
     ],
 }
 

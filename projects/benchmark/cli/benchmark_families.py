@@ -31,7 +31,7 @@ FLOPs, and of the time without it (median of paired differences and its 95 % int
 largest difference of logits and boxes (0-1) from transformers' unsplit model, weights moved at
 random, two sizes, batches of two. Exported: detections of 0.05 or more on five photographs that
 agree with PyTorch's, of all that either has. Weights are random, so that is how well the graph is
-kept, no AP; where a few differ, near-equal scores chose other queries.
+kept, no AP; where a few differ, near-equal scores chose other queries or another order of them.
 """
 
 

@@ -63,9 +63,8 @@ def test_the_table_names_shares_and_what_was_refused():
     )  # fmt: skip
     text = report_text([row, dict(row, arch="r34", exports={})])
     first, second = text.splitlines()[2:4]
-    assert first == (
-        "| r18 | 640 | 1.20 | 5.0% | 10.5 | 5.0% | 21 | 3.1% [-1.0, 7.0] | 2e-06 | 39 of 40 | refused |"
-    )
+    cells = "r18", "640", "1.20", "5.0%", "10.5", "5.0%", "21", "3.1% [-1.0, 7.0]", "2e-06"
+    assert first == f"| {' | '.join(cells)} | 39 of 40 | refused |"
     assert second.endswith("| 2e-06 | - | - |")
     assert text.count("commit abc") == 1
 
