@@ -75,10 +75,10 @@ def test_bytes_of_a_step_follow_the_pixels(tmp_path, yolox, monkeypatch):
             cv2.imwrite(str(path), np.zeros((*shape, 3), np.uint8))
         return step_cost._bytes_per_photo(yolox, paths, STEP)
 
-    small = needed((64, 64), scale=(64, 64))
-    images = 64 * 64 * 3 * 4
+    small = needed((64, 64), scale=(128, 128))  # below, the detector's weights would count
+    images = 128 * 128 * 3 * 4
     assert 10 * images < small < 1000 * images
-    assert needed((64, 64), scale=(128, 128)) == pytest.approx(4 * small, rel=0.2)
+    assert needed((64, 64), scale=(256, 256)) == pytest.approx(4 * small, rel=0.2)
     alone, both = (
         needed(*shapes, scale=(128, 128), keep_ratio=True)
         for shapes in ([(64, 128)], [(64, 128), (128, 64)])
