@@ -225,29 +225,16 @@ def train(
         Mean losses of each round, of those that this call did.
     """
     twins = RainyTwins(
-        photos,
-        detector.prepare,
-        num_samples=schedule.iterations * schedule.batch_size,
-        seed=schedule.seed,
-        severity=schedule.severity,
-        clean_share=schedule.clean_share,
-        crop=schedule.crop,
-        distort=schedule.distort,
-        renderer=renderer,
-        labels=labels,
-    )
+        photos, detector.prepare, num_samples=schedule.iterations * schedule.batch_size,
+        seed=schedule.seed, severity=schedule.severity, clean_share=schedule.clean_share,
+        crop=schedule.crop, distort=schedule.distort, renderer=renderer, labels=labels,
+    )  # fmt: skip
     sampler = RoundSampler(len(twins), ROUND * schedule.batch_size)
     loader = DataLoader(
-        twins,
-        schedule.batch_size,
-        sampler=sampler,
-        num_workers=workers,
-        collate_fn=pseudo_collate,
-        persistent_workers=False,
-        worker_init_fn=_init_worker if workers else None,
-    )
+        twins, schedule.batch_size, sampler=sampler, num_workers=workers,
+        collate_fn=pseudo_collate, worker_init_fn=_init_worker if workers else None,
+    )  # fmt: skip
     history = LossHistory()
-    name = f"adaptation_{time.time_ns()}"  # mmengine refuses a second of a name
     settings = _runner_settings(schedule, sampler.num_rounds, detector.device.type)
     with install():
         runner = Runner(
@@ -256,16 +243,20 @@ def train(
             train_dataloader=loader,
             custom_hooks=[history, *hooks],
             resume=resume,
-            experiment_name=name,
+            experiment_name=f"adaptation_{time.time_ns()}",  # mmengine refuses a second of a name
             **settings,
         )
-        # mmengine warns of its own hook's ways each time.
-        runner.logger.addFilter(lambda record: not record.getMessage().startswith(DEPRECATED))
-        try:
-            runner.train()
-        finally:  # mmengine would take it for the visualizer of later runs
-            Visualizer._instance_dict.pop(runner.experiment_name, None)
+        _run(runner)
     return history.rounds
+
+
+def _run(runner: Runner) -> None:
+    # mmengine warns of its own hook's ways each time.
+    runner.logger.addFilter(lambda record: not record.getMessage().startswith(DEPRECATED))
+    try:
+        runner.train()
+    finally:  # mmengine would take it for the visualizer of later runs
+        Visualizer._instance_dict.pop(runner.experiment_name, None)
 
 
 def _init_worker(worker_id: int) -> None:

@@ -38,7 +38,8 @@ PHOTOS = (
 def rendering_times() -> dict[str, float]:
     """Return median milliseconds per 640 x 480 image on one thread, all in turns in one run.
 
-    Each is timed right after an untimed call: imgaug's rain leaves cold caches to the next.
+    Each is timed right after an untimed call of its own: the first call after another generator's
+    takes longer.
     """
     photo = cv2.resize(load_photos("coffee")[0], SIZE)
     held_out = HeldOutRain(seed=0)

@@ -48,7 +48,7 @@ settings = dict(
 
 # RT-DETR's augmentation with mmdet's draws and boxes, and the names of mmdet's steps without Uint8,
 # Lazy and Warp, which work here, too. These keep the image uint8 and warp it once. Colours are
-# distorted behind the crop, of what it keeps; mmdet's own step has to stand before Expand.
+# distorted behind the crop, of what it keeps; with mmdet's own Expand they have to come first.
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True),
