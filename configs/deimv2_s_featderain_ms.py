@@ -9,7 +9,12 @@ model = dict(
     neck=dict(
         _delete_=True,
         type="DerainNeck",
-        derain=dict(type="MultiScaleFeatureDerain", in_channels=[192, 192, 192]),
+        derain=dict(
+            type="MultiScaleFeatureDerain",
+            in_channels=[192] * 3,
+            num_residual_blocks=1,  # narrow blocks, as behind every ViT
+            reduction=8,
+        ),
         neck={{_base_.model.neck}},
     )
 )

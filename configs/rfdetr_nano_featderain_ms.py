@@ -13,7 +13,7 @@ model = dict(
         derain=dict(
             type="MultiScaleFeatureDerain",
             in_channels=[384] * 4,
-            num_residual_blocks=1,  # narrow blocks, as there are four maps of the same width
+            num_residual_blocks=1,  # narrow blocks, as behind every ViT
             reduction=8,
         ),
         neck={{_base_.model.neck}},

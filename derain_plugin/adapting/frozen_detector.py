@@ -14,7 +14,6 @@ from mmdet.models.detectors import BaseDetector
 from torch import nn
 
 from derain_plugin.adapting.base_frozen_detector import FrozenDetector
-from derain_plugin.adapting.dense_outputs import transformers_in
 from derain_plugin.adapting.early_blocks import AdapterBlocks, early_of
 from derain_plugin.adapting.front_filter import AdapterFilter, filter_of
 from derain_plugin.adapting.frozen_mmdet import FrozenMMDetDetector
@@ -23,7 +22,7 @@ from derain_plugin.hf.configuration_feature_derain_rtdetr import (
     DETECTORS,
     FeatureDerainRTDetrConfig,
 )
-from derain_plugin.models.rtdetr.parts import NARROW, has_projector
+from derain_plugin.models.rtdetr.parts import NARROW, has_vit
 
 DERAIN = dict(type="MultiScaleFeatureDerain")
 
@@ -70,7 +69,7 @@ def freeze(
 
 def default_derain(model: nn.Module) -> dict[str, Any]:
     """Return ``type`` and options of the neck that a detector gets where none is asked for."""
-    return {**DERAIN, **(NARROW if has_projector(transformers_in(model)) else {})}
+    return {**DERAIN, **(NARROW if has_vit(model) else {})}
 
 
 def check_detector(model: nn.Module) -> None:

@@ -15,7 +15,7 @@ from derain_plugin.hf.configuration_feature_derain_rtdetr import (
     FeatureDerainRTDetrConfig,
 )
 from derain_plugin.hf.modeling_feature_derain_rtdetr import FeatureDerainRTDetr, refuse_missing
-from derain_plugin.models.rtdetr.parts import NARROW, backbone_of, channels_given, has_projector
+from derain_plugin.models.rtdetr.parts import NARROW, backbone_of, channels_given, has_vit
 
 HUB_OPTIONS = (
     "cache_dir",
@@ -48,8 +48,8 @@ def create_feature_derain(
             D-FINE, DEIMv2, RF-DETR or LW-DETR.
         derain_type: ``multiscale``, ``lightweight``, or None for the detector as it is.
         num_residual_blocks: Residual blocks per level of ``multiscale``; 0 keeps mask,
-            suppression and a linear correction. ``lightweight`` has none. Default 2; for the
-            levels of RF-DETR and LW-DETR, all of one size, 1, and half as wide.
+            suppression and a linear correction. ``lightweight`` has none. Default 2; behind a
+            ViT (RF-DETR, LW-DETR, DEIMv2 with a DINOv3) 1, and half as wide.
         freeze_backbone: Whether parameters and BatchNorm statistics of the backbone stay as they
             are in training.
         device: Of the model; default the CPU.
@@ -74,7 +74,7 @@ def create_feature_derain(
     options = _derain_options(derain_type, num_residual_blocks)
     rtdetr: Any = load_pretrained(model_name, **kwargs)
     if derain_type == "multiscale":
-        defaults = NARROW if has_projector(rtdetr.model) else dict(num_residual_blocks=2)
+        defaults = NARROW if has_vit(rtdetr) else dict(num_residual_blocks=2)
         options = {**defaults, **(options or {})}
     channels = list(channels_given(backbone_of(rtdetr.model)))
     config = FeatureDerainRTDetrConfig(

@@ -11,7 +11,7 @@ from torch import nn
 from derain_plugin.adapting.adapt import PipelineSample
 from derain_plugin.adapting.base_weights import backbone_hash, hash_of
 from derain_plugin.adapting.dense_outputs import kind_of
-from derain_plugin.adapting.frozen_detector import freeze
+from derain_plugin.adapting.frozen_detector import default_derain, freeze
 from derain_plugin.adapting.losses import LossWeights
 from derain_plugin.adapting.training import Adaptation
 from derain_plugin.adapting.twins import RainyTwins
@@ -119,6 +119,16 @@ def test_the_same_backbone_in_both_libraries_has_one_hash(arch):
     found = backbone_hash(twin)
     assert found == backbone_hash(our_copy(twin, tiny_rtdetr_cfg(arch=arch)))
     assert found != backbone_hash(tiny_twin(arch, seed=1))
+
+
+@pytest.mark.parametrize("arch", ["r18", "deimv2_n", "deimv2_s", "rfdetr_nano", "lwdetr_large"])
+def test_the_default_neck_is_narrow_behind_a_vit_in_both_libraries(arch):
+    narrow = arch in ("deimv2_s", "rfdetr_nano", "lwdetr_large")
+    options = dict(num_residual_blocks=1, reduction=8) if narrow else {}
+    expected = dict(type="MultiScaleFeatureDerain", **options)
+    twin = tiny_twin(arch)
+    assert default_derain(twin) == expected
+    assert default_derain(our_copy(twin, tiny_rtdetr_cfg(arch=arch))) == expected
 
 
 def test_what_cannot_be_adapted_is_refused_by_name():

@@ -8,6 +8,7 @@ from mmdet.registry import DATASETS, MODELS
 from mmengine.dataset import pseudo_collate
 
 from derain_plugin import load_config
+from derain_plugin.models.rtdetr.parts import NARROW
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 CHANNELS = dict(
@@ -29,6 +30,14 @@ def test_every_part_is_of_the_architecture(arch):
     model = config(arch).model
     parts = model.backbone, model.neck.neck, model.bbox_head
     assert [part.arch for part in parts] == [arch] * 3
+
+
+@ARCHS
+def test_the_neck_is_narrow_behind_a_vit(arch):
+    derain = dict(config(arch).model.neck.derain)
+    assert derain.pop("in_channels") == list(CHANNELS[arch])
+    narrow = NARROW if arch in ("deimv2_s", "rfdetr_nano") else {}
+    assert derain == dict(type="MultiScaleFeatureDerain", **narrow)
 
 
 @ARCHS

@@ -32,10 +32,15 @@ def test_a_fresh_module_changes_nothing_and_a_trained_one_is_kept(plain, derain_
 
 
 @pytest.mark.parametrize(("given", "blocks"), [(None, 1), (3, 3)])
-def test_a_neck_for_maps_of_one_size_is_narrow(plain, given, blocks):
-    model = create_feature_derain(plain[1], num_residual_blocks=given)
-    expected = dict(num_residual_blocks=blocks, reduction=8, in_channels=[32, 32])
-    assert model.config.derain == dict(type="MultiScaleFeatureDerain", **expected)
+@pytest.mark.parametrize("arch", [*GROUPED, "deimv2_s", "deimv2_n"])
+def test_a_neck_behind_a_vit_is_narrow(arch, given, blocks, tmp_path):
+    tiny_twin(arch).save_pretrained(tmp_path)
+    model = create_feature_derain(str(tmp_path), num_residual_blocks=given)
+    derain = dict(model.config.derain, in_channels=None)
+    options = dict(num_residual_blocks=blocks, reduction=8)
+    if arch == "deimv2_n":
+        options = dict(num_residual_blocks=given or 2)
+    assert derain == dict(type="MultiScaleFeatureDerain", in_channels=None, **options)
 
 
 def test_padding_is_told_to_the_decoder(plain):

@@ -16,14 +16,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from transformers.modeling_outputs import BaseModelOutput
-from transformers.models.deimv2.modeling_deimv2 import Deimv2EncoderOutput
+from transformers.models.deimv2.modeling_deimv2 import (
+    Deimv2DINOv3ConvEncoder,
+    Deimv2EncoderOutput,
+)
 from transformers.models.lw_detr.modeling_lw_detr import LwDetrViTBackbone
 from transformers.models.rf_detr.modeling_rf_detr import RfDetrDinov2Backbone
 
 VITS = (RfDetrDinov2Backbone, LwDetrViTBackbone)
 """Backbones whose attention has windows; they give maps of one size."""
 NARROW: dict[str, Any] = dict(num_residual_blocks=1, reduction=8)
-"""Options of a multi-scale neck for such maps: there are up to four of the same width, and with its
+"""Options of a multi-scale neck behind a ViT, whose maps are all of the same width: with its
 defaults it would take more than 3 % of the detector's time."""
 
 
@@ -76,6 +79,11 @@ def has_projector(model: Any) -> bool:
     """Whether a detector's ``model`` is that of an RF-DETR or LW-DETR."""
     backbone = getattr(model, "backbone", None)
     return isinstance(backbone, AlreadyProjected) or hasattr(backbone, "projector")
+
+
+def has_vit(model: nn.Module) -> bool:
+    """Whether a detector, of ours or of transformers, has a ViT of DEIMv2, RF-DETR or LW-DETR."""
+    return any(isinstance(part, (*VITS, Deimv2DINOv3ConvEncoder)) for part in model.modules())
 
 
 def backbone_in(wrapper: Any) -> Any:
