@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
@@ -59,6 +60,23 @@ class NeckPart(DerainPart):
 
     def __init__(self, parent: nn.Module, name: str, neck: DerainNeck) -> None:
         super().__init__(parent, name, module=neck.derain, substitute=neck.neck)
+
+    @contextmanager
+    def timed(self) -> Iterator[list[float]]:
+        """Note the milliseconds of each call of the neck; on the CPU, where a call waits."""
+        starts: list[float] = []
+        found: list[float] = []
+        handles = (
+            self.module.register_forward_pre_hook(lambda *_: starts.append(time.perf_counter())),
+            self.module.register_forward_hook(
+                lambda *_: found.append(1000 * (time.perf_counter() - starts.pop()))
+            ),
+        )
+        try:
+            yield found
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def alone(self, model: Any, batch: dict) -> Any:
         """Return a function that de-rains the features that ``model`` finds in ``batch``."""

@@ -18,6 +18,7 @@ from derain_plugin.export.export_detector import DisagreementError, Export, expo
 from derain_plugin.models.rtdetr.config import ARCHITECTURES, rtdetr_config
 from derain_plugin.models.rtdetr.family import encoder_channels
 from projects.benchmark.inference import measure_inference
+from projects.benchmark.neck_share import SUFFIXES, measure_exported, measure_inside
 from projects.benchmark.setting import Setting
 from projects.benchmark.transformers_arm import transformers_twin
 
@@ -31,27 +32,29 @@ CONFIG = """\
 _base_ = {base!r}
 model = dict(
     backbone=dict(arch={arch!r}),
-    neck=dict(derain=dict(in_channels={channels}), neck=dict(arch={arch!r})),
+    neck=dict(derain={derain}, neck=dict(arch={arch!r})),
     bbox_head=dict(arch={arch!r}),
 )
 image_size = {size}
 """
-SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
+NECKS = ("MultiScaleFeatureDerain", "LightweightFeatureDerain")
 UNITS = {"rfdetr_base": 224}  # px, of which sides are multiples: four windows of patches of 14
 UNIT = 32
 
 
-def write_config(arch: str, folder: Path, *, size: int) -> Path:
-    """Write the config of an architecture behind the multi-scale neck; it inherits a shipped one.
+def write_config(arch: str, folder: Path, *, size: int, neck: str = NECKS[0]) -> Path:
+    """Write the config of an architecture behind a neck of ``NECKS``; it inherits a shipped one.
 
     Raises:
         ValueError: There is no such architecture.
     """
-    channels = list(encoder_channels(rtdetr_config(arch)))
+    derain: dict[str, Any] = dict(in_channels=list(encoder_channels(rtdetr_config(arch))))
+    if neck != NECKS[0]:
+        derain |= dict(_delete_=True, type=neck)
     shipped = next(name for start, name in SHIPPED.items() if arch.startswith(start))
     base = str(ROOT / f"configs/{shipped}_featderain_ms.py")
-    path = folder / f"{arch}.py"
-    path.write_text(CONFIG.format(base=base, arch=arch, channels=channels, size=size))
+    path = folder / f"{arch}_{neck}.py"
+    path.write_text(CONFIG.format(base=base, arch=arch, derain=derain, size=size))
     return path
 
 
@@ -76,14 +79,21 @@ def measure_architecture(
 
     Returns:
         ``size`` (px), which is the setting's or the next that its windows fit, ``cost`` as a row
-        of ``measure_inference``, ``parity`` as ``measure_parity`` has it, and by
-        format and precision ``exports``, as ``try_export`` has them.
+        of ``measure_inference``, by neck ``inside``, as ``measure_inside`` has it, ``parity`` as
+        ``measure_parity`` has it, and by format and precision ``exports``, as ``try_export`` has
+        them and, of files that were written, with the neck's ``share`` and ``share_interval``.
     """
     unit = UNITS.get(arch, UNIT)
     setting = replace(setting, size=-(-setting.size // unit) * unit)
     with tempfile.TemporaryDirectory() as name:
         config = write_config(arch, Path(name), size=setting.size)
-        (cost,) = measure_inference([config], setting, rounds=rounds, seconds=seconds, tell=tell)
+        limits = dict(rounds=rounds, seconds=seconds)
+        (cost,) = measure_inference([config], setting, **limits, tell=tell)
+        inside = {}
+        for neck in NECKS:
+            tell(f"{arch}: time inside, {neck}")
+            path = write_config(arch, Path(name), size=setting.size, neck=neck)
+            inside[neck] = measure_inside(path, setting, **limits)
         tell(f"{arch}: parity")
         torch.manual_seed(0)
         detector = Detector(str(config), None, device="cpu")
@@ -94,14 +104,16 @@ def measure_architecture(
         files = {}
         for export in exports:
             tell(f"{arch}: export, {export.format} {export.precision}")
-            files[f"{export.format} {export.precision}"] = try_export(
-                detector, Path(name), export, checkpoint=str(checkpoint)
-            )
+            found = try_export(detector, Path(name), export, checkpoint=str(checkpoint))
+            if "refused" not in found:
+                found |= measure_exported(detector, Path(name), export, setting, **limits)
+            files[f"{export.format} {export.precision}"] = found
     return dict(
         arch=arch,
         family=ARCHITECTURES[arch][0],
         size=setting.size,
         cost=cost,
+        inside=inside,
         parity=parity,
         exports=files,
     )

@@ -29,6 +29,7 @@ from derain_plugin.export.export_detector import (
 )
 from derain_plugin.export.verification import TOLERANCES, compare
 from projects.benchmark.inference import measure_inference
+from projects.benchmark.neck_share import measure_exported
 from projects.benchmark.report import report_text
 from projects.benchmark.setting import Setting
 
@@ -246,6 +247,21 @@ def test_rows_of_a_benchmark(write, config, tmp_path):
         measure_inference([out], Setting(size=96), rounds=3, seconds=1)
     with pytest.raises(ValueError, match="transformers' model needs a config"):
         measure_inference([out], Setting(size=64), rounds=3, seconds=1, with_transformers=True)
+
+
+def test_the_share_of_a_neck_in_a_file(detector, tmp_path):
+    neck, setting = detector.model.neck, Setting(size=64)
+    found = measure_exported(
+        detector, tmp_path, Export("onnx", "fp32"), setting, rounds=3, seconds=60
+    )
+    kinds = [
+        load_exported(tmp_path / f"{name}.onnx").metadata.derain for name in ("with", "without")
+    ]
+    assert kinds == [type(neck.derain).__name__, None]
+    assert found["rounds"] == 3
+    low, high = found["share_interval"]
+    assert low <= found["share"] <= high
+    assert detector.model.neck is neck
 
 
 def test_a_test_needs_the_files_own_config(write, config, tmp_path):

@@ -27,11 +27,14 @@ Examples:
 EXPORTS = ("onnx:fp32",)
 NOTE = """\
 Behind `MultiScaleFeatureDerain`, one square image at a time; neck: its share of parameters, of
-FLOPs, and of the time without it (median of paired differences and its 95 % interval). Parity:
-largest difference of logits and boxes (0-1) from transformers' unsplit model, weights moved at
-random, two sizes, batches of two. Exported: detections of 0.05 or more on five photographs that
-agree with PyTorch's, of all that either has. Weights are random, so that is how well the graph is
-kept, no AP; where a few differ, near-equal scores chose other queries or another order of them.
+FLOPs, and of the time without it, and behind it the exported file's (medians of paired
+differences and their 95 % intervals). Inside: time from entering to leaving the neck while the
+detector runs, relative to the run without it, which is far less noisy; lite: of
+`LightweightFeatureDerain`. Parity: largest difference of logits and boxes (0-1) from
+transformers' unsplit model, weights moved at random, two sizes, batches of two. Exported:
+detections of 0.05 or more on five photographs that agree with PyTorch's, of all that either has.
+Weights are random, so that is how well the graph is kept, no AP; where a few differ, near-equal
+scores chose other queries or another order of them.
 """
 
 
@@ -113,8 +116,20 @@ def _measure(archs: Sequence[str], args: argparse.Namespace, command: str) -> No
 def report_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the table of all rows, with what they were measured on."""
     exports = list(dict.fromkeys(name for row in rows for name in row["exports"]))
-    head = ["arch", "px", "parameters (M)", "neck", "GFLOPs", "neck", "ms", "neck", "parity"]
-    table = [[*head, *exports], ["---", *["---:"] * (len(head) + len(exports) - 1)]]
+    head = [
+        "arch",
+        "px",
+        "parameters (M)",
+        "neck",
+        "GFLOPs",
+        "neck",
+        "ms",
+        "neck",
+        "inside",
+        "lite",
+    ]
+    head += ["parity", *(cell for name in exports for cell in (name, "neck"))]
+    table = [head, ["---", *["---:"] * (len(head) - 1)]]
     table += [_cells(row, exports) for row in rows]
     runs = {_run(row) for row in rows}
     lines = [f"| {' | '.join(cells)} |" for cells in table]
@@ -129,7 +144,7 @@ def _run(row: Mapping[str, Any]) -> str:
 
 
 def _cells(row: Mapping[str, Any], exports: Sequence[str]) -> list[str]:
-    cost, parity = row["cost"], row["parity"]
+    cost, parity, inside = row["cost"], row["parity"], row.get("inside", {})
     share = cost["derain_parameters"] / cost["parameters"]
     detector = cost["gflops"] - cost["derain_gflops"]
     without = cost["derain_ms"] / cost["overhead"] if cost["overhead"] else cost["total_ms"]
@@ -143,14 +158,22 @@ def _cells(row: Mapping[str, Any], exports: Sequence[str]) -> list[str]:
         f"{cost['derain_gflops'] / detector:.1%}",
         f"{cost['total_ms']:.0f}",
         f"{cost['overhead']:.1%} [{low:.1f}, {high:.1f}]",
+        *(_share(inside.get(f"{name}FeatureDerain")) for name in ("MultiScale", "Lightweight")),
         f"{max(parity.values()):.1g}",
-        *(_exported(row["exports"].get(name)) for name in exports),
+        *(cell for name in exports for cell in _exported(row["exports"].get(name))),
     ]
 
 
-def _exported(found: Mapping[str, Any] | None) -> str:
+def _exported(found: Mapping[str, Any] | None) -> tuple[str, str]:
+    if found is None:
+        return "-", "-"
+    if "refused" in found:
+        return "refused", "-"
+    return f"{found['matched']} of {found['compared']}", _share(found if "share" in found else None)
+
+
+def _share(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "-"
-    if "refused" in found:
-        return "refused"
-    return f"{found['matched']} of {found['compared']}"
+    low, high = (100 * bound for bound in found["share_interval"])
+    return f"{found['share']:.1%} [{low:.1f}, {high:.1f}]"

@@ -9,22 +9,35 @@ from derain_plugin.config import load_config
 from derain_plugin.models.rtdetr.config import ARCHITECTURES, rtdetr_config
 from derain_plugin.models.rtdetr.family import encoder_channels
 from projects.benchmark.cli.benchmark_families import main, report_text
-from projects.benchmark.families import measure_parity, unsettle, write_config
+from projects.benchmark.families import NECKS, measure_parity, unsettle, write_config
 
 COST = dict(
     parameters=1_200_000, derain_parameters=60_000, gflops=10.5, derain_gflops=0.5, total_ms=21.4,
     overhead=0.031, derain_ms=0.62, derain_ms_interval=[-0.2, 1.4],
 )  # fmt: skip
+INSIDE = dict(
+    MultiScaleFeatureDerain=dict(share=0.021, share_interval=[0.0204, 0.0216]),
+    LightweightFeatureDerain=dict(share=0.009, share_interval=[0.008, 0.01]),
+)
 EXPORTS = {
-    "onnx fp32": dict(compared=40, matched=39, box_difference=0.1, score_difference=1e-4),
+    "onnx fp32": dict(
+        compared=40,
+        matched=39,
+        box_difference=0.1,
+        score_difference=1e-4,
+        share=0.012,
+        share_interval=[0.011, 0.013],
+    ),
     "openvino int8": dict(refused="it needs something else"),
 }
 MACHINE = dict(date="2026-01-01", commit="abc", hardware="a CPU", versions="torch 2")
 
 
+@pytest.mark.parametrize("neck", NECKS)
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_every_architecture_has_a_config_of_its_own_channels(arch, tmp_path):
-    cfg = load_config(write_config(arch, tmp_path, size=320)).model
+def test_every_architecture_has_a_config_of_its_own_channels(arch, neck, tmp_path):
+    cfg = load_config(write_config(arch, tmp_path, size=320, neck=neck)).model
+    assert cfg.neck.derain.type == neck
     parts = cfg.backbone, cfg.neck.neck, cfg.bbox_head
     assert [part.arch for part in parts] == [arch] * 3
     assert cfg.neck.derain.in_channels == list(encoder_channels(rtdetr_config(arch)))
@@ -59,13 +72,14 @@ def test_unsettled_scores_differ(detector):
 def test_the_table_names_shares_and_what_was_refused():
     row = dict(
         arch="r18", cost=COST, parity=dict(logits=0.0, boxes=2e-6), exports=EXPORTS, size=640,
-        arguments="", **MACHINE,
+        arguments="", inside=INSIDE, **MACHINE,
     )  # fmt: skip
-    text = report_text([row, dict(row, arch="r34", exports={})])
+    text = report_text([row, dict(row, arch="r34", inside={}, exports={})])
     first, second = text.splitlines()[2:4]
-    cells = "r18", "640", "1.20", "5.0%", "10.5", "5.0%", "21", "3.1% [-1.0, 7.0]", "2e-06"
-    assert first == f"| {' | '.join(cells)} | 39 of 40 | refused |"
-    assert second.endswith("| 2e-06 | - | - |")
+    cells = "r18", "640", "1.20", "5.0%", "10.5", "5.0%", "21", "3.1% [-1.0, 7.0]"
+    cells += "2.1% [2.0, 2.2]", "0.9% [0.8, 1.0]", "2e-06", "39 of 40", "1.2% [1.1, 1.3]"
+    assert first == f"| {' | '.join(cells)} | refused | - |"
+    assert second.endswith("| 3.1% [-1.0, 7.0] | - | - | 2e-06 | - | - | - | - |")
     assert text.count("commit abc") == 1
 
 
