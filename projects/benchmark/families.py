@@ -87,7 +87,7 @@ def measure_architecture(
     setting = replace(setting, size=-(-setting.size // unit) * unit)
     with tempfile.TemporaryDirectory() as name:
         config = write_config(arch, Path(name), size=setting.size)
-        limits = dict(rounds=rounds, seconds=seconds)
+        limits: dict[str, Any] = dict(rounds=rounds, seconds=seconds)
         (cost,) = measure_inference([config], setting, **limits, tell=tell)
         inside = {}
         for neck in NECKS:
