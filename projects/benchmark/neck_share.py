@@ -13,7 +13,8 @@ from derain_plugin.apis import Detector
 from derain_plugin.export.calibration_images import read_images
 from derain_plugin.export.export_detector import Export, export_detector
 from projects.benchmark.arm import Arm
-from projects.benchmark.inference import measure_inference, median_interval
+from projects.benchmark.exported_arm import ExportedArm
+from projects.benchmark.inference import median_interval
 from projects.benchmark.setting import Setting
 from projects.benchmark.timing import times_in_turns
 
@@ -43,14 +44,7 @@ def measure_inside(
         ((without, _),) = times_in_turns(
             [[arm.run_without, arm.run]], rounds=rounds, seconds=seconds, warm_up=1
         )
-    taken = np.asarray(inside[-len(without) :])
-    shares = taken / without
-    return dict(
-        ms=float(np.median(taken)),
-        share=float(np.median(shares)),
-        share_interval=median_interval(shares),
-        rounds=len(without),
-    )
+    return _shares(inside[-len(without) :], without)
 
 
 def measure_exported(
@@ -70,23 +64,29 @@ def measure_exported(
         export: Format and precision.
         setting: Circumstances; on the CPU.
         rounds: How often each is timed.
-        seconds: Limit of the timing, of each.
+        seconds: Limit of the timing.
 
     Returns:
-        ``share`` of the neck of the time without it, and its ``share_interval``, both as
-        ``measure_inference`` has the difference; ``total_ms``, and ``rounds``.
+        As ``measure_inside``, of the difference of both files.
     """
-    files = [folder / f"{name}{SUFFIXES[export.format]}" for name in ("with", "without")]
-    _write(detector, files[0], export)
+    files = [folder / f"{name}{SUFFIXES[export.format]}" for name in ("without", "with")]
     with _without_neck(detector):
-        _write(detector, files[1], export)
-    row, _ = measure_inference(files, setting, rounds=rounds, seconds=seconds, tell=lambda _: None)
-    detector_ms = row["derain_ms"] / row["overhead"]
+        _write(detector, files[0], export)
+    _write(detector, files[1], export)
+    without, whole = (ExportedArm(file, setting).run for file in files)
+    ((plain, derained),) = times_in_turns(
+        [[without, whole]], rounds=rounds, seconds=seconds, warm_up=1
+    )
+    return _shares(np.subtract(derained, plain), plain)
+
+
+def _shares(taken: Any, without: Any) -> dict[str, Any]:
+    shares = np.divide(taken, without)
     return dict(
-        share=row["overhead"],
-        share_interval=[bound / detector_ms for bound in row["derain_ms_interval"]],
-        total_ms=row["total_ms"],
-        rounds=row["rounds"],
+        ms=float(np.median(taken)),
+        share=float(np.median(shares)),
+        share_interval=median_interval(shares),
+        rounds=len(shares),
     )
 
 
