@@ -116,19 +116,8 @@ def _measure(archs: Sequence[str], args: argparse.Namespace, command: str) -> No
 def report_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the table of all rows, with what they were measured on."""
     exports = list(dict.fromkeys(name for row in rows for name in row["exports"]))
-    head = [
-        "arch",
-        "px",
-        "parameters (M)",
-        "neck",
-        "GFLOPs",
-        "neck",
-        "ms",
-        "neck",
-        "inside",
-        "lite",
-    ]
-    head += ["parity", *(cell for name in exports for cell in (name, "neck"))]
+    head = ["arch", "px", "parameters (M)", "neck", "GFLOPs", "neck", "ms", "neck"]
+    head += ["inside", "lite", "parity", *(cell for name in exports for cell in (name, "neck"))]
     table = [head, ["---", *["---:"] * (len(head) - 1)]]
     table += [_cells(row, exports) for row in rows]
     runs = {_run(row) for row in rows}
