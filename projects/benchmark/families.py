@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from derain_plugin.apis import Detector
+from derain_plugin.apis import Detector, ExportedDetector
 from derain_plugin.cli.machine import ROOT
 from derain_plugin.export.calibration_images import read_images
-from derain_plugin.export.export_detector import DisagreementError, Export, export_detector
+from derain_plugin.export.export_detector import Export
+from derain_plugin.export.verification import TOLERANCES, compare
 from derain_plugin.models.rtdetr.config import ARCHITECTURES, rtdetr_config
 from derain_plugin.models.rtdetr.family import encoder_channels
 from projects.benchmark.inference import measure_inference
-from projects.benchmark.neck_share import SUFFIXES, measure_exported, measure_inside
+from projects.benchmark.neck_share import SUFFIXES, measure_exported, measure_inside, write_file
 from projects.benchmark.setting import Setting
 from projects.benchmark.transformers_arm import transformers_twin
 
@@ -99,14 +100,13 @@ def measure_architecture(
         detector = Detector(str(config), None, device="cpu")
         unsettle(detector.model, size=max(128, unit))
         parity = measure_parity(detector.model, sizes=(max(320, 2 * unit), max(384, 3 * unit)))
-        checkpoint = Path(name, "weights.pth")
-        torch.save(dict(state_dict=detector.model.state_dict()), checkpoint)
         files = {}
         for export in exports:
             tell(f"{arch}: export, {export.format} {export.precision}")
-            found = try_export(detector, Path(name), export, checkpoint=str(checkpoint))
+            out = Path(name, f"detector{SUFFIXES[export.format]}")
+            found = try_export(detector, out, export)
             if "refused" not in found:
-                found |= measure_exported(detector, Path(name), export, setting, **limits)
+                found |= measure_exported(detector, out, export, setting, **limits)
             files[f"{export.format} {export.precision}"] = found
     return dict(
         arch=arch,
@@ -159,25 +159,18 @@ def _difference(ours: Tensor, theirs: Tensor) -> float:
     return (ours - theirs).abs().max().item()
 
 
-def try_export(
-    detector: Detector, folder: Path, export: Export, *, checkpoint: str
-) -> dict[str, Any]:
-    """Export a detector, and compare the file with it on photographs.
+def try_export(detector: Detector, out: Path, export: Export) -> dict[str, Any]:
+    """Export a detector, and compare the file with it on photographs; it stays in any case.
 
     Returns:
         ``compared`` and ``matched`` detections and the largest ``box_difference`` (px) and
         ``score_difference`` of the matched; or ``refused``, why there is no file.
     """
-    out = folder / f"detector{SUFFIXES[export.format]}"
-    images = read_images(None, {}, count=5)
     try:
-        found = export_detector(
-            detector, out, export, checkpoint=checkpoint, images=images,
-            calibration=list(images.values()), log=lambda _: None,
-        )  # fmt: skip
-    except DisagreementError as error:
-        found = error.agreement
+        write_file(detector, out, export)
     except ValueError as error:
         return dict(refused=str(error).splitlines()[0])
+    exported, tolerance = ExportedDetector(out), TOLERANCES[export.precision]
+    found = compare(detector.detect, exported.detect, read_images(None, {}, count=5), tolerance)
     names = ("compared", "matched", "box_difference", "score_difference")
     return {name: getattr(found, name) for name in names}

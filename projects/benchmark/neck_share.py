@@ -49,7 +49,7 @@ def measure_inside(
 
 def measure_exported(
     detector: Detector,
-    folder: Path,
+    file: Path,
     export: Export,
     setting: Setting,
     *,
@@ -60,7 +60,7 @@ def measure_exported(
 
     Args:
         detector: With a ``DerainNeck``.
-        folder: For both files, which stay there.
+        file: Of the detector; the one without the neck is written beside it.
         export: Format and precision.
         setting: Circumstances; on the CPU.
         rounds: How often each is timed.
@@ -69,14 +69,11 @@ def measure_exported(
     Returns:
         As ``measure_inside``, of the difference of both files.
     """
-    files = [folder / f"{name}{SUFFIXES[export.format]}" for name in ("without", "with")]
+    without = file.with_stem("without_neck")
     with _without_neck(detector):
-        _write(detector, files[0], export)
-    _write(detector, files[1], export)
-    without, whole = (ExportedArm(file, setting).run for file in files)
-    ((plain, derained),) = times_in_turns(
-        [[without, whole]], rounds=rounds, seconds=seconds, warm_up=1
-    )
+        write_file(detector, without, export)
+    runs = [ExportedArm(each, setting).run for each in (without, file)]
+    ((plain, derained),) = times_in_turns([runs], rounds=rounds, seconds=seconds, warm_up=1)
     return _shares(np.subtract(derained, plain), plain)
 
 
@@ -90,7 +87,12 @@ def _shares(taken: Any, without: Any) -> dict[str, Any]:
     )
 
 
-def _write(detector: Detector, file: Path, export: Export) -> None:
+def write_file(detector: Detector, file: Path, export: Export) -> None:
+    """Export a detector, whatever the file finds.
+
+    Raises:
+        ValueError: The detector cannot be exported.
+    """
     images = read_images(None, {}, count=5)
     export_detector(
         detector, file, export, checkpoint=None, images=images,
